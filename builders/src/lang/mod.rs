@@ -1,0 +1,3 @@
+//! One file per language: what is particular to it, and nothing that two of them share.
+
+pub mod python;

@@ -1,0 +1,67 @@
+//! Decides, without any IO, how a function of each language is checked, resolved, compiled and launched.
+//!
+//! A language is a pure function from a function's files to a [`plan::Plan`], which is data. The
+//! `injector` crate carries plans out; nothing here opens a file, starts a process, reads the
+//! environment or asks what time it is.
+
+pub mod assets;
+pub mod catalog;
+pub mod detect;
+pub mod diagnostic;
+pub mod error;
+pub mod function;
+pub mod lang;
+pub mod plan;
+pub mod toolchain;
+
+use catalog::Runtime;
+use diagnostic::{Diagnostic, Output};
+use error::PlanError;
+use function::Function;
+use plan::{Plan, Step};
+use toolchain::{Identity, Policy, Settings, Toolchain};
+
+/// All that a builder may see when it makes a plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The function as it was mounted.
+    pub function: &'a Function,
+    /// The runtime that was asked for or detected.
+    pub runtime: &'a Runtime,
+    /// The tools that the image has, as they described themselves.
+    pub toolchain: &'a Toolchain,
+    /// The package clients' own configuration: environment and files, read but not interpreted.
+    pub settings: &'a Settings,
+    /// What the operator allows and asks for.
+    pub policy: &'a Policy,
+}
+
+/// A language: how its functions become something that can be launched.
+pub trait Builder: Sync {
+    /// The runtime ID that this builder serves, which is also its folder in `runtimes-config/`.
+    fn id(&self) -> &'static str;
+
+    /// The arguments with which `tool` describes itself.
+    fn probe(&self, tool: &str) -> Vec<String>;
+
+    /// Reads what `tool` said of itself; `None` if the answer makes no sense.
+    fn identify(&self, tool: &str, output: &Output) -> Option<Identity>;
+
+    /// Decides what shall be done.
+    ///
+    /// # Errors
+    /// When no plan can lead to a running function, in the words of the shared vocabulary.
+    fn plan(&self, inputs: &Inputs<'_>) -> Result<Plan, PlanError>;
+
+    /// Says what a failed step means, most important first; empty when the output tells nothing.
+    fn diagnose(&self, step: &Step, output: &Output, function: &Function) -> Vec<Diagnostic>;
+}
+
+/// Every language that the injector knows.
+pub static BUILDERS: &[&dyn Builder] = &[&lang::python::Python];
+
+/// The builder of a runtime ID.
+#[must_use]
+pub fn builder(id: &str) -> Option<&'static dyn Builder> {
+    BUILDERS.iter().copied().find(|builder| builder.id() == id)
+}

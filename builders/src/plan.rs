@@ -1,0 +1,303 @@
+//! The plan: what shall be done, as data. No absolute paths, no shell text.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostic::Blame;
+use crate::function::RelPath;
+
+/// A room: a directory that a plan names and the injector provides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dir {
+    /// The function as its author wrote it.
+    Source,
+    /// What is resolved.
+    Deps,
+    /// What is compiled.
+    Out,
+    /// The function server of interpreted languages.
+    Server,
+    /// Outside the volume and gone afterwards: tools' HOME, TMPDIR, caches, our helpers.
+    Scratch,
+}
+
+impl Dir {
+    /// The rooms that are published, in the order in which the volume shows them.
+    pub const PUBLISHED: [Dir; 4] = [Dir::Source, Dir::Deps, Dir::Out, Dir::Server];
+
+    /// The room's name, which is also its directory's.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Dir::Source => "source",
+            Dir::Deps => "deps",
+            Dir::Out => "out",
+            Dir::Server => "server",
+            Dir::Scratch => "scratch",
+        }
+    }
+}
+
+impl fmt::Display for Dir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{}>", self.name())
+    }
+}
+
+/// A place in a room, written `<deps>/numpy`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// The room.
+    pub dir: Dir,
+    /// The path in it; `None` is the room itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<RelPath>,
+}
+
+impl Place {
+    /// A path in a room.
+    #[must_use]
+    pub fn new(dir: Dir, path: RelPath) -> Self {
+        Place {
+            dir,
+            path: Some(path),
+        }
+    }
+}
+
+impl From<Dir> for Place {
+    fn from(dir: Dir) -> Self {
+        Place { dir, path: None }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(f, "{}/{path}", self.dir),
+            None => write!(f, "{}", self.dir),
+        }
+    }
+}
+
+/// A part of an argument or of a variable's value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Piece {
+    /// Plain text.
+    Text(String),
+    /// The absolute path of a place.
+    Place(Place),
+    /// A value of the package clients' configuration, by its key in [`Plan::secrets`]: it may hold
+    /// a credential, so that plans, receipts and logs show the key only.
+    Secret(String),
+}
+
+/// An argument or a variable's value: pieces, joined without a separator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arg(pub Vec<Piece>);
+
+impl Arg {
+    /// A value from [`Plan::secrets`].
+    #[must_use]
+    pub fn secret(key: impl Into<String>) -> Self {
+        Arg(vec![Piece::Secret(key.into())])
+    }
+
+    /// The argument with more at its end.
+    #[must_use]
+    pub fn then(mut self, more: impl Into<Arg>) -> Self {
+        self.0.extend(more.into().0);
+        self
+    }
+}
+
+impl From<&str> for Arg {
+    fn from(text: &str) -> Self {
+        Arg(vec![Piece::Text(text.to_owned())])
+    }
+}
+
+impl From<String> for Arg {
+    fn from(text: String) -> Self {
+        Arg(vec![Piece::Text(text)])
+    }
+}
+
+impl From<Dir> for Arg {
+    fn from(dir: Dir) -> Self {
+        Arg(vec![Piece::Place(dir.into())])
+    }
+}
+
+impl From<Place> for Arg {
+    fn from(place: Place) -> Self {
+        Arg(vec![Piece::Place(place)])
+    }
+}
+
+impl fmt::Display for Arg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => f.write_str(text)?,
+                Piece::Place(place) => write!(f, "{place}")?,
+                Piece::Secret(key) => write!(f, "<{key}>")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is kept of a tool's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Capture {
+    /// Head and tail of each stream; the rest is only streamed.
+    Ends,
+    /// All of standard output, up to 8 MiB: it is data, and is not streamed to the log.
+    Whole,
+}
+
+/// Whether a step talks to the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// It fetches.
+    Needed,
+    /// It works offline, so that the same inputs give the same result.
+    Unused,
+}
+
+/// One deed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Runs a tool.
+    Run {
+        /// The tool's name in the toolchain.
+        tool: String,
+        /// Its arguments.
+        args: Vec<Arg>,
+        /// Variables beside those that every tool gets.
+        env: BTreeMap<String, Arg>,
+        /// The directory in which it runs.
+        cwd: Place,
+        /// What is kept of its output.
+        capture: Capture,
+    },
+    /// Writes a text.
+    Write {
+        /// Where to.
+        path: Place,
+        /// The text.
+        text: String,
+    },
+    /// Puts an embedded file in place.
+    Asset {
+        /// Its path in `runtimes-config/`.
+        id: String,
+        /// Where to.
+        to: Place,
+    },
+    /// Copies a file or a tree.
+    Copy {
+        /// From.
+        from: Place,
+        /// To.
+        to: Place,
+    },
+    /// Makes a symbolic link, relative where both places are in the published tree.
+    Link {
+        /// What the link points to.
+        from: Place,
+        /// The link.
+        to: Place,
+    },
+    /// Renames.
+    Move {
+        /// From.
+        from: Place,
+        /// To.
+        to: Place,
+    },
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// A short name, unique in its plan, for example `install`.
+    pub name: String,
+    /// Why it is there, for `injector plan`.
+    pub why: String,
+    /// The deed.
+    pub action: Action,
+    /// Whose fault a failure is, if its output does not say better.
+    pub blame: Blame,
+    /// Whether it talks to the network.
+    pub network: Network,
+}
+
+/// How the function is started in the main container: symbolic, so that it holds wherever the
+/// volume is mounted and wherever the program lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// What to run.
+    pub program: Program,
+    /// Its arguments.
+    pub args: Vec<Arg>,
+    /// Variables to set, over those of the container.
+    pub env: BTreeMap<String, Arg>,
+}
+
+/// The program of a launch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Program {
+    /// The first of these names on PATH, which must then be what the build used.
+    Tool {
+        /// The tool's name in the toolchain.
+        tool: String,
+        /// The names to look for, best first.
+        names: Vec<String>,
+        /// What must be equal between build and launch, by fact; `version` may be a prefix.
+        requires: BTreeMap<String, String>,
+    },
+    /// A file of the published tree.
+    Built(Place),
+}
+
+/// What shall be done with a function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// What was decided and why, one sentence each, for `injector plan`.
+    pub because: Vec<String>,
+    /// Needs no dependencies, costs little, runs first: syntax, the handler, the manifest.
+    pub check: Vec<Step>,
+    /// Brings in the dependencies.
+    pub resolve: Vec<Step>,
+    /// Makes what is launched.
+    pub compile: Vec<Step>,
+    /// Asks whether what was made can be launched.
+    pub verify: Vec<Step>,
+    /// Whether files of the volume must be executable or mappable there.
+    pub executes: bool,
+    /// How it is started.
+    pub launch: Launch,
+    /// Values behind [`Piece::Secret`]. Never serialised, never shown.
+    #[serde(skip)]
+    pub secrets: Secrets,
+}
+
+/// Values that no output may show.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secrets(pub BTreeMap<String, String>);
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
