@@ -1,0 +1,153 @@
+//! The only writer of output: the termination log, the story on stderr, data on stdout.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this room is where output is written")]
+
+pub(crate) mod console;
+pub(crate) mod excerpt;
+pub(crate) mod explain;
+pub(crate) mod last_words;
+pub(crate) mod redact;
+pub(crate) mod termination;
+pub(crate) mod words;
+
+use std::time::Duration;
+
+use crate::cli::{Named, Termination};
+use crate::failure::{Failure, Stage};
+use crate::sys::exec::Stream;
+use crate::sys::fs::{self, Create};
+
+use console::{Console, How, Look};
+use redact::{RedactStream, Redactor};
+
+/// Tells the story of one run, and writes its last known truth to the termination log.
+pub(crate) struct Reporter {
+    termination: Option<Termination>,
+    redactor: Redactor,
+    console: Console,
+}
+
+impl Reporter {
+    /// A reporter that writes to this termination log, if to any.
+    pub(crate) fn new(termination: Option<Termination>, look: Look) -> Self {
+        last_words::remember(termination.clone());
+        Reporter { termination, redactor: Redactor::new([]), console: Console::new(look) }
+    }
+
+    /// From here on, these values appear nowhere.
+    pub(crate) fn hide(&mut self, secrets: impl IntoIterator<Item = String>) {
+        self.redactor = Redactor::new(secrets);
+    }
+
+    /// Says which stage runs, also to whoever finds the termination log after we were killed.
+    pub(crate) fn stage(&mut self, stage: Stage) {
+        last_words::at(stage);
+        self.write(&words::written_ahead(stage));
+    }
+
+    /// Begins a step of a tool.
+    pub(crate) fn step(&mut self, stage: Stage, name: &str) -> Running<'_> {
+        self.console.begin(stage.name(), name);
+        let (stdout, stderr) = (self.redactor.stream(), self.redactor.stream());
+        Running { console: &mut self.console, stdout, stderr }
+    }
+
+    /// Says something that a person should know and that fails nothing.
+    pub(crate) fn warn(&mut self, text: &str) {
+        self.console.warn(&self.redactor.text(text));
+    }
+
+    /// Reports success: one line.
+    pub(crate) fn ready(&mut self, line: &str) -> String {
+        let line = format!("{}\n", self.redactor.text(line));
+        self.write(&line);
+        self.console.ready(line.trim_end());
+        line
+    }
+
+    /// Reports a failure, and returns the termination message.
+    pub(crate) fn failed(&mut self, failure: &Failure) -> String {
+        let budget = self.termination.as_ref().map_or(termination::MAX, |termination| termination.budget);
+        let message = match failure {
+            Failure::Replayed { message, .. } => message.clone(),
+            failure => termination::compose(&redacted(words::message(failure), &self.redactor), budget),
+        };
+        self.write(&message);
+        self.console.failed(&message);
+        message
+    }
+
+    /// Writes the termination log; that it cannot be written is a warning.
+    fn write(&mut self, text: &str) {
+        let Some(termination) = &self.termination else { return };
+        if let Err(error) = write(termination, text)
+            && termination.named == Named::Yes
+        {
+            self.console.warn(&format!("the termination log cannot be written: {}", fs::plain(&error)));
+            self.termination = None;
+        }
+    }
+}
+
+/// Prints data.
+pub(crate) fn print(text: &str) {
+    use std::io::Write as _;
+    let mut out = anstream::stdout().lock();
+    // A reader that has gone away (`| head`) is no error of ours.
+    let _ = write!(out, "{text}").and_then(|()| out.flush());
+}
+
+fn write(termination: &Termination, text: &str) -> std::io::Result<()> {
+    let create = if termination.named == Named::Yes { Create::IfMissing } else { Create::Never };
+    let text = termination::cut(text, termination.budget);
+    fs::write_in_place(&termination.path, text.as_bytes(), create)
+}
+
+/// A message without credentials. Each part is redacted before it is cut: a half secret is one too.
+fn redacted(message: termination::Message, redactor: &Redactor) -> termination::Message {
+    let clean = |text: &str| redactor.text(text);
+    termination::Message {
+        code: message.code,
+        title: clean(&message.title),
+        diagnostics: message
+            .diagnostics
+            .into_iter()
+            .map(|mut one| {
+                one.message = clean(&one.message);
+                one.hint = one.hint.as_deref().map(clean);
+                one
+            })
+            .collect(),
+        command: message
+            .command
+            .map(|ran| termination::Ran { argv: clean(&ran.argv), outcome: clean(&ran.outcome) }),
+        hints: message.hints.iter().map(|hint| clean(hint)).collect(),
+        output: clean(&message.output),
+    }
+}
+
+/// A step that runs.
+pub(crate) struct Running<'a> {
+    console: &'a mut Console,
+    stdout: RedactStream,
+    stderr: RedactStream,
+}
+
+impl Running<'_> {
+    /// Passes on what the tool wrote.
+    pub(crate) fn output(&mut self, stream: Stream, chunk: &[u8]) {
+        let redact = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        let clean = redact.push(chunk);
+        self.console.output(&clean);
+    }
+
+    /// It ended.
+    pub(crate) fn ended(self, how: How, elapsed: Duration) {
+        for rest in [self.stdout.finish(), self.stderr.finish()] {
+            self.console.output(&rest);
+        }
+        self.console.end(how, elapsed);
+    }
+}
