@@ -134,7 +134,6 @@ fn the_workspace_manifest_holds_only_what_crates_share() {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that skips a part says so")]
 fn the_release_binary_is_small_static_and_needs_nothing_around_it() {
     let status = Command::new(env!("CARGO"))
         .args(["build", "--release", "--locked", "--package", "injector"])
