@@ -117,7 +117,7 @@ fn crates_use_only_what_the_architecture_grants_them() {
             ));
         }
     }
-    culprits.extend(forbidden(&read("Cargo.lock")));
+    culprits.extend(forbidden(&read("deny.toml"), &read("Cargo.lock")));
     assert_none(&culprits);
 }
 

@@ -42,9 +42,6 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What must not come in by any way: C libraries that a static binary cannot have cheaply.
-const NEVER: &[&str] = &["openssl", "openssl-sys", "native-tls", "aws-lc-rs", "aws-lc-sys"];
-
 /// The normal dependencies of a crate, by cargo's own account.
 pub(super) fn direct_dependencies(metadata: &serde_json::Value, krate: &str) -> BTreeSet<String> {
     let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
@@ -57,11 +54,16 @@ pub(super) fn direct_dependencies(metadata: &serde_json::Value, krate: &str) -> 
         .collect()
 }
 
-/// What is locked although it must never be.
-pub(super) fn forbidden(lock: &str) -> Vec<String> {
-    let locked = |name: &&&str| lock.contains(&format!("name = \"{name}\"\n"));
-    let found = NEVER.iter().filter(locked);
-    found
+/// What is locked although `deny.toml` bans it.
+pub(super) fn forbidden(deny: &str, lock: &str) -> Vec<String> {
+    let deny: toml::Table = deny.parse().expect("deny.toml is TOML");
+    let banned = deny["bans"]["deny"]
+        .as_array()
+        .expect("deny.toml has a list of bans");
+    let locked = |name: &&str| lock.contains(&format!("name = \"{name}\"\n"));
+    let names = banned.iter().filter_map(|ban| ban["crate"].as_str());
+    names
+        .filter(locked)
         .map(|name| format!("Cargo.lock has {name}: find who wants it with `cargo tree -i {name}`"))
         .collect()
 }
@@ -136,8 +138,15 @@ mod tests {
             direct_dependencies(&metadata, "a"),
             BTreeSet::from(["x".to_owned()])
         );
-        assert_eq!(forbidden("[[package]]\nname = \"openssl-sys\"\nversion").len(), 1);
-        assert_eq!(forbidden("[[package]]\nname = \"openssl-probe\"\n"), [""; 0]);
+        let deny = "[[bans.deny]]\ncrate = 'openssl'";
+        assert_eq!(
+            forbidden(deny, "[[package]]\nname = \"openssl\"\nversion").len(),
+            1
+        );
+        assert_eq!(
+            forbidden(deny, "[[package]]\nname = \"openssl-probe\"\n"),
+            [""; 0]
+        );
     }
 
     #[test]
