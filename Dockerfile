@@ -8,6 +8,6 @@ RUN cargo build --release --locked --package injector \
  && cp target/*/release/injector /usr/local/bin/injector
 
 FROM scratch
-COPY --from=build --chmod=0555 /usr/local/bin/injector /injector
+COPY --from=build /usr/local/bin/injector /injector
 USER 65532:65532
 ENTRYPOINT ["/injector"]
