@@ -100,6 +100,19 @@ fn every_language_has_its_four_rooms() {
 }
 
 #[test]
+fn documents_name_only_files_that_exist() {
+    let mut culprits = Vec::new();
+    for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"] {
+        let text = read(document);
+        let gone = paths_in(&text).filter(|path| !root().join(path).exists());
+        culprits.extend(
+            gone.map(|path| format!("{document} names {path}, which is not there: mend the document")),
+        );
+    }
+    assert_none(&culprits);
+}
+
+#[test]
 fn crates_use_only_what_the_architecture_grants_them() {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
@@ -224,6 +237,22 @@ fn postponed(path: &str, text: &str) -> Vec<String> {
         .collect()
 }
 
+/// The paths from the root that a document quotes, but for those with a placeholder.
+fn paths_in(document: &str) -> impl Iterator<Item = &str> {
+    const ROOMS: [&str; 8] = [
+        ".cargo/",
+        ".ci/",
+        "builders/",
+        "deploy/",
+        "examples/",
+        "injector/",
+        "runtimes-config/",
+        "tests/",
+    ];
+    let quoted = document.split('`').skip(1).step_by(2);
+    quoted.filter(|text| ROOMS.iter().any(|room| text.starts_with(room)) && !text.contains(['<', ' ', '*']))
+}
+
 /// Stems that are in one room and not in all.
 fn homeless(rooms: &[(&str, BTreeSet<String>)]) -> Vec<String> {
     let all: BTreeSet<&String> = rooms.iter().flat_map(|(_, stems)| stems).collect();
@@ -312,6 +341,12 @@ mod tests {
             [concat!("a.py:2 puts work off: // FIX", "ME: later")]
         );
         assert_eq!(postponed("a.py", "x();\n"), [""; 0]);
+    }
+
+    #[test]
+    fn a_document_quotes_paths() {
+        let document = "see `builders/src/lib.rs`, `builders/src/lang/<id>.rs` and `cargo xtask`";
+        assert_eq!(paths_in(document).collect::<Vec<_>>(), ["builders/src/lib.rs"]);
     }
 
     #[test]
