@@ -111,3 +111,83 @@ fn number(path: &Path) -> Option<u64> {
 fn text(path: &Path) -> io::Result<String> {
     fs_err::read_to_string(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A recorded `/proc/self/cgroup`, and files below `/sys/fs/cgroup`.
+    fn facts_of(groups: &str, files: &[(&str, &str)]) -> Option<Facts> {
+        let root = tempfile::tempdir().expect("a directory");
+        let put = |path: &Path, text: &str| {
+            fs_err::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+            fs_err::write(path, text).expect("a file");
+        };
+        put(&root.path().join("proc/self/cgroup"), groups);
+        for (path, text) in files {
+            put(&root.path().join("sys/fs/cgroup").join(path), text);
+        }
+        facts_under(root.path())
+    }
+
+    const EVENTS: &str = "low 0\nhigh 0\nmax 812\noom 3\noom_kill 2\noom_group_kill 1\n";
+
+    #[test]
+    fn a_container_finds_its_group_at_the_root() {
+        let files = [
+            ("memory.events", EVENTS),
+            ("memory.max", "268435456\n"),
+            ("memory.peak", "268435456\n"),
+        ];
+        let expected = Facts {
+            limit: Some(256 << 20),
+            peak: Some(256 << 20),
+            oom_kills: 2,
+        };
+        assert_eq!(facts_of("0::/\n", &files), Some(expected));
+        // Without a namespace of its own it sees the host's path.
+        assert_eq!(
+            facts_of("0::/kubepods.slice/pod1/ctr.scope\n", &files),
+            Some(expected)
+        );
+        assert_eq!(facts_of("0::/../other\n", &files), Some(expected));
+    }
+
+    #[test]
+    fn a_nested_group_obeys_the_lowest_limit_above_it() {
+        let files = [
+            ("user.slice/memory.max", "1073741824\n"),
+            ("user.slice/app.scope/memory.events", "oom 0\noom_kill 0\n"),
+            ("user.slice/app.scope/memory.max", "max\n"),
+        ];
+        let facts = facts_of("0::/user.slice/app.scope\n", &files).expect("facts");
+        assert_eq!(facts.limit, Some(1 << 30));
+        assert_eq!(facts.peak, None);
+        assert_eq!(facts.oom_kills, 0);
+    }
+
+    #[test]
+    fn version_one_wins_where_it_has_the_controller() {
+        let groups = "5:cpu,cpuacct:/docker/1\n4:memory:/docker/1\n0::/docker/1\n";
+        let files = [
+            (
+                "memory/memory.oom_control",
+                "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n",
+            ),
+            ("memory/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("memory/memory.max_usage_in_bytes", "1048576\n"),
+        ];
+        let expected = Facts {
+            limit: None,
+            peak: Some(1 << 20),
+            oom_kills: 4,
+        };
+        assert_eq!(facts_of(groups, &files), Some(expected));
+    }
+
+    #[test]
+    fn a_machine_without_accounts_of_memory_has_no_facts() {
+        assert_eq!(facts_of("0::/\n", &[("cgroup.procs", "1\n")]), None);
+        assert_eq!(facts_of("", &[]), None);
+    }
+}

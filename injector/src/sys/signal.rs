@@ -143,3 +143,90 @@ fn watch_for(patience: Duration, on_late: impl FnOnce(Signal) + Send + 'static) 
 fn leave(signal: Signal) -> ! {
     std::process::exit(signal.exit_status());
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::process::{Command, ExitStatus, Stdio};
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Runs an ignored test of this file in a process of its own, sends it a signal once it is
+    /// ready, and gives its status and what it said after that.
+    fn signalled(test: &str, signal: &str) -> (ExitStatus, String) {
+        let this = fs_err::read_link("/proc/self/exe").expect("this program");
+        let mut child = Command::new(this)
+            .args([
+                "--exact",
+                "--ignored",
+                "--nocapture",
+                &format!("sys::signal::tests::{test}"),
+            ])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut said = String::new();
+        while !said.ends_with("ready\n") {
+            assert_ne!(stdout.read_line(&mut said).expect("text"), 0, "{said}");
+        }
+        let kill = Command::new("sh")
+            .args(["-c", &format!("kill -{signal} {}", child.id())])
+            .status();
+        assert!(kill.expect("runs").success());
+        said.clear();
+        stdout.read_to_string(&mut said).expect("text");
+        (child.wait().expect("ends"), said)
+    }
+
+    fn say(text: &str) {
+        writeln!(io::stdout(), "{text}").expect("said");
+    }
+
+    #[test]
+    fn who_does_not_stop_in_time_is_stopped_with_a_last_word() {
+        for (name, status) in [("TERM", 143), ("INT", 130)] {
+            let (ended, said) = signalled("a_flow_that_does_not_look", name);
+            assert_eq!(ended.code(), Some(status), "{said}");
+            assert!(
+                said.starts_with("late: ") && !said.contains("never said"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    #[ignore = "run in a process of its own, which is ended by a signal"]
+    fn a_flow_that_does_not_look() {
+        watch_for(Duration::from_millis(100), |signal| {
+            say(&format!("late: {signal:?}"));
+        })
+        .expect("watched");
+        say("ready");
+        thread::sleep(Duration::from_secs(30));
+        say("never said");
+    }
+
+    #[test]
+    fn who_looks_in_time_ends_by_itself() {
+        let (ended, said) = signalled("a_flow_that_looks", "INT");
+        assert!(ended.success(), "{said}");
+        assert!(
+            said.contains("told: Interrupt") && !said.contains("late"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    #[ignore = "run in a process of its own, to which a signal is sent"]
+    fn a_flow_that_looks() {
+        watch(|_| say("late")).expect("watched");
+        say("ready");
+        let begin = Instant::now();
+        while received().is_none() && begin.elapsed() < Duration::from_secs(30) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        say(&format!("told: {:?}", received().expect("a signal")));
+    }
+}
