@@ -63,8 +63,10 @@ pub trait Builder: Sync {
     /// When no plan can lead to a running function, in the words of the shared vocabulary.
     fn plan(&self, inputs: &Inputs<'_>) -> Result<Plan, PlanError>;
 
-    /// The packages that a step's output says were resolved.
-    fn packages(&self, step: &Step, output: &Output) -> Vec<Package>;
+    /// The packages that a step's output says were resolved; most steps say nothing of the kind.
+    fn packages(&self, _step: &Step, _output: &Output) -> Vec<Package> {
+        Vec::new()
+    }
 
     /// Says what a failed step means, most important first; empty when the output tells nothing.
     fn diagnose(&self, step: &Step, output: &Output, function: &Function) -> Vec<Diagnostic>;

@@ -1,9 +1,11 @@
 //! Arguments and environment become a [`Request`]; nobody else reads either.
-#![expect(clippy::disallowed_methods, reason = "this is the one reader of arguments and environment")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the one reader of arguments and environment"
+)]
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,8 +24,6 @@ pub(crate) struct Request {
     pub(crate) verb: Verb,
     /// Where the termination message goes.
     pub(crate) termination: Termination,
-    /// How the story is told.
-    pub(crate) look: Look,
     /// The environment, as it was when we started.
     pub(crate) env: Environment,
 }
@@ -91,7 +91,7 @@ pub(crate) struct Build {
     /// Where tools' HOME, TMPDIR and caches go; `None` is a fresh directory in TMPDIR or `/tmp`.
     pub(crate) scratch: Option<PathBuf>,
     /// Whether dependencies' code may run.
-    pub(crate) build_scripts: BuildScripts,
+    pub(crate) scripts: BuildScripts,
     /// Whether a failure that would repeat is repeated at once.
     pub(crate) replay: Replay,
     /// Further variables for the tools.
@@ -140,17 +140,23 @@ pub(crate) struct Environment(pub(crate) BTreeMap<OsString, OsString>);
 impl Environment {
     /// A variable that is set, not empty, and UTF-8.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(OsString::from(name).as_os_str())?.to_str().filter(|value| !value.is_empty())
+        self.0
+            .get(OsString::from(name).as_os_str())?
+            .to_str()
+            .filter(|value| !value.is_empty())
     }
 
     /// Where programs are looked for.
     pub(crate) fn path(&self) -> &str {
-        self.get("PATH").unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        self.get("PATH")
+            .unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     }
 
     /// The variables whose name and value are UTF-8.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)))
+        self.0
+            .iter()
+            .filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)))
     }
 }
 
@@ -185,18 +191,38 @@ pub(crate) enum RequestError {
 
 /// Resolves and compiles functions into the volume that they share with their main container.
 #[derive(Parser)]
-#[command(name = "injector", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: `injector explain`. In a pod everything comes from the environment; see docs/.")]
+#[command(
+    name = "injector",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: `injector explain`. In a pod everything comes from the environment; see docs/."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 
     /// The file that becomes the container's termination message [default: /dev/termination-log]
-    #[arg(long, global = true, value_name = "FILE", env = "INJECTOR_TERMINATION_LOG", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "INJECTOR_TERMINATION_LOG",
+        hide_env_values = true
+    )]
     termination_log: Option<PathBuf>,
 
     /// How many bytes it may hold; the kubelet keeps 4096 for up to 3 containers, then 12288 / N [default: 4096]
-    #[arg(long, global = true, value_name = "BYTES", env = "INJECTOR_TERMINATION_BUDGET", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "BYTES",
+        env = "INJECTOR_TERMINATION_BUDGET",
+        hide_env_values = true
+    )]
     termination_budget: Option<String>,
 }
 
@@ -222,7 +248,12 @@ enum Command {
     /// In the main container: check what was published against this container, and become its server
     Launch {
         /// The shared volume [default: /kubeless]
-        #[arg(long, value_name = "DIR", env = "KUBELESS_INSTALL_VOLUME", hide_env_values = true)]
+        #[arg(
+            long,
+            value_name = "DIR",
+            env = "KUBELESS_INSTALL_VOLUME",
+            hide_env_values = true
+        )]
         volume: Option<PathBuf>,
     },
     /// Copy this program to a file on a volume, so that it can run in any image
@@ -253,7 +284,12 @@ struct BuildArgs {
     source: Option<PathBuf>,
 
     /// The shared volume [default: /kubeless, or DIR/.injector-out]
-    #[arg(long, value_name = "DIR", env = "KUBELESS_INSTALL_VOLUME", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "KUBELESS_INSTALL_VOLUME",
+        hide_env_values = true
+    )]
     volume: Option<PathBuf>,
 
     /// Runtime ID and version, for example python3.12 [default: detected from the files]
@@ -281,7 +317,12 @@ struct BuildArgs {
     checksum: Option<String>,
 
     /// The digest that the dependency file must have, as sha256:HEX or HEX
-    #[arg(long, value_name = "DIGEST", env = "FUNC_DEPS_CHECKSUM", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DIGEST",
+        env = "FUNC_DEPS_CHECKSUM",
+        hide_env_values = true
+    )]
     deps_checksum: Option<String>,
 
     /// The dependency file; absent on disk means the one of that name beside the function
@@ -293,7 +334,12 @@ struct BuildArgs {
     scratch: Option<PathBuf>,
 
     /// Whether code of dependencies may run at build time (setup.py, postinstall, build.rs): allow or deny [default: allow]
-    #[arg(long, value_name = "POLICY", env = "INJECTOR_BUILD_SCRIPTS", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "POLICY",
+        env = "INJECTOR_BUILD_SCRIPTS",
+        hide_env_values = true
+    )]
     build_scripts: Option<String>,
 
     /// `off` builds again even if the last verdict would repeat [default: on]
@@ -305,7 +351,12 @@ struct BuildArgs {
     pass_env: Option<String>,
 
     /// How long each stage may take, in seconds [default: 900]
-    #[arg(long, value_name = "SECONDS", env = "INJECTOR_TIMEOUT", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "INJECTOR_TIMEOUT",
+        hide_env_values = true
+    )]
     timeout: Option<String>,
 
     /// The operator's file of allowed runtimes
@@ -321,36 +372,44 @@ struct BuildArgs {
 /// makes no sense, so that somebody learns of it.
 pub(crate) fn read() -> (Result<Request, RequestError>, Termination, Look) {
     let env = Environment(std::env::vars_os().collect());
-    let look = if std::io::stderr().is_terminal() { Look::Terminal } else { Look::Plain };
+    let look = Look::of_stderr();
     let fallback = Termination {
-        path: env.get("INJECTOR_TERMINATION_LOG").unwrap_or(TERMINATION_LOG).into(),
-        named: if env.get("INJECTOR_TERMINATION_LOG").is_some() { Named::Yes } else { Named::No },
+        path: env
+            .get("INJECTOR_TERMINATION_LOG")
+            .unwrap_or(TERMINATION_LOG)
+            .into(),
+        named: if env.get("INJECTOR_TERMINATION_LOG").is_some() {
+            Named::Yes
+        } else {
+            Named::No
+        },
         budget: MAX_BUDGET,
     };
     let request = match Cli::try_parse() {
-        Ok(cli) => parse(cli, env, look),
+        Ok(cli) => parse(cli, env),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp
             | ErrorKind::DisplayVersion
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Ok(Request {
                 verb: Verb::Print(error.render().to_string()),
                 termination: fallback.clone(),
-                look,
                 env,
             }),
             _ => Err(RequestError::Usage(error.render().to_string())),
         },
     };
-    let termination = request.as_ref().map_or(fallback, |request| request.termination.clone());
+    let termination = request
+        .as_ref()
+        .map_or(fallback, |request| request.termination.clone());
     (request, termination, look)
 }
 
 const TERMINATION_LOG: &str = "/dev/termination-log";
 /// The kubelet reads no more: `kubecontainer.MaxContainerTerminationMessageLength`.
 /// <https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/container/runtime.go>
-const MAX_BUDGET: usize = 4096;
+pub(crate) const MAX_BUDGET: usize = 4096;
 
-fn parse(cli: Cli, env: Environment, look: Look) -> Result<Request, RequestError> {
+fn parse(cli: Cli, env: Environment) -> Result<Request, RequestError> {
     let named = path(cli.termination_log);
     let termination = Termination {
         named: if named.is_some() { Named::Yes } else { Named::No },
@@ -359,12 +418,18 @@ fn parse(cli: Cli, env: Environment, look: Look) -> Result<Request, RequestError
             .map_or(MAX_BUDGET, |bytes: usize| bytes.min(MAX_BUDGET)),
     };
     let verb = match cli.command {
-        Command::Build { build, dry_run: false } => Verb::Build(Box::new(parse_build(build)?)),
+        Command::Build {
+            build,
+            dry_run: false,
+        } => Verb::Build(Box::new(parse_build(build)?)),
         Command::Build { build, dry_run: true } => Verb::DryRun(Box::new(parse_build(build)?)),
-        Command::Plan { build, json } => {
-            Verb::Plan(Box::new(parse_build(build)?), if json { Format::Json } else { Format::Text })
-        }
-        Command::Launch { volume } => Verb::Launch { volume: path(volume).unwrap_or_else(|| VOLUME.into()) },
+        Command::Plan { build, json } => Verb::Plan(
+            Box::new(parse_build(build)?),
+            if json { Format::Json } else { Format::Text },
+        ),
+        Command::Launch { volume } => Verb::Launch {
+            volume: path(volume).unwrap_or_else(|| VOLUME.into()),
+        },
         Command::Install { dest } => Verb::Install { dest },
         Command::Runtimes { config } => Verb::Runtimes { config: path(config) },
         Command::Explain { code } => {
@@ -372,7 +437,11 @@ fn parse(cli: Cli, env: Environment, look: Look) -> Result<Request, RequestError
             Verb::Explain(number("CODE", digits)?)
         }
     };
-    Ok(Request { verb, termination, look, env })
+    Ok(Request {
+        verb,
+        termination,
+        env,
+    })
 }
 
 const VOLUME: &str = "/kubeless";
@@ -383,15 +452,12 @@ fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
     let content_type = text(args.content_type);
     if let Some(value) = content_type.filter(|value| value != "text") {
         let reason = "this version reads functions of type `text`: files and directories".to_owned();
-        return Err(RequestError::Value { name: "FUNC_CONTENT_TYPE", value, reason });
+        return Err(RequestError::Value {
+            name: "FUNC_CONTENT_TYPE",
+            value,
+            reason,
+        });
     }
-    let digest = |name, value: Option<String>, bare| {
-        let parse = |value: String| match value.contains(':') || !bare {
-            true => value.parse(),
-            false => Sha256::from_hex(&value),
-        };
-        text(value).map(parse).transpose().map_err(|source| RequestError::Digest { name, source })
-    };
     Ok(Build {
         volume: path(args.volume).or(laptop).unwrap_or_else(|| VOLUME.into()),
         source,
@@ -399,18 +465,28 @@ fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
         handler: text(args.handler),
         module: text(args.module),
         function_name: text(args.function_name),
-        checksum: digest("FUNC_CHECKSUM", args.checksum, false)?,
-        deps_checksum: digest("FUNC_DEPS_CHECKSUM", args.deps_checksum, true)?,
+        checksum: digest("FUNC_CHECKSUM", args.checksum, str::parse)?,
+        deps_checksum: digest("FUNC_DEPS_CHECKSUM", args.deps_checksum, bare_or_named)?,
         deps_file: path(args.deps_file),
         scratch: path(args.scratch),
-        build_scripts: choice(
+        scripts: choice(
             "INJECTOR_BUILD_SCRIPTS",
             args.build_scripts,
             [("allow", BuildScripts::Allow), ("deny", BuildScripts::Deny)],
         )?,
-        replay: choice("INJECTOR_REPLAY", args.replay, [("on", Replay::On), ("off", Replay::Off)])?,
+        replay: choice(
+            "INJECTOR_REPLAY",
+            args.replay,
+            [("on", Replay::On), ("off", Replay::Off)],
+        )?,
         pass_env: text(args.pass_env)
-            .map(|names| names.split([',', ' ']).filter(|name| !name.is_empty()).map(Into::into).collect())
+            .map(|names| {
+                names
+                    .split([',', ' '])
+                    .filter(|name| !name.is_empty())
+                    .map(Into::into)
+                    .collect()
+            })
             .unwrap_or_default(),
         timeout: Duration::from_secs(number("INJECTOR_TIMEOUT", args.timeout)?.unwrap_or(900)),
         config: path(args.config),
@@ -434,9 +510,36 @@ fn path(value: Option<PathBuf>) -> Option<PathBuf> {
     value.filter(|value| !value.as_os_str().is_empty())
 }
 
-fn number<N: std::str::FromStr>(name: &'static str, value: Option<String>) -> Result<Option<N>, RequestError> {
+fn digest(
+    name: &'static str,
+    value: Option<String>,
+    parse: fn(&str) -> Result<Sha256, BadDigest>,
+) -> Result<Option<Sha256>, RequestError> {
+    text(value)
+        .map(|value| parse(&value))
+        .transpose()
+        .map_err(|source| RequestError::Digest { name, source })
+}
+
+/// Kubeless gave the dependencies' digest without its algorithm.
+fn bare_or_named(value: &str) -> Result<Sha256, BadDigest> {
+    if value.contains(':') {
+        value.parse()
+    } else {
+        Sha256::from_hex(value)
+    }
+}
+
+fn number<N: std::str::FromStr>(
+    name: &'static str,
+    value: Option<String>,
+) -> Result<Option<N>, RequestError> {
     let parse = |value: String| {
-        value.parse().map_err(|_| RequestError::Value { name, value, reason: "a whole number is expected".to_owned() })
+        value.parse().map_err(|_| RequestError::Value {
+            name,
+            value,
+            reason: "a whole number is expected".to_owned(),
+        })
     };
     text(value).map(parse).transpose()
 }
@@ -447,12 +550,18 @@ fn choice<T: Copy, const N: usize>(
     value: Option<String>,
     allowed: [(&str, T); N],
 ) -> Result<T, RequestError> {
-    let Some(value) = text(value) else { return Ok(allowed[0].1) };
+    let Some(value) = text(value) else {
+        return Ok(allowed[0].1);
+    };
     let words = allowed.map(|(word, _)| word).join(" or ");
     allowed
         .into_iter()
         .find_map(|(word, meaning)| (word == value).then_some(meaning))
-        .ok_or_else(|| RequestError::Value { name, value, reason: format!("it may be {words}") })
+        .ok_or_else(|| RequestError::Value {
+            name,
+            value,
+            reason: format!("it may be {words}"),
+        })
 }
 
 #[cfg(test)]
@@ -485,7 +594,7 @@ mod tests {
 
     fn build(args: &[&str]) -> Result<Build, RequestError> {
         let cli = Cli::try_parse_from(["injector", "build"].iter().chain(args)).expect("a command line");
-        match parse(cli, Environment::default(), Look::Plain)?.verb {
+        match parse(cli, Environment::default())?.verb {
             Verb::Build(build) => Ok(*build),
             verb => panic!("{verb:?}"),
         }
@@ -510,9 +619,15 @@ mod tests {
         for (arg, said) in [
             ("--timeout=soon", "INJECTOR_TIMEOUT is \"soon\": a whole number"),
             ("--replay=yes", "INJECTOR_REPLAY is \"yes\": it may be on or off"),
-            ("--checksum=md5:00", "FUNC_CHECKSUM: the algorithm \"md5\" is not supported"),
+            (
+                "--checksum=md5:00",
+                "FUNC_CHECKSUM: the algorithm \"md5\" is not supported",
+            ),
             ("--checksum=abc", "FUNC_CHECKSUM: \"abc\" is not a SHA-256 digest"),
-            ("--content-type=url+zip", "FUNC_CONTENT_TYPE is \"url+zip\": this version"),
+            (
+                "--content-type=url+zip",
+                "FUNC_CONTENT_TYPE is \"url+zip\": this version",
+            ),
             ("--runtime=3.12", "FUNC_RUNTIME: \"3.12\" names no runtime"),
         ] {
             let error = build(&[arg]).expect_err(arg).to_string();

@@ -89,9 +89,19 @@ impl fmt::Display for Cause {
             Cause::Status(status) => write!(f, "exit {status}"),
             Cause::Killed(signal) => write!(f, "killed by signal {signal}"),
             Cause::OutOfMemory(memory) => write!(f, "killed for memory ({memory})"),
-            Cause::TimedOut(limit) => write!(f, "stopped after {} s, the time limit of a stage", limit.as_secs()),
+            Cause::TimedOut(limit) => write!(
+                f,
+                "stopped after {} s, the time limit of a stage",
+                limit.as_secs()
+            ),
             Cause::Full(path, space) => {
-                write!(f, "{} is full: {} KiB free of {} KiB", path.display(), space.free >> 10, space.total >> 10)
+                write!(
+                    f,
+                    "{} is full: {} KiB free of {} KiB",
+                    path.display(),
+                    space.free >> 10,
+                    space.total >> 10
+                )
             }
             Cause::NotStarted(error) => write!(f, "{error}"),
             Cause::Io(error) => write!(f, "{}", fs::plain(error)),
@@ -115,7 +125,12 @@ pub(crate) type Outputs = Vec<(Step, Output)>;
 
 impl Workshop<'_> {
     /// Carries out the steps of a stage in order, until one fails.
-    pub(crate) fn run(&self, stage: Stage, steps: &[Step], reporter: &mut Reporter) -> Result<Outputs, Failure> {
+    pub(crate) fn run(
+        &self,
+        stage: Stage,
+        steps: &[Step],
+        reporter: &mut Reporter,
+    ) -> Result<Outputs, Failure> {
         let deadline = Instant::now() + self.timeout;
         let mut outputs = Vec::new();
         for step in steps {
@@ -123,7 +138,9 @@ impl Workshop<'_> {
                 return Err(Failure::Terminated { signal, stage });
             }
             match &step.action {
-                Action::Run { .. } => outputs.push((step.clone(), self.run_tool(stage, step, deadline, reporter)?)),
+                Action::Run { .. } => {
+                    outputs.push((step.clone(), self.run_tool(stage, step, deadline, reporter)?));
+                }
                 deed => self.act(deed).map_err(|cause| self.failed(stage, step, cause))?,
             }
         }
@@ -152,14 +169,32 @@ impl Workshop<'_> {
         if from.dir == Dir::Scratch || to.dir == Dir::Scratch {
             return self.rooms.place(from);
         }
-        let ups = 1 + to.path.as_ref().map_or(0, |path| path.as_str().matches('/').count());
+        let ups = 1 + to
+            .path
+            .as_ref()
+            .map_or(0, |path| path.as_str().matches('/').count());
         let up: PathBuf = std::iter::repeat_n("..", ups).collect();
         let target = up.join(from.dir.name());
-        from.path.as_ref().map_or_else(|| target.clone(), |path| target.join(path.as_str()))
+        from.path
+            .as_ref()
+            .map_or_else(|| target.clone(), |path| target.join(path.as_str()))
     }
 
-    fn run_tool(&self, stage: Stage, step: &Step, deadline: Instant, reporter: &mut Reporter) -> Result<Output, Failure> {
-        let Action::Run { tool, args, env, cwd, capture } = &step.action else {
+    fn run_tool(
+        &self,
+        stage: Stage,
+        step: &Step,
+        deadline: Instant,
+        reporter: &mut Reporter,
+    ) -> Result<Output, Failure> {
+        let Action::Run {
+            tool,
+            args,
+            env,
+            cwd,
+            capture,
+        } = &step.action
+        else {
             return Err(Failure::Bug(format!("the step {} runs nothing", step.name)));
         };
         let Some(program) = self.programs.get(tool) else {
@@ -171,8 +206,14 @@ impl Workshop<'_> {
         }
         let command = Command {
             program: program.clone(),
-            args: args.iter().map(|arg| self.resolve(arg).map(Into::into)).collect::<Result<_, _>>()?,
-            env: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            args: args
+                .iter()
+                .map(|arg| self.resolve(arg).map(Into::into))
+                .collect::<Result<_, _>>()?,
+            env: variables
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
             cwd: self.rooms.place(cwd),
             timeout: deadline.saturating_duration_since(Instant::now()),
             capture: *capture,
@@ -187,7 +228,11 @@ impl Workshop<'_> {
             }
         };
         let output = Output {
-            status: if let Ended::Exited(status) = outcome.ended { Some(status) } else { None },
+            status: if let Ended::Exited(status) = outcome.ended {
+                Some(status)
+            } else {
+                None
+            },
             stdout: self.rooms.in_authors_terms(&outcome.stdout.text()),
             stderr: self.rooms.in_authors_terms(&outcome.stderr.text()),
         };
@@ -254,31 +299,45 @@ impl Workshop<'_> {
 
     /// The file system that has nothing left, if one has.
     fn full(&self) -> Option<(PathBuf, Space)> {
-        [&self.rooms.volume, &self.rooms.scratch].into_iter().find_map(|path| {
-            let space = volume::space(path).ok()?;
-            (space.free < 4096).then(|| (path.clone(), space))
-        })
+        [&self.rooms.volume, &self.rooms.scratch]
+            .into_iter()
+            .find_map(|path| {
+                let space = volume::space(path).ok()?;
+                (space.free < 4096).then(|| (path.clone(), space))
+            })
     }
 
     fn resolve(&self, arg: &Arg) -> Result<String, Failure> {
-        arg.0.iter().map(|piece| match piece {
-            Piece::Text(text) => Ok(text.clone()),
-            Piece::Place(place) => Ok(self.rooms.place(place).display().to_string()),
-            Piece::Secret(key) => {
-                self.secrets.0.get(key).cloned().ok_or_else(|| Failure::Bug(format!("the plan has no value for {key}")))
-            }
-        }).collect()
+        arg.0
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => Ok(text.clone()),
+                Piece::Place(place) => Ok(self.rooms.place(place).display().to_string()),
+                Piece::Secret(key) => self
+                    .secrets
+                    .0
+                    .get(key)
+                    .cloned()
+                    .ok_or_else(|| Failure::Bug(format!("the plan has no value for {key}"))),
+            })
+            .collect()
     }
 }
 
 /// Whose fault a failure is: evidence that something of ours or of the platform's is broken wins
 /// over what that then does to the author's code.
 fn blame(diagnostics: &[Diagnostic], assumed: Blame) -> Blame {
-    diagnostics.iter().filter_map(|one| one.blame).max().unwrap_or(assumed)
+    diagnostics
+        .iter()
+        .filter_map(|one| one.blame)
+        .max()
+        .unwrap_or(assumed)
 }
 
 /// A command as its author would write it, with symbolic rooms.
 fn argv(program: &Path, args: &[Arg]) -> String {
-    let name = program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = program
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     args.iter().fold(name, |line, arg| format!("{line} {arg}"))
 }

@@ -174,7 +174,9 @@ impl Failure {
     pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
         match self {
             Failure::Step(failure) => &failure.diagnostics,
-            Failure::Plan(PlanError::Manifest(one) | PlanError::Dependencies(one)) => std::slice::from_ref(one),
+            Failure::Plan(PlanError::Manifest(one) | PlanError::Dependencies(one)) => {
+                std::slice::from_ref(one)
+            }
             Failure::Request(_)
             | Failure::Catalog(_)
             | Failure::Survey(_)

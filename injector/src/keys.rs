@@ -8,7 +8,11 @@ use builders::toolchain::Toolchain;
 use sha2::Digest as _;
 
 /// The digest of what a build is made of: the function's tree, the plan, the tools.
-pub(crate) fn build(function: &Function, plan: &Plan, toolchain: &Toolchain) -> Result<Sha256, serde_json::Error> {
+pub(crate) fn build(
+    function: &Function,
+    plan: &Plan,
+    toolchain: &Toolchain,
+) -> Result<Sha256, serde_json::Error> {
     let mut fields = Fields::new("build-1");
     fields.add(&serde_json::to_vec(&function.files)?);
     fields.add(&serde_json::to_vec(&function.links)?);

@@ -5,14 +5,14 @@
 mod cli;
 mod pipeline;
 
+mod execute;
+mod keys;
+mod launch;
+mod provision;
+mod publish;
 mod survey;
 mod toolbox;
-mod provision;
-mod keys;
 mod verdict;
-mod execute;
-mod publish;
-mod launch;
 
 mod failure;
 mod report;

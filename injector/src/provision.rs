@@ -136,7 +136,8 @@ impl ProvisionError {
     /// program that does not run, and that more than none at all.
     pub(crate) fn or_instead(self, other: ProvisionError) -> ProvisionError {
         match (&self, &other) {
-            (ProvisionError::ToolVersion { .. }, _) | (ProvisionError::ToolBroken { .. }, ProvisionError::ToolBroken { .. }) => self,
+            (ProvisionError::ToolVersion { .. }, _)
+            | (ProvisionError::ToolBroken { .. }, ProvisionError::ToolBroken { .. }) => self,
             _ => other,
         }
     }
@@ -154,11 +155,16 @@ pub(crate) fn provision(
     patience: Duration,
     waiting: impl FnOnce(),
 ) -> Result<Rooms, ProvisionError> {
-    let wrong = |source| ProvisionError::Volume { path: volume.to_owned(), source };
+    let wrong = |source| ProvisionError::Volume {
+        path: volume.to_owned(),
+        source,
+    };
     fs::create_dirs(volume).map_err(wrong)?;
     let volume = fs::canonical(volume).map_err(wrong)?;
-    let scratch = fs::canonical(scratch)
-        .map_err(|source| ProvisionError::Scratch { path: scratch.to_owned(), source })?;
+    let scratch = fs::canonical(scratch).map_err(|source| ProvisionError::Scratch {
+        path: scratch.to_owned(),
+        source,
+    })?;
     if scratch.starts_with(&volume) {
         return Err(ProvisionError::ScratchInVolume(scratch));
     }
@@ -168,7 +174,10 @@ pub(crate) fn provision(
     let lock = match volume::lock(&private.join("lock"), patience, waiting, &give_up).map_err(wrong)? {
         Locked::Held(lock) => lock,
         Locked::TimedOut | Locked::GivenUp => {
-            return Err(ProvisionError::Busy { path: volume, waited: patience });
+            return Err(ProvisionError::Busy {
+                path: volume,
+                waited: patience,
+            });
         }
     };
     let staging = private.join("staging");
@@ -176,7 +185,12 @@ pub(crate) fn provision(
     for dir in Dir::PUBLISHED {
         fs::create_dirs(&staging.join(dir.name())).map_err(wrong)?;
     }
-    Ok(Rooms { volume, staging, scratch, _lock: lock })
+    Ok(Rooms {
+        volume,
+        staging,
+        scratch,
+        _lock: lock,
+    })
 }
 
 impl Rooms {
@@ -191,7 +205,10 @@ impl Rooms {
     /// Where a place is.
     pub(crate) fn place(&self, place: &Place) -> PathBuf {
         let dir = self.dir(place.dir);
-        place.path.as_ref().map_or_else(|| dir.clone(), |path| dir.join(path.as_str()))
+        place
+            .path
+            .as_ref()
+            .map_or_else(|| dir.clone(), |path| dir.join(path.as_str()))
     }
 
     /// Puts our paths into the author's terms: files of the function as the author named them,
@@ -209,10 +226,17 @@ impl Rooms {
     pub(crate) fn preflight(&self, function: &Function, executes: Executes) -> Result<(), ProvisionError> {
         let needed = RESERVE + 2 * function.files.values().map(|file| file.size).sum::<u64>();
         for path in [&self.volume, &self.scratch] {
-            let wrong = |source| ProvisionError::Volume { path: path.clone(), source };
+            let wrong = |source| ProvisionError::Volume {
+                path: path.clone(),
+                source,
+            };
             let space = volume::space(path).map_err(wrong)?;
             if space.free < needed {
-                return Err(ProvisionError::Full { path: path.clone(), space, needed });
+                return Err(ProvisionError::Full {
+                    path: path.clone(),
+                    space,
+                    needed,
+                });
             }
             if path == &self.volume && executes == Executes::Yes && space.executes == Executes::No {
                 return Err(ProvisionError::NoExec { path: path.clone() });
@@ -224,7 +248,10 @@ impl Rooms {
     /// Copies the function into its room, and checks that it is what was surveyed.
     pub(crate) fn stage(&self, survey: &Survey) -> Result<(), ProvisionError> {
         let source = self.dir(Dir::Source);
-        let wrong = |source| ProvisionError::Volume { path: self.volume.clone(), source };
+        let wrong = |source| ProvisionError::Volume {
+            path: self.volume.clone(),
+            source,
+        };
         let foreign = survey.foreign_deps.as_ref();
         for (path, file) in &survey.function.files {
             let to = source.join(path.as_str());
@@ -232,10 +259,13 @@ impl Rooms {
                 fs::write(&to, bytes).map_err(wrong)?;
                 continue;
             }
-            let copied = survey.mount.copy_out(path, &to, file.executable).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => ProvisionError::SourceChanged(path.clone()),
-                _ => wrong(error),
-            })?;
+            let copied = survey
+                .mount
+                .copy_out(path, &to, file.executable)
+                .map_err(|error| match error.kind() {
+                    io::ErrorKind::NotFound => ProvisionError::SourceChanged(path.clone()),
+                    _ => wrong(error),
+                })?;
             if copied != (file.size, file.sha256) {
                 return Err(ProvisionError::SourceChanged(path.clone()));
             }
@@ -260,7 +290,10 @@ pub(crate) struct TempDir(pub(crate) PathBuf);
 impl TempDir {
     /// Makes one in `parent`.
     pub(crate) fn new(parent: &Path) -> Result<Self, ProvisionError> {
-        let wrong = |source| ProvisionError::Scratch { path: parent.to_owned(), source };
+        let wrong = |source| ProvisionError::Scratch {
+            path: parent.to_owned(),
+            source,
+        };
         fs::create_temp_dir(parent).map(TempDir).map_err(wrong)
     }
 }

@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use builders::Package;
 use builders::catalog::RuntimeName;
-use builders::diagnostic::Package;
 use builders::function::{Function, Handler, RelPath, Sha256};
 use builders::plan::{Dir, Launch};
 use builders::toolchain::Toolchain;
@@ -111,11 +111,17 @@ pub(crate) struct Built<'a> {
 
 /// Publishes the staged tree.
 pub(crate) fn publish(rooms: &Rooms, built: Built<'_>) -> Result<Receipt, PublishError> {
-    let wrong = |source| PublishError::Io { volume: rooms.volume.display().to_string(), source };
+    let wrong = |source| PublishError::Io {
+        volume: rooms.volume.display().to_string(),
+        source,
+    };
     let mut usage = Usage::default();
     for dir in Dir::PUBLISHED {
         let part = fs::open_to_all(&rooms.dir(dir)).map_err(wrong)?;
-        usage = Usage { files: usage.files + part.files, bytes: usage.bytes + part.bytes };
+        usage = Usage {
+            files: usage.files + part.files,
+            bytes: usage.bytes + part.bytes,
+        };
     }
     let receipt = receipt(built, usage);
     let text = serde_json::to_vec_pretty(&receipt)?;
@@ -126,7 +132,13 @@ pub(crate) fn publish(rooms: &Rooms, built: Built<'_>) -> Result<Receipt, Publis
 
 fn receipt(built: Built<'_>, usage: Usage) -> Receipt {
     let tools = built.toolchain.tools.iter().map(|(name, tool)| {
-        (name.clone(), ToolReceipt { program: tool.program.clone(), identity: tool.identity.clone() })
+        (
+            name.clone(),
+            ToolReceipt {
+                program: tool.program.clone(),
+                identity: tool.identity.clone(),
+            },
+        )
     });
     let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Receipt {
@@ -137,13 +149,22 @@ fn receipt(built: Built<'_>, usage: Usage) -> Receipt {
         handler: built.handler,
         arch: host::architecture(),
         tools: tools.collect(),
-        inputs: built.function.files.iter().map(|(path, file)| (path.clone(), file.sha256)).collect(),
+        inputs: built
+            .function
+            .files
+            .iter()
+            .map(|(path, file)| (path.clone(), file.sha256))
+            .collect(),
         packages: built.packages,
         key: built.key,
         files: usage.files,
         bytes: usage.bytes,
         launch: built.launch,
-        durations: built.durations.into_iter().map(|(name, time)| (name.to_owned(), milliseconds(time))).collect(),
+        durations: built
+            .durations
+            .into_iter()
+            .map(|(name, time)| (name.to_owned(), milliseconds(time)))
+            .collect(),
         built: host::now(),
     }
 }
@@ -154,7 +175,11 @@ fn put_in_force(rooms: &Rooms, key: &Sha256) -> io::Result<()> {
     // Two builds of the same inputs are two trees: one may be running while the other is made.
     let id = format!("{}-{}", &key.hex()[..12], &host::random_hex()?[..6]);
     fs::rename(&rooms.staging, &builds.join(&id))?;
-    fs::swap_link(&rooms.volume.join(FUNCTION), &Path::new(BUILDS).join(&id), &rooms.volume.join(crate::provision::PRIVATE))?;
+    fs::swap_link(
+        &rooms.volume.join(FUNCTION),
+        &Path::new(BUILDS).join(&id),
+        &rooms.volume.join(crate::provision::PRIVATE),
+    )?;
     for name in fs::names(&builds)? {
         if name != *id {
             fs::remove(&builds.join(name))?;

@@ -1,7 +1,6 @@
 //! The mount becomes a [`Function`]: names, sizes, digests, and the texts that a builder may read.
 
 use std::io;
-use std::path::Path;
 
 use builders::catalog::Catalog;
 use builders::diagnostic::Blame;
@@ -79,7 +78,7 @@ impl SurveyError {
 
 /// The mount's key that names the handler.
 const HANDLER_KEY: &str = "handler";
-/// The longest text that a builder is given, in bytes: a ConfigMap holds no more.
+/// The longest text that a builder is given, in bytes: a `ConfigMap` holds no more.
 const MAX_TEXT: u64 = 1 << 20;
 /// How often a mount that is being swapped is read anew.
 const ATTEMPTS: usize = 5;
@@ -88,8 +87,10 @@ const IGNORED: [&str; 4] = [".git", ".hg", ".svn", ".injector-out"];
 
 /// Reads the mount, again if the kubelet swaps it meanwhile.
 pub(crate) fn survey(request: &Build, catalog: &Catalog) -> Result<Survey, SurveyError> {
-    let wrong =
-        |source: MountError| SurveyError::Mount { root: request.source.display().to_string(), source };
+    let wrong = |source: MountError| SurveyError::Mount {
+        root: request.source.display().to_string(),
+        source,
+    };
     for _ in 0..ATTEMPTS {
         let mount = Mount::open(&request.source).map_err(wrong)?;
         let read = read(&mount, request, catalog);
@@ -98,20 +99,24 @@ pub(crate) fn survey(request: &Build, catalog: &Catalog) -> Result<Survey, Surve
         }
         let (mut function, handler_key) = read.map_err(wrong)?;
         let foreign_deps = deps_file(request, catalog, &mut function).map_err(|error| wrong(error.into()))?;
-        verify(request, &function)?;
-        return Ok(Survey { mount, function, handler_key, foreign_deps });
+        verify(request, catalog, &function)?;
+        return Ok(Survey {
+            mount,
+            function,
+            handler_key,
+            foreign_deps,
+        });
     }
     Err(SurveyError::Unsettled)
 }
 
-fn read(
-    mount: &Mount,
-    request: &Build,
-    catalog: &Catalog,
-) -> Result<(Function, Option<String>), MountError> {
+fn read(mount: &Mount, request: &Build, catalog: &Catalog) -> Result<(Function, Option<String>), MountError> {
     let ignored = |name: &str| {
         IGNORED.contains(&name)
-            || catalog.runtimes().iter().any(|runtime| runtime.ignore.iter().any(|one| one == name))
+            || catalog
+                .runtimes()
+                .iter()
+                .any(|runtime| runtime.ignore.iter().any(|one| one == name))
     };
     let mut function = Function::default();
     let mut handler_key = None;
@@ -121,13 +126,27 @@ fn read(
                 function.links.insert(path, target);
             }
             Entry::File { executable, .. } => {
-                let keep = if is_text(&path, request, catalog) { MAX_TEXT } else { 0 };
+                let keep = if is_text(&path, request, catalog) {
+                    MAX_TEXT
+                } else {
+                    0
+                };
                 let (size, sha256, bytes) = mount.read(&path, keep)?;
-                let text = bytes.filter(|_| keep > 0).and_then(|bytes| String::from_utf8(bytes).ok());
+                let text = bytes
+                    .filter(|_| keep > 0)
+                    .and_then(|bytes| String::from_utf8(bytes).ok());
                 if path.as_str() == HANDLER_KEY {
                     handler_key = text;
                 } else {
-                    function.files.insert(path, SourceFile { size, sha256, executable, text });
+                    function.files.insert(
+                        path,
+                        SourceFile {
+                            size,
+                            sha256,
+                            executable,
+                            text,
+                        },
+                    );
                 }
             }
         }
@@ -152,11 +171,17 @@ fn deps_file(
     catalog: &Catalog,
     function: &mut Function,
 ) -> io::Result<Option<(RelPath, Vec<u8>)>> {
-    let (Some(file), Some(name)) = (&request.deps_file, request.deps_name()) else { return Ok(None) };
-    let Ok(path) = name.parse::<RelPath>() else { return Ok(None) };
+    let (Some(file), Some(name)) = (&request.deps_file, request.deps_name()) else {
+        return Ok(None);
+    };
+    let Ok(path) = name.parse::<RelPath>() else {
+        return Ok(None);
+    };
     if file.starts_with(&request.source) {
-        let inside: Option<RelPath> =
-            file.strip_prefix(&request.source).ok().and_then(|rest| rest.to_str()?.parse().ok());
+        let inside: Option<RelPath> = file
+            .strip_prefix(&request.source)
+            .ok()
+            .and_then(|rest| rest.to_str()?.parse().ok());
         function.deps_file = inside.filter(|inside| function.files.contains_key(inside));
         return Ok(None);
     }
@@ -165,8 +190,12 @@ fn deps_file(
         return Ok(None);
     };
     let text = String::from_utf8(bytes.clone()).ok();
-    let source =
-        SourceFile { size: bytes.len() as u64, sha256: fs::digest_of(&bytes), executable: false, text };
+    let source = SourceFile {
+        size: bytes.len() as u64,
+        sha256: fs::digest_of(&bytes),
+        executable: false,
+        text,
+    };
     debug_assert!(is_text(&path, request, catalog));
     function.files.insert(path.clone(), source);
     function.deps_file = Some(path.clone());
@@ -174,20 +203,31 @@ fn deps_file(
 }
 
 /// Compares digests with what the manifest says.
-fn verify(request: &Build, function: &Function) -> Result<(), SurveyError> {
+fn verify(request: &Build, catalog: &Catalog, function: &Function) -> Result<(), SurveyError> {
     let compare = |path: &RelPath, expected: Sha256, variable| {
         let found = function.files.get(path).map_or(expected, |file| file.sha256);
         let file = path.to_string();
-        if found == expected { Ok(()) } else { Err(SurveyError::Checksum { file, expected, found, variable }) }
+        if found == expected {
+            Ok(())
+        } else {
+            Err(SurveyError::Checksum {
+                file,
+                expected,
+                found,
+                variable,
+            })
+        }
     };
-    let manifests: Vec<&RelPath> = function
-        .files
-        .keys()
-        .filter(|path| request.deps_name() == Some(path.as_str()) || request.is_manifest(path))
-        .collect();
+    let listed = |path: &RelPath| {
+        catalog
+            .runtimes()
+            .iter()
+            .any(|runtime| runtime.manifests.iter().any(|name| name == path.as_str()))
+    };
+    let is_manifest = |path: &&RelPath| request.deps_name() == Some(path.as_str()) || listed(path);
+    let (manifests, sources): (Vec<_>, Vec<_>) = function.files.keys().partition(is_manifest);
     if let Some(expected) = request.checksum {
         let variable = "FUNC_CHECKSUM";
-        let sources: Vec<&RelPath> = function.files.keys().filter(|path| !manifests.contains(path)).collect();
         match sources.as_slice() {
             [one] => compare(one, expected, variable)?,
             several => {
@@ -204,9 +244,4 @@ fn verify(request: &Build, function: &Function) -> Result<(), SurveyError> {
         compare(file, expected, variable)?;
     }
     Ok(())
-}
-
-/// Whether a path lies in a directory.
-pub(crate) fn lies_in(path: &Path, dir: &Path) -> bool {
-    path.starts_with(dir)
 }

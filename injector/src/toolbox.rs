@@ -14,7 +14,7 @@ use builders::toolchain::{Identity, Policy, Settings, Tool, Toolchain};
 
 use crate::cli::{Build, Environment};
 use crate::provision::ProvisionError;
-use crate::report::redact;
+use crate::report::credentials;
 use crate::sys::exec::{self, Command, Ended};
 use crate::sys::{fs, host};
 
@@ -33,8 +33,20 @@ pub(crate) struct Surroundings {
 
 /// Variables that every language's tools may see.
 const COMMON: [&str; 14] = [
-    "LANG", "LC_ALL", "TZ", "SOURCE_DATE_EPOCH", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY",
-    "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "SOURCE_DATE_EPOCH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
 ];
 /// Where credentials and configuration are mounted, a directory for each secret.
 const MOUNTED: &str = "/var/run/secrets/kubeless.io";
@@ -52,8 +64,13 @@ impl Surroundings {
     /// What a tool needs to say what it is.
     pub(crate) fn bare(env: &Environment) -> Self {
         let own = [("PATH", env.path()), ("LANG", "C.UTF-8")];
-        let env = own.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Surroundings { env, ..Surroundings::default() }
+        let env = own
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        Surroundings {
+            env,
+            ..Surroundings::default()
+        }
     }
 
     /// Chooses what the tools of `runtime` may see.
@@ -69,31 +86,43 @@ impl Surroundings {
         };
         for (name, value) in env.iter().filter(|(name, _)| passes(name)) {
             chosen.env.insert(name.to_owned(), value.to_owned());
-            if redact::names_a_secret(name) {
-                chosen.secrets.insert(value.to_owned());
-            }
         }
         chosen.read_files(env, runtime);
 
         let texts = function.files.values().filter_map(|file| file.text.as_deref());
-        let texts: Vec<&str> = texts.chain(chosen.settings.files.iter().map(|(_, text)| text.as_str())).collect();
+        let texts: Vec<&str> = texts
+            .chain(chosen.settings.files.iter().map(|(_, text)| text.as_str()))
+            .collect();
         let referred: BTreeSet<String> = texts.iter().flat_map(|text| references(text)).collect();
-        chosen.secrets.extend(texts.iter().flat_map(|text| redact::url_credentials(text)));
+        chosen
+            .secrets
+            .extend(texts.iter().flat_map(|text| credentials::url_credentials(text)));
         for name in referred.iter().chain(&request.pass_env) {
             if let Some(value) = env.get(name) {
                 chosen.env.insert(name.clone(), value.to_owned());
                 chosen.secrets.insert(value.to_owned());
             }
         }
-        chosen.secrets.extend(chosen.env.values().flat_map(|value| redact::url_credentials(value)));
+        let credentials = chosen
+            .env
+            .iter()
+            .flat_map(|(name, value)| credentials::env_credentials(name, value));
+        chosen.secrets.extend(credentials);
         chosen.settings.env = chosen.env.clone();
         chosen
     }
 
     /// What tools see, without what differs in every run: the scratch room's paths.
     pub(crate) fn inherited(&self) -> BTreeMap<String, String> {
-        let home = self.env.get("HOME").and_then(|home| home.strip_suffix("/home")).unwrap_or("\0");
-        self.env.iter().map(|(name, value)| (name.clone(), value.replace(home, "<scratch>"))).collect()
+        let home = self
+            .env
+            .get("HOME")
+            .and_then(|home| home.strip_suffix("/home"))
+            .unwrap_or("\0");
+        self.env
+            .iter()
+            .map(|(name, value)| (name.clone(), value.replace(home, "<scratch>")))
+            .collect()
     }
 
     /// Reads the configuration files that exist: the user's and the system's own, and mounted ones.
@@ -113,23 +142,35 @@ impl Surroundings {
         for secret in fs::names(mounted).unwrap_or_default() {
             for (name, variable) in &runtime.environment.mounted {
                 let path = mounted.join(&secret).join(name);
-                let Some(text) = fs::read_text(&path) else { continue };
+                let Some(text) = fs::read_text(&path) else {
+                    continue;
+                };
                 self.add_file(&path.display().to_string(), text);
-                self.env.entry(variable.clone()).or_insert_with(|| path.display().to_string());
+                self.env
+                    .entry(variable.clone())
+                    .or_insert_with(|| path.display().to_string());
             }
         }
     }
 
     fn add_file(&mut self, shown: &str, text: String) {
-        let credentials =
-            if shown.ends_with("netrc") { redact::netrc_credentials(&text) } else { redact::ini_credentials(&text) };
-        self.secrets.extend(credentials);
+        let found = if shown.ends_with("netrc") {
+            credentials::netrc_credentials(&text)
+        } else {
+            credentials::ini_credentials(&text)
+        };
+        self.secrets.extend(found);
         self.settings.files.push((shown.to_owned(), text));
     }
 
     /// Gives the tools a HOME and a TMPDIR of their own in the scratch room, with the user's
     /// configuration linked into it, and the CA bundle that they shall trust.
-    pub(crate) fn furnish(&mut self, scratch: &Path, runtime: &Runtime, ca_file: Option<&Path>) -> Result<(), ProvisionError> {
+    pub(crate) fn furnish(
+        &mut self,
+        scratch: &Path,
+        runtime: &Runtime,
+        ca_file: Option<&Path>,
+    ) -> Result<(), ProvisionError> {
         let wrong = |path: &Path| {
             let path = path.to_owned();
             move |source| ProvisionError::Scratch { path, source }
@@ -141,8 +182,13 @@ impl Surroundings {
         for (below, file) in &self.home {
             fs::link(file, &home.join(below)).map_err(wrong(&home))?;
         }
-        let variables: BTreeSet<&str> =
-            runtime.environment.ca.iter().map(String::as_str).chain(["SSL_CERT_FILE"]).collect();
+        let variables: BTreeSet<&str> = runtime
+            .environment
+            .ca
+            .iter()
+            .map(String::as_str)
+            .chain(["SSL_CERT_FILE"])
+            .collect();
         if let Some(added) = ca_file {
             let bundle = scratch.join("ca.pem");
             let text = self.ca_bundle(&variables, added)?;
@@ -163,16 +209,28 @@ impl Surroundings {
 
     /// The roots that the tools would trust anyway, and the added ones.
     fn ca_bundle(&self, variables: &BTreeSet<&str>, added: &Path) -> Result<Vec<u8>, ProvisionError> {
-        let own: BTreeSet<&str> =
-            variables.iter().filter_map(|name| self.env.get(*name)).map(String::as_str).collect();
+        let own: BTreeSet<&str> = variables
+            .iter()
+            .filter_map(|name| self.env.get(*name))
+            .map(String::as_str)
+            .collect();
         let roots = if own.is_empty() {
-            CA_BUNDLES.iter().find_map(|path| fs::read(Path::new(path)).ok().flatten()).into_iter().collect()
+            CA_BUNDLES
+                .iter()
+                .find_map(|path| fs::read(Path::new(path)).ok().flatten())
+                .into_iter()
+                .collect()
         } else {
-            own.iter().filter_map(|path| fs::read(Path::new(path)).ok().flatten()).collect::<Vec<_>>()
+            own.iter()
+                .filter_map(|path| fs::read(Path::new(path)).ok().flatten())
+                .collect::<Vec<_>>()
         };
         let absent = || std::io::Error::from(std::io::ErrorKind::NotFound);
         let added_bytes = fs::read(added).and_then(|bytes| bytes.ok_or_else(absent));
-        let wrong = |source| ProvisionError::CaFile { path: added.to_owned(), source };
+        let wrong = |source| ProvisionError::CaFile {
+            path: added.to_owned(),
+            source,
+        };
         let mut bundle = roots.join(&b'\n');
         bundle.push(b'\n');
         bundle.extend(added_bytes.map_err(wrong)?);
@@ -203,9 +261,12 @@ fn references(text: &str) -> BTreeSet<String> {
 pub(crate) fn policy(env: &Environment, runtime: &Runtime, request: &Build) -> Policy {
     let choices = &runtime.environment.choices;
     Policy {
-        build_scripts: request.build_scripts,
+        build_scripts: request.scripts,
         jobs: host::parallelism(),
-        choices: choices.iter().filter_map(|name| Some((name.clone(), env.get(name)?.to_owned()))).collect(),
+        choices: choices
+            .iter()
+            .filter_map(|name| Some((name.clone(), env.get(name)?.to_owned())))
+            .collect(),
     }
 }
 
@@ -229,10 +290,16 @@ pub(crate) fn probe(
 ) -> Result<(Toolchain, BTreeMap<String, PathBuf>), ProvisionError> {
     let has_dependencies = runtime.manifests.iter().any(|manifest| {
         let named = function.top(manifest).or(function.deps_file.as_ref());
-        named.and_then(|path| function.text(path)).is_some_and(|text| !text.trim().is_empty())
+        named
+            .and_then(|path| function.text(path))
+            .is_some_and(|text| !text.trim().is_empty())
     });
     let (mut toolchain, mut programs) = (Toolchain::default(), BTreeMap::new());
-    for spec in runtime.tools.iter().filter(|spec| spec.required || has_dependencies) {
+    for spec in runtime
+        .tools
+        .iter()
+        .filter(|spec| spec.required || has_dependencies)
+    {
         match find(builder, runtime, spec, name, &surroundings.env) {
             Ok(found) => {
                 toolchain.tools.insert(spec.name.clone(), found.tool);
@@ -265,13 +332,21 @@ pub(crate) fn find(
 ) -> Result<Found, ProvisionError> {
     let names = names(spec, name);
     let path = env.get("PATH").map_or("", String::as_str);
-    let mut failure = ProvisionError::NoTool { names: names.clone(), path: path.to_owned() };
+    let mut failure = ProvisionError::NoTool {
+        names: names.clone(),
+        path: path.to_owned(),
+    };
     for program_name in names {
-        let Some(program) = host::find_program(&program_name, path) else { continue };
+        let Some(program) = host::find_program(&program_name, path) else {
+            continue;
+        };
         let identity = match ask(builder, &spec.name, &program, env) {
             Ok(identity) => identity,
             Err(said) => {
-                failure = failure.or_instead(ProvisionError::ToolBroken { program: program_name, said });
+                failure = failure.or_instead(ProvisionError::ToolBroken {
+                    program: program_name,
+                    said,
+                });
                 continue;
             }
         };
@@ -286,7 +361,13 @@ pub(crate) fn find(
             });
             continue;
         }
-        return Ok(Found { tool: Tool { program: program_name, identity }, program });
+        return Ok(Found {
+            tool: Tool {
+                program: program_name,
+                identity,
+            },
+            program,
+        });
     }
     Err(failure)
 }
@@ -301,14 +382,21 @@ pub(crate) fn ask(
     let command = Command {
         program: program.to_owned(),
         args: builder.probe(tool).into_iter().map(OsString::from).collect(),
-        env: env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        env: env
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
         cwd: PathBuf::from("/"),
         timeout: PROBE_TIMEOUT,
         capture: Capture::Whole,
     };
     let outcome = exec::run(&command, &mut |_, _| {}).map_err(|error| error.to_string())?;
     let output = Output {
-        status: if let Ended::Exited(status) = outcome.ended { Some(status) } else { None },
+        status: if let Ended::Exited(status) = outcome.ended {
+            Some(status)
+        } else {
+            None
+        },
         stdout: outcome.stdout.text(),
         stderr: outcome.stderr.text(),
     };

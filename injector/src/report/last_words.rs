@@ -3,7 +3,7 @@
 use std::panic::PanicHookInfo;
 use std::sync::{Mutex, PoisonError};
 
-use crate::cli::Termination;
+use crate::cli::{MAX_BUDGET, Termination};
 use crate::failure::{Failure, Stage};
 use crate::sys::process;
 use crate::sys::signal::Signal;
@@ -15,7 +15,10 @@ struct Memory {
     stage: Stage,
 }
 
-static MEMORY: Mutex<Memory> = Mutex::new(Memory { termination: None, stage: Stage::Request });
+static MEMORY: Mutex<Memory> = Mutex::new(Memory {
+    termination: None,
+    stage: Stage::Request,
+});
 
 /// Remembers where the message goes.
 pub(super) fn remember(termination: Option<Termination>) {
@@ -31,7 +34,9 @@ pub(super) fn at(stage: Stage) {
 /// SIGABRT and without a word.
 pub(crate) fn on_panic(info: &PanicHookInfo<'_>) {
     let reason = info.payload_as_str().unwrap_or("no reason given");
-    let place = info.location().map_or_else(String::new, |location| format!(" at {location}"));
+    let place = info
+        .location()
+        .map_or_else(String::new, |location| format!(" at {location}"));
     say(|_| Failure::Bug(format!("{reason}{place}")));
     process::exit(Failure::BUG);
 }
@@ -44,7 +49,10 @@ pub(crate) fn on_late_signal(signal: Signal) {
 fn say(failure: impl FnOnce(Stage) -> Failure) {
     // Never waits: the panic may have come from whoever holds the lock.
     let Ok(memory) = MEMORY.try_lock() else { return };
-    let budget = memory.termination.as_ref().map_or(termination::MAX, |termination| termination.budget);
+    let budget = memory
+        .termination
+        .as_ref()
+        .map_or(MAX_BUDGET, |termination| termination.budget);
     let message = termination::compose(&words::message(&failure(memory.stage)), budget);
     if let Some(termination) = &memory.termination {
         // There is nobody left to tell that this failed too.

@@ -1,17 +1,23 @@
 //! The only writer of output: the termination log, the story on stderr, data on stdout.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this room is where output is written")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "this room is where output is written"
+)]
 
 pub(crate) mod console;
+pub(crate) mod credentials;
 pub(crate) mod excerpt;
 pub(crate) mod explain;
 pub(crate) mod last_words;
+pub(crate) mod plain;
 pub(crate) mod redact;
 pub(crate) mod termination;
 pub(crate) mod words;
 
 use std::time::Duration;
 
-use crate::cli::{Named, Termination};
+use crate::cli::{MAX_BUDGET, Named, Termination};
 use crate::failure::{Failure, Stage};
 use crate::sys::exec::Stream;
 use crate::sys::fs::{self, Create};
@@ -30,7 +36,17 @@ impl Reporter {
     /// A reporter that writes to this termination log, if to any.
     pub(crate) fn new(termination: Option<Termination>, look: Look) -> Self {
         last_words::remember(termination.clone());
-        Reporter { termination, redactor: Redactor::new([]), console: Console::new(look) }
+        Reporter {
+            termination,
+            redactor: Redactor::new([]),
+            console: Console::new(look),
+        }
+    }
+
+    /// Writes no termination log: nothing of this run shall last.
+    pub(crate) fn keep_to_yourself(&mut self) {
+        self.termination = None;
+        last_words::remember(None);
     }
 
     /// From here on, these values appear nowhere.
@@ -48,7 +64,11 @@ impl Reporter {
     pub(crate) fn step(&mut self, stage: Stage, name: &str) -> Running<'_> {
         self.console.begin(stage.name(), name);
         let (stdout, stderr) = (self.redactor.stream(), self.redactor.stream());
-        Running { console: &mut self.console, stdout, stderr }
+        Running {
+            console: &mut self.console,
+            stdout,
+            stderr,
+        }
     }
 
     /// Says something that a person should know and that fails nothing.
@@ -66,7 +86,10 @@ impl Reporter {
 
     /// Reports a failure, and returns the termination message.
     pub(crate) fn failed(&mut self, failure: &Failure) -> String {
-        let budget = self.termination.as_ref().map_or(termination::MAX, |termination| termination.budget);
+        let budget = self
+            .termination
+            .as_ref()
+            .map_or(MAX_BUDGET, |termination| termination.budget);
         let message = match failure {
             Failure::Replayed { message, .. } => message.clone(),
             failure => termination::compose(&redacted(words::message(failure), &self.redactor), budget),
@@ -78,11 +101,16 @@ impl Reporter {
 
     /// Writes the termination log; that it cannot be written is a warning.
     fn write(&mut self, text: &str) {
-        let Some(termination) = &self.termination else { return };
+        let Some(termination) = &self.termination else {
+            return;
+        };
         if let Err(error) = write(termination, text)
             && termination.named == Named::Yes
         {
-            self.console.warn(&format!("the termination log cannot be written: {}", fs::plain(&error)));
+            self.console.warn(&format!(
+                "the termination log cannot be written: {}",
+                fs::plain(&error)
+            ));
             self.termination = None;
         }
     }
@@ -97,8 +125,12 @@ pub(crate) fn print(text: &str) {
 }
 
 fn write(termination: &Termination, text: &str) -> std::io::Result<()> {
-    let create = if termination.named == Named::Yes { Create::IfMissing } else { Create::Never };
-    let text = termination::cut(text, termination.budget);
+    let create = if termination.named == Named::Yes {
+        Create::IfMissing
+    } else {
+        Create::Never
+    };
+    let text = plain::cut(text, termination.budget);
     fs::write_in_place(&termination.path, text.as_bytes(), create)
 }
 
@@ -117,9 +149,10 @@ fn redacted(message: termination::Message, redactor: &Redactor) -> termination::
                 one
             })
             .collect(),
-        command: message
-            .command
-            .map(|ran| termination::Ran { argv: clean(&ran.argv), outcome: clean(&ran.outcome) }),
+        command: message.command.map(|ran| termination::Ran {
+            argv: clean(&ran.argv),
+            outcome: clean(&ran.outcome),
+        }),
         hints: message.hints.iter().map(|hint| clean(hint)).collect(),
         output: clean(&message.output),
     }

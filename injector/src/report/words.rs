@@ -40,12 +40,17 @@ pub(crate) fn message(failure: &Failure) -> Message {
             format!("{} cannot be installed: {}", dest.display(), fs::plain(source)),
             &["mount a writable volume there, and give a file's name, not a directory's"],
         ),
-        Failure::Replayed { message, .. } => Message { title: message.clone(), ..Message::default() },
+        Failure::Replayed { message, .. } => Message {
+            title: message.clone(),
+            ..Message::default()
+        },
         Failure::Terminated { signal, stage } => terminated(signal.name(), *stage),
         Failure::Bug(reason) => Message {
             title: "this is a bug of the injector".to_owned(),
             diagnostics: vec![Diagnostic::new(reason.clone())],
-            hints: vec!["your function is not to blame; please report this with the container's whole log".to_owned()],
+            hints: vec![
+                "your function is not to blame; please report this with the container's whole log".to_owned(),
+            ],
             ..Message::default()
         },
     };
@@ -73,7 +78,13 @@ pub(crate) fn ready(receipt: &Receipt) -> String {
     };
     let milliseconds: u64 = receipt.durations.values().sum();
     let tenths = milliseconds / 100;
-    format!("ready: {}{packages}, {}.{} s, {}", receipt.runtime, tenths / 10, tenths % 10, receipt.key)
+    format!(
+        "ready: {}{packages}, {}.{} s, {}",
+        receipt.runtime,
+        tenths / 10,
+        tenths % 10,
+        receipt.key
+    )
 }
 
 /// A message of one sentence with advice.
@@ -95,9 +106,11 @@ fn request(error: &RequestError) -> Message {
             rest.trim().clone_into(&mut message.output);
             message
         }
-        RequestError::Value { .. } | RequestError::Runtime(_) | RequestError::Digest { .. } => {
-            say(Stage::Request, error.to_string(), &["set it in the container's env, or as a flag: `injector build --help`"])
-        }
+        RequestError::Value { .. } | RequestError::Runtime(_) | RequestError::Digest { .. } => say(
+            Stage::Request,
+            error.to_string(),
+            &["set it in the container's env, or as a flag: `injector build --help`"],
+        ),
     }
 }
 
@@ -117,36 +130,76 @@ fn survey(error: &SurveyError) -> Message {
             MountError::NotADirectory(_) => say(
                 stage,
                 format!("{root} is not a directory: no function is mounted there"),
-                &["mount the function's ConfigMap there, or name its directory in INJECTOR_SOURCE or on the command line"],
+                &[
+                    "mount the function's ConfigMap there, or name its directory in INJECTOR_SOURCE or on the command line",
+                ],
             ),
-            MountError::Io(error) => say(stage, format!("the function in {root} cannot be read: {error}"), &[]),
-            MountError::Name(_) => say(stage, source.to_string(), &["rename the file: names are UTF-8 without control characters"]),
-            MountError::Escape { .. } => say(stage, source.to_string(), &["replace the link by a copy of what it points to"]),
-            MountError::Special(_) => say(stage, source.to_string(), &["remove it: a function is made of files"]),
-            MountError::TooMuch(_) => {
-                say(stage, format!("the function in {root} is too large: {source}"), &["is this the function's own directory?"])
-            }
+            MountError::Io(error) => say(
+                stage,
+                format!("the function in {root} cannot be read: {error}"),
+                &[],
+            ),
+            MountError::Name(_) => say(
+                stage,
+                source.to_string(),
+                &["rename the file: names are UTF-8 without control characters"],
+            ),
+            MountError::Escape { .. } => say(
+                stage,
+                source.to_string(),
+                &["replace the link by a copy of what it points to"],
+            ),
+            MountError::Special(_) => say(
+                stage,
+                source.to_string(),
+                &["remove it: a function is made of files"],
+            ),
+            MountError::TooMuch(_) => say(
+                stage,
+                format!("the function in {root} is too large: {source}"),
+                &["is this the function's own directory?"],
+            ),
         },
-        SurveyError::Unsettled => say(stage, error.to_string(), &["make the ConfigMap immutable and name it by its hash, so that all replicas read the same"]),
-        SurveyError::Checksum { expected, found, variable, .. } => {
+        SurveyError::Unsettled => say(
+            stage,
+            error.to_string(),
+            &["make the ConfigMap immutable and name it by its hash, so that all replicas read the same"],
+        ),
+        SurveyError::Checksum {
+            expected,
+            found,
+            variable,
+            ..
+        } => {
             let mut message = say(stage, error.to_string(), &[]);
-            message.diagnostics[0].message.push_str(&format!("\nexpected  {expected}\nfound     {found}"));
+            let _ = write!(
+                message.diagnostics[0].message,
+                "\nexpected  {expected}\nfound     {found}"
+            );
             message.hints.push(format!("the function was changed after its manifest, or the other way round: bring {variable} up to date"));
             message
         }
-        SurveyError::NothingToCheck { .. } => say(stage, error.to_string(), &["a checksum is of one file; for several, leave it out"]),
+        SurveyError::NothingToCheck { .. } => say(
+            stage,
+            error.to_string(),
+            &["a checksum is of one file; for several, leave it out"],
+        ),
     }
 }
 
 fn detect(error: &DetectError) -> Message {
     let stage = Stage::Detect;
     match error {
-        DetectError::UnknownRuntime { known, .. } => {
-            say(stage, error.to_string(), &[&format!("set FUNC_RUNTIME to one of: {}", known.join(", "))])
-        }
-        DetectError::VersionNotAllowed { allowed, .. } => {
-            say(stage, error.to_string(), &[&format!("versions allowed here: {}", list(allowed))])
-        }
+        DetectError::UnknownRuntime { known, .. } => say(
+            stage,
+            error.to_string(),
+            &[&format!("set FUNC_RUNTIME to one of: {}", known.join(", "))],
+        ),
+        DetectError::VersionNotAllowed { allowed, .. } => say(
+            stage,
+            error.to_string(),
+            &[&format!("versions allowed here: {}", list(allowed))],
+        ),
         DetectError::NoRuntime { found, known } => say(
             stage,
             format!("{error}: {}", found.join(", ")),
@@ -155,18 +208,31 @@ fn detect(error: &DetectError) -> Message {
         DetectError::Ambiguous { candidates } => {
             let mut message = say(stage, error.to_string(), &[]);
             for (runtime, evidence) in candidates {
-                message.diagnostics.push(Diagnostic::new(format!("{runtime}: {evidence}")));
+                message
+                    .diagnostics
+                    .push(Diagnostic::new(format!("{runtime}: {evidence}")));
             }
             let names: Vec<&str> = candidates.iter().map(|(name, _)| name.as_str()).collect();
-            message.hints.push(format!("set FUNC_RUNTIME to the one that is meant: {}", names.join(" or ")));
+            message.hints.push(format!(
+                "set FUNC_RUNTIME to the one that is meant: {}",
+                names.join(" or ")
+            ));
             message
         }
-        DetectError::Empty => say(stage, error.to_string(), &["put the function's file into the ConfigMap, or check what is mounted"]),
+        DetectError::Empty => say(
+            stage,
+            error.to_string(),
+            &["put the function's file into the ConfigMap, or check what is mounted"],
+        ),
     }
 }
 
 fn handler(error: &BadHandler) -> Message {
-    say(Stage::Detect, error.to_string(), &["set FUNC_HANDLER, or the ConfigMap's key `handler`"])
+    say(
+        Stage::Detect,
+        error.to_string(),
+        &["set FUNC_HANDLER, or the ConfigMap's key `handler`"],
+    )
 }
 
 fn plan_error(error: &PlanError) -> Message {
@@ -176,25 +242,46 @@ fn plan_error(error: &PlanError) -> Message {
                 Some(first) => format!("set FUNC_HANDLER, for example FUNC_HANDLER={first}"),
                 None => "set FUNC_HANDLER=module.function".to_owned(),
             };
-            say(Stage::Detect, "no handler is named: nobody says which function to call", &[&hint])
+            say(
+                Stage::Detect,
+                "no handler is named: nobody says which function to call",
+                &[&hint],
+            )
         }
         PlanError::NoModule { expected, found, .. } => {
-            let found = if found.is_empty() { "there is no such source file at all".to_owned() } else { format!("there is: {}", found.join(", ")) };
+            let found = if found.is_empty() {
+                "there is no such source file at all".to_owned()
+            } else {
+                format!("there is: {}", found.join(", "))
+            };
             say(
                 Stage::Detect,
                 format!("{error}: {}", expected.join(" or ")),
-                &[&found, "name the module in FUNC_HANDLER as its file is named, without the extension"],
+                &[
+                    &found,
+                    "name the module in FUNC_HANDLER as its file is named, without the extension",
+                ],
             )
         }
         PlanError::Manifest(diagnostic) => one(Stage::Detect, diagnostic),
         PlanError::Dependencies(diagnostic) => one(Stage::Resolve, diagnostic),
-        PlanError::NoTool { needed_for, hint, .. } => say(Stage::Provision, format!("{error}: {needed_for}"), &[hint]),
-        PlanError::Choice { allowed, .. } => say(Stage::Request, format!("{error}: it may be {}", allowed.join(" or ")), &[]),
+        PlanError::NoTool { needed_for, hint, .. } => {
+            say(Stage::Provision, format!("{error}: {needed_for}"), &[hint])
+        }
+        PlanError::Choice { allowed, .. } => say(
+            Stage::Request,
+            format!("{error}: it may be {}", allowed.join(" or ")),
+            &[],
+        ),
     }
 }
 
 fn one(stage: Stage, diagnostic: &Diagnostic) -> Message {
-    Message { title: format!("{} failed", stage.name()), diagnostics: vec![diagnostic.clone()], ..Message::default() }
+    Message {
+        title: format!("{} failed", stage.name()),
+        diagnostics: vec![diagnostic.clone()],
+        ..Message::default()
+    }
 }
 
 fn provision(error: &ProvisionError) -> Message {
@@ -215,14 +302,27 @@ fn provision(error: &ProvisionError) -> Message {
         ProvisionError::Full { needed, .. } => say(
             stage,
             format!("{error}, at least {} KiB are needed", needed >> 10),
-            &["raise the emptyDir's sizeLimit (with medium: Memory it counts as the container's memory), or free the node's disk"],
+            &[
+                "raise the emptyDir's sizeLimit (with medium: Memory it counts as the container's memory), or free the node's disk",
+            ],
         ),
-        ProvisionError::Busy { .. } => say(stage, error.to_string(), &["two pods must not build into one volume: use an emptyDir for each"]),
+        ProvisionError::Busy { .. } => say(
+            stage,
+            error.to_string(),
+            &["two pods must not build into one volume: use an emptyDir for each"],
+        ),
         ProvisionError::Scratch { source, .. } => {
-            let hint = format!("we run as {}: mount an emptyDir at /tmp, or name a writable directory in INJECTOR_SCRATCH", user());
+            let hint = format!(
+                "we run as {}: mount an emptyDir at /tmp, or name a writable directory in INJECTOR_SCRATCH",
+                user()
+            );
             say(stage, format!("{error}: {}", fs::plain(source)), &[&hint])
         }
-        ProvisionError::ScratchInVolume(_) => say(stage, error.to_string(), &["name a directory elsewhere in INJECTOR_SCRATCH: it will hold credentials"]),
+        ProvisionError::ScratchInVolume(_) => say(
+            stage,
+            error.to_string(),
+            &["name a directory elsewhere in INJECTOR_SCRATCH: it will hold credentials"],
+        ),
         ProvisionError::CaFile { source, .. } => say(
             stage,
             format!("{error}: {}", fs::plain(source)),
@@ -231,15 +331,27 @@ fn provision(error: &ProvisionError) -> Message {
         ProvisionError::NoTool { path, .. } => say(
             stage,
             format!("{error} ({path})"),
-            &["run the build in an image of the language, the same as the function's own or with the same version"],
+            &[
+                "run the build in an image of the language, the same as the function's own or with the same version",
+            ],
         ),
         ProvisionError::ToolVersion { .. } => say(
             stage,
             error.to_string(),
-            &["change FUNC_RUNTIME to the version that the image has, or the image to the version that was asked for"],
+            &[
+                "change FUNC_RUNTIME to the version that the image has, or the image to the version that was asked for",
+            ],
         ),
-        ProvisionError::ToolBroken { .. } => say(stage, error.to_string(), &["is the image complete, and for this architecture?"]),
-        ProvisionError::SourceChanged(_) => say(stage, error.to_string(), &["the ConfigMap was edited just now; the next restart will read it whole"]),
+        ProvisionError::ToolBroken { .. } => say(
+            stage,
+            error.to_string(),
+            &["is the image complete, and for this architecture?"],
+        ),
+        ProvisionError::SourceChanged(_) => say(
+            stage,
+            error.to_string(),
+            &["the ConfigMap was edited just now; the next restart will read it whole"],
+        ),
     }
 }
 
@@ -254,13 +366,16 @@ fn step(failure: &StepFailure) -> Message {
         "this is a bug of the injector".clone_into(&mut message.title);
     }
     let seconds = failure.elapsed.as_secs_f64();
-    message.command = failure
-        .argv
-        .as_ref()
-        .map(|argv| Ran { argv: argv.clone(), outcome: format!("{} after {seconds:.1} s", failure.cause) });
+    message.command = failure.argv.as_ref().map(|argv| Ran {
+        argv: argv.clone(),
+        outcome: format!("{} after {seconds:.1} s", failure.cause),
+    });
     let (sentence, hint) = match &failure.cause {
         Cause::Status(_) if !failure.diagnostics.is_empty() => return message,
-        Cause::Status(status) => (format!("the step {} ended with exit status {status}", failure.step), None),
+        Cause::Status(status) => (
+            format!("the step {} ended with exit status {status}", failure.step),
+            None,
+        ),
         Cause::Killed(_) => (
             format!("the step {} was {}", failure.step, failure.cause),
             Some("somebody else ended it; was the node short of memory? See `kubectl describe pod`"),
@@ -275,11 +390,14 @@ fn step(failure: &StepFailure) -> Message {
         ),
         Cause::Full(..) => (
             failure.cause.to_string(),
-            Some("raise the emptyDir's sizeLimit (with medium: Memory it counts as the container's memory), or free the node's disk"),
+            Some(
+                "raise the emptyDir's sizeLimit (with medium: Memory it counts as the container's memory), or free the node's disk",
+            ),
         ),
-        Cause::NotStarted(_) | Cause::Io(_) | Cause::Plan(_) => {
-            (format!("the step {} could not be done: {}", failure.step, failure.cause), None)
-        }
+        Cause::NotStarted(_) | Cause::Io(_) | Cause::Plan(_) => (
+            format!("the step {} could not be done: {}", failure.step, failure.cause),
+            None,
+        ),
     };
     message.diagnostics.insert(0, Diagnostic::new(sentence));
     message.hints.extend(hint.map(ToOwned::to_owned));
@@ -288,9 +406,11 @@ fn step(failure: &StepFailure) -> Message {
 
 fn publish(error: &PublishError) -> Message {
     match error {
-        PublishError::Io { source, .. } => {
-            say(Stage::Publish, format!("{error}: {source}"), &["is the volume full, or was it unmounted?"])
-        }
+        PublishError::Io { source, .. } => say(
+            Stage::Publish,
+            format!("{error}: {source}"),
+            &["is the volume full, or was it unmounted?"],
+        ),
         PublishError::Receipt(source) => say(Stage::Publish, format!("{error}: {source}"), &[]),
     }
 }
@@ -300,16 +420,30 @@ fn launch(error: &LaunchError) -> Message {
         LaunchError::Nothing(_) => say(
             Stage::Publish,
             error.to_string(),
-            &["did the init container run `injector build`, and is its volume mounted here, at KUBELESS_INSTALL_VOLUME?"],
+            &[
+                "did the init container run `injector build`, and is its volume mounted here, at KUBELESS_INSTALL_VOLUME?",
+            ],
         ),
-        LaunchError::Receipt { .. } => {
-            say(Stage::Publish, error.to_string(), &["use the same injector to build and to launch, and let nobody else write to the volume"])
-        }
-        LaunchError::NoProgram { path, runtime, .. } => {
-            say(Stage::Provision, format!("{error} ({path})"), &[&format!("the function needs an image with {runtime}")])
-        }
-        LaunchError::Broken { .. } => say(Stage::Provision, error.to_string(), &["is the image complete, and for this architecture?"]),
-        LaunchError::Mismatch { runtime, program, mismatches } => {
+        LaunchError::Receipt { .. } => say(
+            Stage::Publish,
+            error.to_string(),
+            &["use the same injector to build and to launch, and let nobody else write to the volume"],
+        ),
+        LaunchError::NoProgram { path, runtime, .. } => say(
+            Stage::Provision,
+            format!("{error} ({path})"),
+            &[&format!("the function needs an image with {runtime}")],
+        ),
+        LaunchError::Broken { .. } => say(
+            Stage::Provision,
+            error.to_string(),
+            &["is the image complete, and for this architecture?"],
+        ),
+        LaunchError::Mismatch {
+            runtime,
+            program,
+            mismatches,
+        } => {
             let mut message = say(Stage::Provision, error.to_string(), &[]);
             for one in mismatches {
                 let found = one.found.as_deref().unwrap_or("nothing");
@@ -323,7 +457,11 @@ fn launch(error: &LaunchError) -> Message {
             ));
             message
         }
-        LaunchError::Exec { .. } => say(Stage::Provision, error.to_string(), &["is the volume mounted noexec, or the program for another architecture?"]),
+        LaunchError::Exec { .. } => say(
+            Stage::Provision,
+            error.to_string(),
+            &["is the volume mounted noexec, or the program for another architecture?"],
+        ),
     };
     "launch failed".clone_into(&mut message.title);
     message
@@ -332,7 +470,10 @@ fn launch(error: &LaunchError) -> Message {
 fn terminated(signal: &str, stage: Stage) -> Message {
     Message {
         title: format!("stopped by {signal} in the stage {}", stage.name()),
-        hints: vec!["the pod was deleted, or its node drained; the build begins again when the container restarts".to_owned()],
+        hints: vec![
+            "the pod was deleted, or its node drained; the build begins again when the container restarts"
+                .to_owned(),
+        ],
         ..Message::default()
     }
 }
@@ -340,19 +481,31 @@ fn terminated(signal: &str, stage: Stage) -> Message {
 /// What a build would do, for people.
 pub(crate) fn plan(prepared: &Prepared, toolchain: &Toolchain, plan: &Plan) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "runtime   {}: {}", prepared.detected.runtime.id, prepared.detected.evidence);
+    let _ = writeln!(
+        text,
+        "runtime   {}: {}",
+        prepared.detected.runtime.id, prepared.detected.evidence
+    );
     if let Some(handler) = &prepared.survey.function.handler {
         let _ = writeln!(text, "handler   {handler}");
     }
     for (name, tool) in &toolchain.tools {
-        let _ = writeln!(text, "tool      {name} {} ({})", tool.identity.version, tool.program);
+        let _ = writeln!(
+            text,
+            "tool      {name} {} ({})",
+            tool.identity.version, tool.program
+        );
     }
     let _ = write!(text, "\n{plan}");
     text
 }
 
 /// The same for programs.
-pub(crate) fn plan_as_json(prepared: &Prepared, toolchain: &Toolchain, plan: &Plan) -> Result<String, Failure> {
+pub(crate) fn plan_as_json(
+    prepared: &Prepared,
+    toolchain: &Toolchain,
+    plan: &Plan,
+) -> Result<String, Failure> {
     let value = serde_json::json!({
         "schema": 1,
         "runtime": prepared.detected.runtime.id,

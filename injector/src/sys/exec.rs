@@ -6,6 +6,7 @@ mod descendants;
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::ffi::OsString;
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -130,6 +131,17 @@ pub(crate) enum Ended {
     TimedOut,
     /// We were told to stop.
     Terminated(Signal),
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ended::Exited(status) => write!(f, "exit {status}"),
+            Ended::Killed(signal) => write!(f, "killed by signal {signal}"),
+            Ended::TimedOut => f.write_str("it took too long"),
+            Ended::Terminated(signal) => write!(f, "stopped by {}", signal.name()),
+        }
+    }
 }
 
 /// Why a tool could not be run.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use builders::function::Sha256;
@@ -32,9 +32,12 @@ pub(crate) struct Usage {
 /// Overwrites a file where it stands: a bind mount cannot be renamed over.
 pub(crate) fn write_in_place(path: &Path, bytes: &[u8], create: Create) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
-    options.write(true).truncate(true).create(create == Create::IfMissing);
+    options
+        .write(true)
+        .truncate(true)
+        .create(create == Create::IfMissing);
     // A FIFO without a reader must not hold us.
-    options.options_mut().custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
     let mut file = options.open(path)?;
     file.write_all(bytes)?;
     match file.sync_all() {
@@ -87,7 +90,10 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let metadata = fs::symlink_metadata(path)?;
             if !metadata.is_dir() {
-                return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{} is no directory", path.display())));
+                return Err(io::Error::new(
+                    io::ErrorKind::NotADirectory,
+                    format!("{} is no directory", path.display()),
+                ));
             }
             if metadata.permissions().mode() & 0o777 == 0o700 {
                 return Ok(());
@@ -96,7 +102,11 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
         }
         Err(error) => Err(io::Error::new(
             error.kind(),
-            format!("failed to create directory `{}`: {}", path.display(), plain(&error)),
+            format!(
+                "failed to create directory `{}`: {}",
+                path.display(),
+                plain(&error)
+            ),
         )),
     }
 }
@@ -104,7 +114,8 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
 /// An error's own words, without the number that the standard library appends.
 pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
-    text.split_once(" (os error").map_or_else(|| text.clone(), |(head, _)| head.to_owned())
+    text.split_once(" (os error")
+        .map_or_else(|| text.clone(), |(head, _)| head.to_owned())
 }
 
 /// Makes a fresh private directory below `parent`.
@@ -141,6 +152,11 @@ fn open_to_owner(dir: &Path) -> io::Result<()> {
     fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
 }
 
+/// The path without links and `..`.
+pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
+    fs::canonicalize(path)
+}
+
 /// Renames within one file system.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     create_parents(to)?;
@@ -173,18 +189,11 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether something, even a broken link, has this name.
-pub(crate) fn is_there(path: &Path) -> io::Result<bool> {
-    match fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 /// The text of a file; `None` if there is none or it may not be read.
 pub(crate) fn read_text(path: &Path) -> Option<String> {
-    fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    fs::read(path)
+        .ok()
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The bytes of a file; `None` if there is none.
@@ -276,7 +285,11 @@ pub(crate) fn open_to_all(root: &Path) -> io::Result<Usage> {
         }
         let metadata = entry.metadata()?;
         let mode = metadata.permissions().mode();
-        let execute = if metadata.is_dir() || mode & 0o100 != 0 { 0o111 } else { 0 };
+        let execute = if metadata.is_dir() || mode & 0o100 != 0 {
+            0o111
+        } else {
+            0
+        };
         let wanted = (mode | 0o444 | execute) & !0o6000;
         if mode != wanted {
             fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(wanted & 0o7777))?;
@@ -294,7 +307,11 @@ pub(crate) fn read_up_to(file: &mut fs::File, limit: u64) -> io::Result<Option<V
     file.rewind()?;
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes)?;
-    Ok(if bytes.len() as u64 > limit { None } else { Some(bytes) })
+    Ok(if bytes.len() as u64 > limit {
+        None
+    } else {
+        Some(bytes)
+    })
 }
 
 #[cfg(test)]

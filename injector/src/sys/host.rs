@@ -12,7 +12,9 @@ use rustix::fs::{Access, access};
 
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// Sixteen random hexadecimal digits.
@@ -30,7 +32,11 @@ pub(crate) fn parallelism() -> usize {
 
 /// Who we are, for messages: `UID 1000, GID 0`.
 pub(crate) fn user() -> String {
-    format!("UID {}, GID {}", rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+    format!(
+        "UID {}, GID {}",
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw()
+    )
 }
 
 /// The processor's architecture, as the kernel calls it.
@@ -74,7 +80,11 @@ mod tests {
         fs_err::create_dir(dir.path().join("sh")).expect("made");
         let path = format!(".:{}:/bin", dir.path().display());
         assert_eq!(find_program("tool", &path), None, "it is not executable");
-        assert_eq!(find_program("sh", &path), Some(PathBuf::from("/bin/sh")), "a directory is no program");
+        assert_eq!(
+            find_program("sh", &path),
+            Some(PathBuf::from("/bin/sh")),
+            "a directory is no program"
+        );
         assert_eq!(find_program("../bin/sh", &path), None);
     }
 }

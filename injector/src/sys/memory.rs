@@ -1,5 +1,6 @@
 //! What the kernel says about this container's memory: its limit, its peak, and who was killed.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,17 @@ pub(crate) struct Facts {
     pub(crate) peak: Option<u64>,
     /// How many processes were killed for want of memory, since the group exists.
     pub(crate) oom_kills: u64,
+}
+
+impl fmt::Display for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.limit {
+            Some(limit) => write!(f, "limit {} MiB", limit >> 20)?,
+            None => f.write_str("no limit")?,
+        }
+        self.peak
+            .map_or(Ok(()), |peak| write!(f, ", peak {} MiB", peak >> 20))
+    }
 }
 
 /// The facts about our own control group; `None` if it keeps no account of memory.

@@ -51,8 +51,16 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Signal::Terminate => "SIGTERM",
+            Signal::Interrupt => "SIGINT",
+        }
+    }
+
     /// The exit status of a process that this signal ended: 128 and its number.
-    pub(crate) fn exit_status(self) -> i32 {
+    pub(crate) fn exit_status(self) -> u8 {
         match self {
             Signal::Terminate => 143,
             Signal::Interrupt => 130,
@@ -141,7 +149,7 @@ fn watch_for(patience: Duration, on_late: impl FnOnce(Signal) + Send + 'static) 
     reason = "the main flow is stuck, nobody else is left to end the process"
 )]
 fn leave(signal: Signal) -> ! {
-    std::process::exit(signal.exit_status());
+    std::process::exit(signal.exit_status().into());
 }
 
 #[cfg(test)]

@@ -22,6 +22,13 @@ pub(crate) struct Captured {
     pub(crate) left_out: usize,
 }
 
+impl Captured {
+    /// The bytes as text; what is not UTF-8 is replaced.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
 /// A stream on its way to being [`Captured`].
 #[derive(Debug)]
 pub(super) struct Keep {
