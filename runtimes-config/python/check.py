@@ -21,6 +21,7 @@ SOURCE = 400  # Characters that are kept of a faulty line.
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # The fields of a node that hold another scope: what they bind, the module does not have.
 INNER = {**dict.fromkeys((*FUNCTIONS, ast.Lambda), "body"), ast.comprehension: "target"}
+CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL)  # Not SIGKILL, which is memory's.
 
 
 def main(root, handler, function):
@@ -79,11 +80,10 @@ def check_from(start, root, files, handler, function, errors, verdict):
             else:
                 verdict.update(value)
     status = os.waitpid(child, 0)[1]
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        return at, signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in CRASHES:
+        return at, signal.Signals(os.WTERMSIG(status)).name
     if status:
-        sys.exit(2)
+        raise RuntimeError(f"the child that compiles ended with status {status}")
     return len(files), None
 
 
@@ -187,29 +187,36 @@ def look_for(function, path):
     except (ValueError, RecursionError, MemoryError):
         return {"state": "unknown"}
     bound, callables = set(), {}
-    for node in nodes(tree, INNER):
+    for node in nodes(tree, inner):
         for name, can_be_called in bindings(node):
             bound.add(name)
             if can_be_called and not name.startswith("_"):
                 callables.setdefault(name, node.lineno)
-    dynamic = "__getattr__" in bound or any(is_dynamic(node, function) for node in nodes(tree, {}))
+    dynamic = "__getattr__" in bound or any(is_dynamic(node, function) for node in nodes(tree))
     state = "unknown" if dynamic else "missing"
-    if function in bound and not any(deletes(node, function) for node in nodes(tree, INNER)):
+    if function in bound and not any(deletes(node, function) for node in nodes(tree, inner)):
         state = "defined"
     elif function in bound:
         state = "unknown"
     return {"state": state, "names": [{"name": name, "line": line} for name, line in callables.items()]}
 
 
-def nodes(tree, omitted):
-    """The nodes in the order of the text, without the fields named by `omitted`."""
+def inner(node):
+    """The node's field that binds nothing in the module."""
+    if isinstance(node, ast.AnnAssign) and node.value is None:
+        return "target"
+    return INNER.get(type(node))
+
+
+def nodes(tree, omitted=lambda node: None):
+    """The nodes in the order of the text, without the field that `omitted` names."""
     stack = [tree]
     while stack:  # Not by recursion, which nesting could exhaust.
         node = stack.pop()
         yield node
-        children = []
+        children, skipped = [], omitted(node)
         for field in node._fields:
-            if field != omitted.get(type(node)):
+            if field != skipped:
                 value = getattr(node, field, None)
                 children += value if isinstance(value, list) else [value]
         stack += [child for child in reversed(children) if isinstance(child, ast.AST)]
