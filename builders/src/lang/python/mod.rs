@@ -2,10 +2,14 @@
 
 mod diagnose;
 mod install;
+mod lock;
+mod manifest;
 mod requirements;
+mod settings;
 
 use std::collections::BTreeMap;
 
+use regex::Regex;
 use serde::Deserialize;
 
 use crate::catalog::Runtime;
@@ -286,4 +290,12 @@ fn scratch(name: &str) -> Place {
         dir: Dir::Scratch,
         path: name.parse().ok(),
     }
+}
+
+/// Compiles a pattern of this folder.
+///
+/// # Panics
+/// When it is malformed: it is a literal, and the recordings use each.
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }

@@ -16,7 +16,17 @@ pub(super) struct Requirements {
     /// The files that were read.
     pub(super) files: Vec<RelPath>,
     /// Whether any line has a hash.
-    pub(super) hashed: bool,
+    pub(super) hashed: Hashed,
+}
+
+/// Whether what is downloaded is compared with hashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Hashed {
+    /// It is.
+    Yes,
+    /// It is not.
+    #[default]
+    No,
 }
 
 /// One requirement and its place.
@@ -51,7 +61,7 @@ pub(super) enum Origin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FileOption {
     /// The long name with its dashes.
-    pub(super) name: String,
+    pub(super) name: &'static str,
     /// Its value; it may hold a credential.
     pub(super) value: String,
     /// The file.
@@ -97,16 +107,13 @@ fn read_file(
                 .hint(hint)
         };
         if !requirement.is_empty() {
-            found.entries.push(
-                entry(requirement, path.as_str(), line.number(), kind).map_err(|bad| {
-                    let (number, column) = line.locate(lead + bad.offset);
-                    PlanError::Manifest(
-                        Diagnostic::new(bad.message)
-                            .at(path.as_str(), Some(number), Some(column))
-                            .hint(bad.hint),
-                    )
-                })?,
-            );
+            let entry = entry(requirement, path.as_str(), line.number()).map_err(|bad| {
+                let (number, column) = line.locate(lead + bad.offset);
+                let message = Diagnostic::new(bad.message).at(path.as_str(), Some(number), Some(column));
+                PlanError::Manifest(message.hint(bad.hint))
+            })?;
+            let constraint = kind == Kind::Constraints;
+            found.entries.push(Entry { constraint, ..entry });
         }
         for (name, value) in options {
             match name {
@@ -139,9 +146,9 @@ fn read_file(
                         "remove `-e`: the package is then built and installed like any other",
                     )));
                 }
-                "--hash" => found.hashed = true,
+                "--hash" => found.hashed = Hashed::Yes,
                 name => found.options.push(FileOption {
-                    name: name.to_owned(),
+                    name,
                     value,
                     file: path.to_string(),
                     line: line.number(),
@@ -298,13 +305,13 @@ pub(super) struct Malformed {
 }
 
 /// Reads one requirement. What has a `/` or an archive's name is a path or a URL, which only the tool can judge.
-fn entry(text: &str, file: &str, line: u32, kind: Kind) -> Result<Entry, Malformed> {
+pub(super) fn entry(text: &str, file: &str, line: u32) -> Result<Entry, Malformed> {
     let of = |name, origin| Entry {
         name,
         origin,
         file: file.to_owned(),
         line,
-        constraint: kind == Kind::Constraints,
+        constraint: false,
     };
     let before_marker = text.split(';').next().unwrap_or(text).trim();
     if let Some((name, target)) = before_marker.split_once('@') {
