@@ -236,7 +236,10 @@ mod tests {
 
     #[test]
     fn without_errors_the_end_is_shown() {
-        let output = (0..100).map(|n| format!("line {n}\n")).collect::<String>();
+        let output = (0..100)
+            .map(|n| format!("line {n}"))
+            .collect::<Vec<_>>()
+            .join("\n");
         assert_eq!(excerpt(&output, nothing_said, 24), "…\nline 98\nline 99\n");
     }
 
