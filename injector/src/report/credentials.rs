@@ -139,6 +139,7 @@ fn forms_of_value(value: &str) -> Vec<String> {
         });
         found.extend(token.map(|(_, token)| token.trim().to_owned()));
     }
+    found.dedup();
     let decoded = found
         .iter()
         .filter_map(|value| String::from_utf8(STANDARD.decode(value).ok()?).ok());

@@ -296,7 +296,7 @@ fn one_hostile_message_under_each_budget() {
     let mut message = go(40);
     message.title = "compile\tfailed \u{1b}[31m".into();
     message.hints = vec!["schön\u{1b}]0;\u{7} ✓ ".repeat(20)];
-    message.output = "\u{1b}[31mFehler: größer\u{1b}[0m\t\0\r\nerror: 🦀\n".repeat(300);
+    message.output = "\u{1b}[31mFehler: größer\u{1b}[0m\t\0\r\nerror: 🦀\n".repeat(100);
     for budget in 0..=4096 {
         check(&compose(&message, budget), budget);
     }
@@ -321,7 +321,7 @@ fn a_line_of_a_mebibyte_is_no_trouble() {
             hints: vec![huge.clone()],
             output: huge,
         };
-        for budget in [10, 100, 1024, 4096] {
+        for budget in [100, 4096] {
             check(&compose(&message, budget), budget);
         }
     }
