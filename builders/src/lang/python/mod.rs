@@ -18,7 +18,7 @@ use crate::error::PlanError;
 use crate::function::{Function, Handler, RelPath};
 use crate::plan::{Action, Arg, Capture, Dir, Launch, Network, Place, Plan, Program, Secrets, Step};
 use crate::toolchain::{Identity, Tool};
-use crate::{Builder, Inputs};
+use crate::{Builder, Inputs, Package, assets};
 
 /// The builder for Python.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ impl Builder for Python {
 
     fn probe(&self, tool: &str) -> Vec<String> {
         if tool == "python" {
-            let text = crate::assets::asset("python/probe.py").unwrap_or_default();
-            vec!["-I".to_owned(), "-c".to_owned(), text.to_owned()]
+            let text = assets::asset("python/probe.py").unwrap_or_default();
+            ["-I", "-B", "-c", text].map(str::to_owned).into()
         } else {
             vec!["--version".to_owned()]
         }
@@ -76,6 +76,10 @@ impl Builder for Python {
             resolve: install.steps,
             secrets: Secrets(install.secrets),
         })
+    }
+
+    fn packages(&self, step: &Step, output: &Output) -> Vec<Package> {
+        diagnose::packages(step, output)
     }
 
     fn diagnose(&self, step: &Step, output: &Output, function: &Function) -> Vec<Diagnostic> {
@@ -163,19 +167,30 @@ fn check(file: &RelPath, handler: &Handler) -> Vec<Step> {
 
 /// Byte-code of the function itself; that of its dependencies is kept with them.
 fn compile(jobs: usize) -> Vec<Step> {
-    let server = Action::Asset {
-        id: "python/server/kubeless.py".to_owned(),
-        to: server(),
-    };
-    vec![
+    let compile = byte_code(jobs, Dir::Source);
+    let mut steps = vec![offline(
+        "compile",
+        "byte-code, for a faster first call",
+        Blame::Platform,
+        compile,
+    )];
+    steps.extend(assets::below("python/server").map(|(name, id)| {
+        let to = Place {
+            dir: Dir::Server,
+            path: name.parse().ok(),
+        };
+        let asset = Action::Asset {
+            id: id.to_owned(),
+            to,
+        };
         offline(
-            "compile",
-            "byte-code, for a faster first call",
+            &format!("server {name}"),
+            "what calls the function",
             Blame::Platform,
-            byte_code(jobs, Dir::Source),
-        ),
-        offline("server", "what calls the function", Blame::Platform, server),
-    ]
+            asset,
+        )
+    }));
+    steps
 }
 
 /// Compiles a room's Python files, so that the same files give the same byte-code wherever the volume is.
