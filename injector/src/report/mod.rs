@@ -15,6 +15,7 @@ pub(crate) mod redact;
 pub(crate) mod termination;
 pub(crate) mod words;
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use crate::cli::{MAX_BUDGET, Named, Termination};
@@ -101,6 +102,15 @@ impl Reporter {
         message
     }
 
+    /// Prints data on stdout.
+    pub(crate) fn print(&self, text: &str) {
+        let mut out = anstream::stdout().lock();
+        // A reader that has gone away (`| head`) is no error of ours.
+        let _ = out
+            .write_all(self.redactor.text(text).as_bytes())
+            .and_then(|()| out.flush());
+    }
+
     /// Writes the termination log; that it cannot be written is a warning.
     fn write(&mut self, text: &str) {
         let Some(termination) = &self.termination else {
@@ -116,14 +126,6 @@ impl Reporter {
             self.termination = None;
         }
     }
-}
-
-/// Prints data.
-pub(crate) fn print(text: &str) {
-    use std::io::Write as _;
-    let mut out = anstream::stdout().lock();
-    // A reader that has gone away (`| head`) is no error of ours.
-    let _ = write!(out, "{text}").and_then(|()| out.flush());
 }
 
 fn write(termination: &Termination, text: &str) -> std::io::Result<()> {
