@@ -24,7 +24,7 @@ use crate::sys::exec::Stream;
 use crate::sys::fs::{self, Create};
 
 use console::{Console, Look, Output};
-use redact::{RedactStream, Redactor};
+use redact::Redactor;
 
 /// Tells the story of one run, and writes its last known truth to the termination log.
 pub(crate) struct Reporter {
@@ -63,14 +63,10 @@ impl Reporter {
 
     /// Begins a step of a tool.
     pub(crate) fn step(&self, stage: Stage, name: &str) -> Running {
-        let stream = || Redacted {
-            redact: self.redactor.stream(),
-            output: self.console.output(),
-        };
         Running {
             live: self.console.start(stage.name(), name),
-            stdout: stream(),
-            stderr: stream(),
+            stdout: self.console.output(&self.redactor),
+            stderr: self.console.output(&self.redactor),
         }
     }
 
@@ -97,6 +93,8 @@ impl Reporter {
             Failure::Replayed { message, .. } => message.clone(),
             failure => termination::compose(&redacted(words::message(failure), &self.redactor), budget),
         };
+        // Once more: an escape sequence within a credential hid it until now. The mask is never longer.
+        let message = self.redactor.text(&message);
         self.write(&message);
         self.console.finish(&message);
         message
@@ -148,6 +146,9 @@ fn redacted(message: termination::Message, redactor: &Redactor) -> termination::
             .diagnostics
             .into_iter()
             .map(|mut one| {
+                if let Some(location) = &mut one.location {
+                    location.file = clean(&location.file);
+                }
                 one.message = clean(&one.message);
                 one.hint = one.hint.as_deref().map(clean);
                 one
@@ -165,8 +166,8 @@ fn redacted(message: termination::Message, redactor: &Redactor) -> termination::
 /// A step that runs.
 pub(crate) struct Running {
     live: console::Running,
-    stdout: Redacted,
-    stderr: Redacted,
+    stdout: Output,
+    stderr: Output,
 }
 
 impl Running {
@@ -189,25 +190,7 @@ impl Running {
     }
 
     fn flush(self) -> console::Running {
-        self.stdout.finish();
-        self.stderr.finish();
+        // What a stream says is printed to its end when it is dropped.
         self.live
-    }
-}
-
-/// A stream of a tool on its way to the console.
-struct Redacted {
-    redact: RedactStream,
-    output: Output,
-}
-
-impl Redacted {
-    fn push(&mut self, chunk: &[u8]) {
-        let clean = self.redact.push(chunk);
-        self.output.push(&clean);
-    }
-
-    fn finish(mut self) {
-        self.output.push(&self.redact.finish());
     }
 }

@@ -230,7 +230,7 @@ fn a_tool_that_ignores_sigterm_is_killed_after_the_grace() {
     let begin = Instant::now();
     let outcome = run_short(&command);
     assert_eq!(outcome.ended, Ended::TimedOut);
-    assert!(outcome.survivors.is_empty());
+    assert_eq!(outcome.survivors, [0; 0]);
     assert!(begin.elapsed() >= SHORT * 2 && begin.elapsed() < LONG);
 }
 
@@ -272,7 +272,7 @@ fn a_grandchild_in_a_session_of_its_own_does_not_survive() {
     command.cwd = dir.path().into();
     let outcome = run_short(&command);
     assert_eq!(outcome.ended, Ended::Exited(4));
-    assert!(outcome.survivors.is_empty());
+    assert_eq!(outcome.survivors, [0; 0]);
     assert!(gone(noted(&dir)));
 }
 
@@ -324,7 +324,7 @@ fn a_second_signal_kills_at_once() {
         run_with(LONG, &shell("trap '' TERM; while :; do sleep 0.02; done"), &inbox)
     });
     assert_eq!(outcome.ended, Ended::Terminated(Signal::Terminate));
-    assert!(outcome.survivors.is_empty());
+    assert_eq!(outcome.survivors, [0; 0]);
 }
 
 #[test]
@@ -393,7 +393,7 @@ fn a_frozen_process_survives() {
 
     assert_eq!(outcome.ended, Ended::Exited(0));
     assert_eq!(outcome.survivors, [noted(&dir).as_raw_nonzero().get()]);
-    assert_eq!(swept.survivors, []);
+    assert_eq!(swept.survivors, [0; 0]);
     assert!(gone(noted(&dir)));
 }
 
