@@ -235,12 +235,15 @@ fn a_tool_that_ignores_sigterm_is_killed_after_the_grace() {
 }
 
 #[test]
-fn a_tool_that_ends_properly_on_sigterm_may_say_so() {
-    let mut command = shell("trap 'echo tidy; exit 3' TERM; while :; do sleep 0.02; done");
+fn sigterm_reaches_all_that_the_tool_started_and_they_may_end_properly() {
+    // A shell heeds the signal when its child has ended, which must get it as well.
+    let mut command = shell("trap 'echo tidy; exit 3' TERM; setsid -w sleep 600");
     command.timeout = SHORT;
+    let begin = Instant::now();
     let outcome = run_with(LONG, &command, &Inbox::default());
     assert_eq!(outcome.ended, Ended::TimedOut);
     assert_eq!(text(&outcome.stdout), "tidy\n");
+    assert!(begin.elapsed() < LONG);
 }
 
 #[test]
@@ -314,6 +317,7 @@ fn a_signal_between_two_tools_ends_the_next_one() {
 #[test]
 fn a_second_signal_kills_at_once() {
     let inbox = Inbox::default();
+    let begin = Instant::now();
     let outcome = thread::scope(|scope| {
         scope.spawn(|| {
             thread::sleep(SHORT);
@@ -325,6 +329,7 @@ fn a_second_signal_kills_at_once() {
     });
     assert_eq!(outcome.ended, Ended::Terminated(Signal::Terminate));
     assert_eq!(outcome.survivors, [0; 0]);
+    assert!(begin.elapsed() < LONG);
 }
 
 #[test]
