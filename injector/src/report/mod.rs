@@ -53,6 +53,7 @@ impl Reporter {
     /// From here on, these values appear nowhere.
     pub(crate) fn hide(&mut self, secrets: impl IntoIterator<Item = String>) {
         self.redactor = Redactor::new(secrets);
+        last_words::hide(self.redactor.clone());
     }
 
     /// Says which stage runs, also to whoever finds the termination log after we were killed.
