@@ -19,6 +19,7 @@ use diagnostic::{Diagnostic, Output};
 use error::PlanError;
 use function::Function;
 use plan::{Plan, Step};
+use serde::{Deserialize, Serialize};
 use toolchain::{Identity, Policy, Settings, Toolchain};
 
 /// All that a builder may see when it makes a plan.
@@ -34,6 +35,15 @@ pub struct Inputs<'a> {
     pub settings: &'a Settings,
     /// What the operator allows and asks for.
     pub policy: &'a Policy,
+}
+
+/// A dependency that was resolved.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
 }
 
 /// A language: how its functions become something that can be launched.
@@ -52,6 +62,11 @@ pub trait Builder: Sync {
     /// # Errors
     /// When no plan can lead to a running function, in the words of the shared vocabulary.
     fn plan(&self, inputs: &Inputs<'_>) -> Result<Plan, PlanError>;
+
+    /// The packages that a step's output says were resolved; most steps say nothing of the kind.
+    fn packages(&self, _step: &Step, _output: &Output) -> Vec<Package> {
+        Vec::new()
+    }
 
     /// Says what a failed step means, most important first; empty when the output tells nothing.
     fn diagnose(&self, step: &Step, output: &Output, function: &Function) -> Vec<Diagnostic>;

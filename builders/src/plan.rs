@@ -301,3 +301,86 @@ impl fmt::Debug for Secrets {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
+
+impl fmt::Display for Plan {
+    /// What would run, step by step, and why: what `injector plan` prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "because")?;
+        for sentence in &self.because {
+            writeln!(f, "  {sentence}")?;
+        }
+        let stages = [
+            ("check", &self.check),
+            ("resolve", &self.resolve),
+            ("compile", &self.compile),
+            ("verify", &self.verify),
+        ];
+        for (stage, steps) in stages.iter().filter(|(_, steps)| !steps.is_empty()) {
+            writeln!(f, "{stage}")?;
+            for step in *steps {
+                writeln!(f, "  {}: {}", step.name, step.action)?;
+                match step.network {
+                    Network::Needed => writeln!(f, "    {} (network)", step.why)?,
+                    Network::Unused => writeln!(f, "    {}", step.why)?,
+                }
+            }
+        }
+        writeln!(f, "launch\n  {}", self.launch)
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Run {
+                tool, args, env, cwd, ..
+            } => {
+                write!(f, "in {cwd}: ")?;
+                command(f, env, tool, args)
+            }
+            Action::Write { path, text } => write!(f, "write {path}, {} bytes", text.len()),
+            Action::Asset { id, to } => write!(f, "put {id} at {to}"),
+            Action::Copy { from, to } => write!(f, "copy {from} to {to}"),
+            Action::Link { from, to } => write!(f, "link {to} to {from}"),
+            Action::Move { from, to } => write!(f, "move {from} to {to}"),
+        }
+    }
+}
+
+impl fmt::Display for Launch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.program {
+            Program::Tool { names, requires, .. } => {
+                command(f, &self.env, &names.join("|"), &self.args)?;
+                let requires: Vec<_> = requires
+                    .iter()
+                    .map(|(fact, built)| format!("{fact} {built}"))
+                    .collect();
+                write!(f, "\n    with {}", requires.join(", "))
+            }
+            Program::Built(place) => command(f, &self.env, &place.to_string(), &self.args),
+        }
+    }
+}
+
+/// A command as one would type it: variables, program, arguments; quoted only where a reader would be misled.
+fn command(
+    f: &mut fmt::Formatter<'_>,
+    env: &BTreeMap<String, Arg>,
+    program: &str,
+    args: &[Arg],
+) -> fmt::Result {
+    for (name, value) in env {
+        write!(f, "{name}={value} ")?;
+    }
+    f.write_str(program)?;
+    for arg in args {
+        let shown = arg.to_string();
+        if shown.is_empty() || shown.contains(char::is_whitespace) {
+            write!(f, " {shown:?}")?;
+        } else {
+            write!(f, " {shown}")?;
+        }
+    }
+    Ok(())
+}

@@ -1,1 +1,89 @@
+//! The deeds: reads a mounted function, carries out its plan, publishes the result, says what happened.
+//!
+//! The modules are listed in the order in which a build passes through them.
 
+mod cli;
+mod pipeline;
+mod survey;
+mod toolbox;
+mod provision;
+mod keys;
+mod verdict;
+mod execute;
+mod publish;
+mod launch;
+mod runtimes;
+mod failure;
+mod report;
+mod sys;
+
+use std::process::ExitCode;
+
+use cli::{Format, Request, Verb};
+use failure::Failure;
+use pipeline::Ended;
+use report::Reporter;
+use report::{explain, last_words, words};
+
+/// Runs the program, and returns its exit status.
+#[must_use]
+pub fn run() -> ExitCode {
+    std::panic::set_hook(Box::new(last_words::on_panic));
+    let (request, termination, look) = cli::read();
+    let mut reporter = Reporter::new(Some(termination), look);
+    let code = match request {
+        Ok(request) => obey(request, &mut reporter),
+        Err(error) => Err(error.into()),
+    };
+    ExitCode::from(code.unwrap_or_else(|failure| {
+        reporter.failed(&failure);
+        failure.code()
+    }))
+}
+
+/// Does what is asked, and returns the exit status of what reported itself.
+fn obey(request: Request, reporter: &mut Reporter) -> Result<u8, Failure> {
+    let Request { verb, env, .. } = request;
+    match verb {
+        Verb::Build(build) => {
+            sys::prepare(last_words::on_late_signal).map_err(|error| Failure::Bug(error.to_string()))?;
+            Ok(pipeline::build(&build, &env, reporter).code)
+        }
+        Verb::DryRun(build) => {
+            sys::prepare(last_words::on_late_signal).map_err(|error| Failure::Bug(error.to_string()))?;
+            reporter.keep_to_yourself();
+            let Ended { code, message } = pipeline::dry_run(*build, &env, reporter)?;
+            report::print(&message);
+            Ok(code)
+        }
+        Verb::Plan(build, format) => {
+            reporter.keep_to_yourself();
+            let prepared = pipeline::prepare(&build, &env, reporter)?;
+            let (toolchain, _) = prepared.probe()?;
+            let plan = prepared.plan(&toolchain)?;
+            report::print(&match format {
+                Format::Text => words::plan(&prepared, &toolchain, &plan),
+                Format::Json => words::plan_as_json(&prepared, &toolchain, &plan)?,
+            });
+            Ok(0)
+        }
+        Verb::Launch { volume } => match launch::launch(&volume, &env)? {},
+        Verb::Install { dest } => {
+            sys::fs::install(&dest).map_err(|source| Failure::Install { dest, source })?;
+            Ok(0)
+        }
+        Verb::Runtimes { config } => {
+            let catalog = pipeline::catalog(config.as_deref())?;
+            report::print(&runtimes::list(&catalog, &env));
+            Ok(0)
+        }
+        Verb::Explain(code) => {
+            report::print(&explain::explain(code)?);
+            Ok(0)
+        }
+        Verb::Print(text) => {
+            report::print(&text);
+            Ok(0)
+        }
+    }
+}

@@ -1,1 +1,10 @@
+//! Drives the real binary as the kubelet drives it, and holds the project to its own rules.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::print_stderr,
+    reason = "tests look at the operating system from outside, and say what they skip"
+)]
+
+mod house;

@@ -1,1 +1,53 @@
-fn main() {}
+//! `cargo xtask <verb>`: what developers and CI run beside cargo's own commands.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "tasks of development touch the operating system and say so"
+)]
+
+mod test;
+mod try_example;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Tasks of this project's development.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Builds a function, starts its server, sends it one request and stops it
+    Try {
+        /// The function's directory; its `request.json`, if there is one, is what is sent
+        #[arg(default_value = "examples/python")]
+        dir: PathBuf,
+    },
+    /// Brings in the tools that tests drive, then runs `cargo test --workspace`
+    Test {
+        /// Further arguments for `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().verb {
+        Verb::Try { dir } => try_example::run(&dir),
+        Verb::Test { args } => test::run(&args),
+    }
+}
+
+/// The workspace's directory.
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}

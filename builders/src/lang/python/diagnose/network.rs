@@ -1,0 +1,174 @@
+//! Evidence that it was the platform: network, registry, disk, memory.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::diagnostic::{Blame, Diagnostic};
+use crate::lang::python::pattern;
+
+/// What speaks for a failure that the author cannot mend, if anything does.
+pub(super) fn evidence(text: &str) -> Option<Diagnostic> {
+    let told: Vec<&str> = text.lines().filter(|line| TOLD.is_match(line)).collect();
+    let told = told.join("\n");
+    let found = CAUSES.iter().find_map(|cause| {
+        let text = if cause.anywhere { text } else { &told };
+        cause.pattern.find(text).map(|found| (cause, found.as_str()))
+    });
+    found.map(|(cause, found)| {
+        let host = host(text).unwrap_or("the registry");
+        let message = cause
+            .message
+            .replace("{host}", host)
+            .replace("{found}", found.trim());
+        Diagnostic::new(message).hint(cause.hint).blame(Blame::Platform)
+    })
+}
+
+/// The text without the attempts after which there was another one.
+pub(super) fn without_passing_trouble(text: &str) -> String {
+    // WARNING: Retrying (Retry(total=4, connect=None, read=None, redirect=None, status=None)) after connection broken by …
+    static PASSING: LazyLock<Regex> = LazyLock::new(|| pattern(r"Retrying \(Retry\(total=[1-9]"));
+    text.lines()
+        .filter(|line| !PASSING.is_match(line))
+        .flat_map(|line| [line, "\n"])
+        .collect()
+}
+
+/// Lines in which the installers themselves speak, not a build that they ran.
+///     WARNING: Retrying …
+///     Could not fetch URL https://registry.example/simple/six/: There was a problem confirming the ssl certificate: …
+///       cause: tcp connect error
+///       Caused by: tcp connect error
+///     hint: An index (https://registry.example/simple) returned a 403 Forbidden error. …
+static TOLD: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^[\s│╰├─▶]*(?:WARNING:|ERROR:|error:|cause:|Caused by:|hint:|Could not fetch URL)")
+});
+
+/// One kind of trouble.
+struct Cause {
+    pattern: Regex,
+    /// Whether a build's own output counts too.
+    anywhere: bool,
+    message: &'static str,
+    hint: &'static str,
+}
+
+/// The kinds of trouble, the most particular first.
+static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
+    let told = |text, message, hint| Cause {
+        pattern: pattern(text),
+        anywhere: false,
+        message,
+        hint,
+    };
+    let anywhere = |text, message, hint| Cause {
+        pattern: pattern(text),
+        anywhere: true,
+        message,
+        hint,
+    };
+    vec![
+        // ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device
+        anywhere(
+            r"No space left on device|Disk quota exceeded",
+            "no space is left for the dependencies",
+            "give the volumes of the build (function, tmp) more room",
+        ),
+        // gcc: fatal error: Killed signal terminated program cc1
+        anywhere(
+            r"(?m)Cannot allocate memory|Killed signal terminated program|^\s*MemoryError$",
+            "the installer ran out of memory",
+            "raise the memory limit of the build container",
+        ),
+        // OSError('Tunnel connection failed: 407 Proxy Authentication Required')
+        //   cause: tunnel error: proxy authorization required
+        told(
+            r"407 Proxy Authentication|proxy authorization required",
+            "the proxy asks for credentials",
+            "put user and password into HTTPS_PROXY, or the host into NO_PROXY",
+        ),
+        // ProxyError('Cannot connect to proxy.', NewConnectionError(…
+        //   cause: tunnel error: failed to create underlying connection
+        told(
+            r"ProxyError|Tunnel connection failed: \d+ [\w ]+|tunnel error",
+            "the proxy cannot be used: {found}",
+            "check HTTPS_PROXY, or put the registry's host into NO_PROXY",
+        ),
+        // [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1006)
+        //   cause: invalid peer certificate: UnknownIssuer
+        told(
+            r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate",
+            "the certificate of {host} is not trusted",
+            "give the company's CA in INJECTOR_CA_FILE",
+        ),
+        // Failed to resolve 'no-such-host.invalid' ([Errno -2] Name or service not known)
+        //   cause: dns error
+        told(
+            r"Name or service not known|Temporary failure in name resolution|No address associated with hostname|dns error|failed to lookup address",
+            "the name of {host} cannot be resolved",
+            "check the registry's URL and the cluster's DNS",
+        ),
+        // WARNING: 401 Error, Credentials not correct for https://registry.example/simple/six/
+        // hint: An index URL (…) could not be queried due to a lack of valid authentication credentials (401 Unauthorized)
+        told(
+            r"401 Error|401 Unauthorized|HTTP error 401",
+            "{host} asks for credentials, or refuses those given (401)",
+            "mount the registry's credentials: pip.conf or netrc",
+        ),
+        // hint: An index (https://registry.example/simple) returned a 403 Forbidden error. …
+        told(
+            r"403 Forbidden|HTTP error 403",
+            "{host} refuses access (403)",
+            "check the registry's credentials and what they allow",
+        ),
+        //   cause: HTTP status client error (429 Too Many Requests) for url (…)
+        //   cause: HTTP status server error (503 Service Unavailable) for url (…)
+        // ERROR: HTTP error 503 while getting https://registry.example/packages/…
+        told(
+            r"429 Too Many Requests|HTTP error (?:429|5\d\d)|\b5\d\d (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Timeout|Server Error)",
+            "{host} is in trouble: {found}",
+            "the registry is overloaded or down: try again later",
+        ),
+        // Failed to establish a new connection: [Errno 111] Connection refused
+        told(
+            r"Connection refused",
+            "{host} refuses connections",
+            "check the registry's URL, and HTTPS_PROXY or NO_PROXY if there is a proxy",
+        ),
+        // ConnectionResetError(104, 'Connection reset by peer')
+        told(
+            r"Connection reset by peer|RemoteDisconnected|Connection aborted|IncompleteRead|connection closed before",
+            "the connection to {host} was cut",
+            "try again; a proxy or firewall may have closed it",
+        ),
+        // ConnectTimeoutError(<…>, 'Connection to registry.example timed out. (connect timeout=15)')
+        told(
+            r"timed out|Network is unreachable|No route to host",
+            "{host} cannot be reached",
+            "check egress (network policy, a mesh's sidecar), HTTPS_PROXY and the registry's URL",
+        ),
+    ]
+});
+
+/// The host that was spoken to, without credentials.
+fn host(text: &str) -> Option<&str> {
+    static HOSTS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+        let url = r"[a-z+]+://(?:[^@/\s]*@)?([^/\s:)`]+(?::\d+)?)";
+        vec![
+            //   cause: Failed to fetch: https://registry.example/simple/six/
+            pattern(&format!("Failed to fetch: `?{url}")),
+            // HTTPSConnection(host='registry.example', port=443): Failed to resolve …
+            pattern(r"host='([^']+)'"),
+            // hint: An index (https://registry.example/simple) returned …
+            pattern(&format!(r"An index(?: URL)? \({url}")),
+            // Looking in indexes: https://registry.example/simple
+            pattern(&format!(
+                "(?:Looking in indexes:|Could not fetch URL|Credentials not correct for) {url}"
+            )),
+        ]
+    });
+    HOSTS
+        .iter()
+        .find_map(|pattern| Some(pattern.captures(text)?.get(1)?.as_str()))
+}

@@ -1,0 +1,419 @@
+//! Brings a function's dependencies into `deps/`, with pip or with uv.
+
+use std::collections::BTreeMap;
+
+use super::lock::{Dependency, Locked};
+use super::manifest::{Manifest, has_credentials};
+use super::requirements::{Hashed, Origin, Requirements};
+use super::settings::{self, Effective, Translation};
+use super::{byte_code, helper, offline, python, scratch, tool};
+use crate::Inputs;
+use crate::diagnostic::{Blame, Diagnostic};
+use crate::error::PlanError;
+use crate::plan::{Action, Arg, Capture, Dir, Network, Place, Step};
+use crate::toolchain::{BuildScripts, Tool};
+
+/// The variable with which an operator chooses the installer.
+const CHOICE: &str = "INJECTOR_PYTHON_INSTALLER";
+
+/// How the dependencies come in.
+#[derive(Debug, Default)]
+pub(super) struct Install {
+    /// What was decided and why.
+    pub(super) because: Vec<String>,
+    /// The steps; none where there are no dependencies.
+    pub(super) steps: Vec<Step>,
+    /// Values that no output may show.
+    pub(super) secrets: BTreeMap<String, String>,
+}
+
+/// Decides how the dependencies of a function come in.
+pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install, PlanError> {
+    let manifest = Manifest::of(inputs.function)?;
+    let mut done = Install {
+        secrets: manifest.secrets(inputs.function),
+        ..Install::default()
+    };
+    if let Manifest::None(why) = manifest {
+        done.because.push(why);
+        return Ok(done);
+    }
+    if inputs.policy.build_scripts == BuildScripts::Deny {
+        refuse_builds(&manifest)?;
+    }
+    let (installer, why) = choose(inputs, interpreter, &manifest)?;
+    done.because
+        .push(format!("{} lists the dependencies", manifest.name()));
+    done.because.push(why);
+    let mut step = |name: &str, why: String, action, network| {
+        let blame = Blame::Author;
+        done.steps.push(Step {
+            name: name.to_owned(),
+            why,
+            action,
+            blame,
+            network,
+        });
+    };
+    let mut wanted = Wanted {
+        args: Vec::new(),
+        dir: Dir::Source.into(),
+    };
+    match &manifest {
+        Manifest::None(_) => {}
+        Manifest::Requirements(path, requirements) => {
+            if requirements
+                .entries
+                .iter()
+                .any(|entry| entry.origin == Origin::Local)
+            {
+                wanted.dir = scratch("source");
+                let (from, to) = (Dir::Source.into(), wanted.dir.clone());
+                let why = "building a package of the function's own leaves files beside it".to_owned();
+                step("copy-source", why, Action::Copy { from, to }, Network::Unused);
+            }
+            wanted.file(within(&wanted.dir, path.as_str()));
+            wanted.hashes(requirements.hashed);
+        }
+        Manifest::Lock(_, locked) => {
+            let why = "what the lock pins, as requirements with hashes".to_owned();
+            step("export", why, export(interpreter), Network::Unused);
+            wanted.file(scratch("locked.txt"));
+            wanted.hashes(if locked.unhashed.is_empty() {
+                Hashed::Yes
+            } else {
+                Hashed::No
+            });
+        }
+        Manifest::Project(dependencies) => {
+            if let Some(text) = wanted.dependencies(dependencies, &mut done.secrets) {
+                let path = scratch("requirements.txt");
+                let why = "the project's dependencies, one a line".to_owned();
+                step(
+                    "write-requirements",
+                    why,
+                    Action::Write { path, text },
+                    Network::Unused,
+                );
+            }
+        }
+    }
+    if inputs.policy.build_scripts == BuildScripts::Deny {
+        wanted.args.extend(["--only-binary", ":all:"].map(Arg::from));
+    }
+    let action = match installer {
+        Installer::Pip => pip(inputs, wanted),
+        Installer::Uv(translation) => uv(interpreter, wanted, translation, &mut done.secrets),
+    };
+    step(
+        "install",
+        format!("the packages that {} asks for", manifest.name()),
+        action,
+        Network::Needed,
+    );
+    done.steps.extend(afterwards(inputs.policy.jobs));
+    Ok(done)
+}
+
+/// What follows an installation: it is checked as a whole, and compiled once for all functions that share it.
+fn afterwards(jobs: usize) -> [Step; 3] {
+    let args = vec!["-I".into(), scratch("conflicts.py").into(), Dir::Deps.into()];
+    let why = "whether the installed packages go together";
+    let compile = byte_code(jobs, Dir::Deps);
+    [
+        helper("conflicts"),
+        offline("conflicts", why, Blame::Author, python(args, Capture::Whole)),
+        offline(
+            "compile-deps",
+            "byte-code, kept with the packages",
+            Blame::Platform,
+            compile,
+        ),
+    ]
+}
+
+/// A file below a place that has a path or is a room.
+fn within(place: &Place, file: &str) -> Place {
+    let path = place
+        .path
+        .as_ref()
+        .map_or_else(|| file.to_owned(), |path| format!("{path}/{file}"));
+    Place {
+        dir: place.dir,
+        path: path.parse().ok(),
+    }
+}
+
+/// What pip and uv are asked for in the same words.
+#[derive(Debug)]
+struct Wanted {
+    /// The arguments.
+    args: Vec<Arg>,
+    /// Where relative paths begin.
+    dir: Place,
+}
+
+impl Wanted {
+    fn file(&mut self, place: Place) {
+        self.args.extend(["-r".into(), place.into()]);
+    }
+
+    fn hashes(&mut self, hashed: Hashed) {
+        if hashed == Hashed::Yes {
+            self.args.push("--require-hashes".into());
+        }
+    }
+
+    /// Asks for a project's dependencies; the text is what goes to a file. One with a credential
+    /// becomes an argument instead, which a plan does not show.
+    fn dependencies(&mut self, all: &[Dependency], secrets: &mut BTreeMap<String, String>) -> Option<String> {
+        let (secret, plain): (Vec<_>, Vec<_>) = all.iter().partition(|one| has_credentials(&one.text));
+        for one in secret {
+            let key = format!("{}:{}", one.entry.file, one.entry.line);
+            secrets.insert(key.clone(), one.text.clone());
+            self.args.push(Arg::secret(key));
+        }
+        if plain.is_empty() {
+            return None;
+        }
+        self.file(scratch("requirements.txt"));
+        Some(plain.iter().flat_map(|one| [one.text.as_str(), "\n"]).collect())
+    }
+}
+
+/// The installer, and for uv what pip's configuration becomes.
+enum Installer {
+    Pip,
+    Uv(Translation),
+}
+
+/// Chooses the installer, and says why in a sentence that names keys and no values.
+fn choose(
+    inputs: &Inputs<'_>,
+    interpreter: &Tool,
+    manifest: &Manifest,
+) -> Result<(Installer, String), PlanError> {
+    let choice = inputs.policy.choices.get(CHOICE).map_or("auto", String::as_str);
+    if !["auto", "pip", "uv"].contains(&choice) {
+        return Err(PlanError::Choice {
+            variable: CHOICE.to_owned(),
+            value: choice.to_owned(),
+            allowed: ["auto", "pip", "uv"].map(str::to_owned).into(),
+        });
+    }
+    let missing = |name: &str, hint: &str| PlanError::NoTool {
+        tool: name.to_owned(),
+        needed_for: manifest.name().to_owned(),
+        hint: hint.to_owned(),
+    };
+    let has_uv = inputs.toolchain.tool("uv").is_some();
+    let has_pip = interpreter.identity.facts.contains_key("pip");
+    let mut translation = settings::for_uv(inputs.settings);
+    if let Manifest::Requirements(_, wanted) = manifest {
+        translation.requirements(wanted);
+    }
+    let lost = translation.lost.join(", ");
+    if matches!(manifest, Manifest::Lock(..)) {
+        tool(inputs, "uv", "uv.lock").map_err(|_| {
+            missing(
+                "uv",
+                "choose an image that has uv, or deploy requirements.txt (`uv export -o requirements.txt`)",
+            )
+        })?;
+        return Ok((
+            Installer::Uv(translation),
+            "uv installs, as it made the lock".to_owned(),
+        ));
+    }
+    let pip = |why: &str| Ok((Installer::Pip, format!("pip installs: {why}")));
+    match choice {
+        "pip" if has_pip => pip("it was asked for"),
+        "pip" => Err(missing("pip", "choose an image that has pip")),
+        "uv" if !has_uv => Err(missing(
+            "uv",
+            "choose an image that has uv, or leave the choice to the injector",
+        )),
+        "auto" if !has_uv && !has_pip => Err(missing("pip", "choose an image that has pip or uv")),
+        "auto" if !has_uv => pip("uv is not in this image"),
+        "auto" if !lost.is_empty() && has_pip => pip(&format!("uv has no counterpart for {lost}")),
+        _ => {
+            let why = if choice == "uv" {
+                "it was asked for"
+            } else {
+                "it is in this image"
+            };
+            let mut why = format!("uv installs: {why}");
+            if !translation.translated.is_empty() {
+                why = format!(
+                    "{why}; translated for it from pip: {}",
+                    translation.translated.join(", ")
+                );
+            }
+            if !lost.is_empty() {
+                why = format!("{why}; it has no counterpart for {lost}");
+            }
+            Ok((Installer::Uv(translation), why))
+        }
+    }
+}
+
+fn pip(inputs: &Inputs<'_>, wanted: Wanted) -> Action {
+    let quiet = [
+        "--disable-pip-version-check",
+        "--no-input",
+        "--progress-bar",
+        "off",
+        "--no-color",
+    ];
+    let lean = [
+        "--no-cache-dir",
+        "--no-compile",
+        "--no-warn-script-location",
+        "--target",
+    ];
+    let mut args: Vec<Arg> = ["-I", "-m", "pip", "install"].map(Arg::from).into();
+    args.extend(quiet.into_iter().chain(lean).map(Arg::from));
+    args.push(Dir::Deps.into());
+    args.extend(wanted.args);
+    // What a user's configuration may say and `--target` contradicts, or what would hide the evidence of a failure.
+    let mut env = vec![
+        ("PIP_USER", "0"),
+        ("PIP_REQUIRE_VIRTUALENV", "0"),
+        ("PIP_PREFIX", ""),
+        ("PIP_ROOT", ""),
+    ];
+    env.extend([
+        ("PIP_QUIET", "0"),
+        ("PIP_DRY_RUN", "0"),
+        ("PIP_ROOT_USER_ACTION", "ignore"),
+    ]);
+    if Effective::of(inputs.settings)
+        .get("retries")
+        .is_some_and(|retries| retries.trim() == "0")
+    {
+        env.push(("PIP_RETRIES", "1"));
+    }
+    Action::Run {
+        tool: "python".to_owned(),
+        args,
+        env: env
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect(),
+        cwd: wanted.dir,
+        capture: Capture::Ends,
+    }
+}
+
+fn uv(
+    interpreter: &Tool,
+    wanted: Wanted,
+    translation: Translation,
+    secrets: &mut BTreeMap<String, String>,
+) -> Action {
+    let mut args: Vec<Arg> = ["pip", "install"].map(Arg::from).into();
+    args.extend(uv_common(interpreter));
+    args.extend(["--target".into(), Dir::Deps.into()]);
+    args.extend(wanted.args);
+    args.extend(translation.args);
+    secrets.extend(translation.secrets);
+    let mut env = uv_env();
+    env.extend(translation.env);
+    Action::Run {
+        tool: "uv".to_owned(),
+        args,
+        env,
+        cwd: wanted.dir,
+        capture: Capture::Ends,
+    }
+}
+
+/// Turns `uv.lock` into requirements, without asking the network whether it is up to date.
+fn export(interpreter: &Tool) -> Action {
+    let what = [
+        "export",
+        "--frozen",
+        "--no-dev",
+        "--no-emit-project",
+        "--format",
+        "requirements-txt",
+        "--quiet",
+    ];
+    let mut args: Vec<Arg> = what.map(Arg::from).into();
+    args.extend(uv_common(interpreter));
+    args.extend(["-o".into(), scratch("locked.txt").into()]);
+    Action::Run {
+        tool: "uv".to_owned(),
+        args,
+        env: uv_env(),
+        cwd: Dir::Source.into(),
+        capture: Capture::Ends,
+    }
+}
+
+fn uv_common(interpreter: &Tool) -> Vec<Arg> {
+    let quiet = [
+        "--no-progress",
+        "--no-python-downloads",
+        "--color",
+        "never",
+        "--python",
+    ];
+    quiet
+        .into_iter()
+        .chain([interpreter.program.as_str()])
+        .map(Arg::from)
+        .collect()
+}
+
+fn uv_env() -> BTreeMap<String, Arg> {
+    let cache = scratch("uv-cache").into();
+    // Cache and deps may lie on different file systems, where links fail.
+    [
+        ("UV_CACHE_DIR".to_owned(), cache),
+        ("UV_LINK_MODE".to_owned(), "copy".into()),
+    ]
+    .into()
+}
+
+/// Refuses what is built whatever `--only-binary` says.
+fn refuse_builds(manifest: &Manifest) -> Result<(), PlanError> {
+    let refuse = |what: &str, file: &str, line| {
+        Err(PlanError::Dependencies(
+            Diagnostic::new(format!(
+                "{what} must be built, and building dependencies is not allowed here"
+            ))
+            .at(file, line, None)
+            .hint("name a wheel instead, or ask the operator for INJECTOR_BUILD_SCRIPTS=allow"),
+        ))
+    };
+    if let Manifest::Lock(_, Locked { unhashed }) = manifest
+        && let Some(name) = unhashed.first()
+    {
+        return refuse(name, manifest.name(), None);
+    }
+    let built = |origin| matches!(origin, Origin::Url | Origin::Local);
+    if let Some(entry) = manifest
+        .entries()
+        .into_iter()
+        .find(|entry| built(entry.origin) && !entry.constraint)
+    {
+        return refuse(
+            entry.name.as_deref().unwrap_or("this requirement"),
+            &entry.file,
+            Some(entry.line),
+        );
+    }
+    let Manifest::Requirements(_, Requirements { options, .. }) = manifest else {
+        return Ok(());
+    };
+    let option = options.iter().find(|option| match option.name {
+        "--no-binary" => option.value != ":none:",
+        "--only-binary" => option.value == ":none:",
+        _ => false,
+    });
+    option.map_or(Ok(()), |option| {
+        let what = format!("what {} {} names", option.name, option.value);
+        refuse(&what, &option.file, Some(option.line))
+    })
+}

@@ -1,0 +1,321 @@
+//! Reads `pyproject.toml` and compares it with `uv.lock`: a lock is obeyed, so it must be up to date.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::requirements::{self, Entry};
+use crate::diagnostic::Diagnostic;
+use crate::error::PlanError;
+
+/// The file that lists a project's dependencies.
+pub(super) const PYPROJECT: &str = "pyproject.toml";
+/// The file that pins them.
+pub(super) const LOCK: &str = "uv.lock";
+
+/// A dependency of `pyproject.toml`: as it is written, and what is known of it.
+#[derive(Debug)]
+pub(super) struct Dependency {
+    /// The requirement.
+    pub(super) text: String,
+    /// Its name and place.
+    pub(super) entry: Entry,
+}
+
+/// The part of `pyproject.toml` that lists dependencies: <https://packaging.python.org/en/latest/specifications/pyproject-toml/>.
+#[derive(Debug, Deserialize)]
+struct Pyproject {
+    project: Option<Project>,
+    tool: Option<Tool>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Project {
+    dependencies: Option<Vec<Spanned<String>>>,
+    dynamic: Option<Vec<Spanned<String>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Tool {
+    poetry: Option<Poetry>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Poetry {
+    dependencies: Option<Spanned<toml::Table>>,
+}
+
+/// Reads the dependencies of a project.
+///
+/// # Errors
+/// When the file is malformed, or lists its dependencies where only another tool finds them.
+pub(super) fn project(text: &str) -> Result<Vec<Dependency>, PlanError> {
+    let parsed: Pyproject = toml::from_str(text).map_err(|error| malformed(PYPROJECT, text, &error))?;
+    let located = |span: std::ops::Range<usize>, message: &str, hint: &str| {
+        let (line, _) = position(text, span.start);
+        PlanError::Dependencies(
+            Diagnostic::new(message)
+                .at(PYPROJECT, Some(line), None)
+                .hint(hint),
+        )
+    };
+    let Some(project) = parsed.project else {
+        let poetry = parsed.tool.and_then(|tool| tool.poetry?.dependencies);
+        let listed = poetry.filter(|table| table.get_ref().keys().any(|name| name != "python"));
+        return listed.map_or(Ok(Vec::new()), |table| {
+            Err(located(
+                table.span(),
+                "these dependencies are in Poetry's own form, which pip and uv do not read",
+                "move them to `[project] dependencies`, or add a requirements.txt (`poetry export`)",
+            ))
+        });
+    };
+    let computed = project
+        .dynamic
+        .unwrap_or_default()
+        .into_iter()
+        .find(|name| name.get_ref() == "dependencies");
+    if let Some(computed) = computed {
+        return Err(located(
+            computed.span(),
+            "the dependencies are dynamic: only the project's build could tell them",
+            "list them in `[project] dependencies`, or add a requirements.txt",
+        ));
+    }
+    project
+        .dependencies
+        .unwrap_or_default()
+        .into_iter()
+        .map(|written| dependency(text, &written))
+        .collect()
+}
+
+fn dependency(text: &str, written: &Spanned<String>) -> Result<Dependency, PlanError> {
+    let (line, column) = position(text, written.span().start);
+    let requirement = written.get_ref().trim();
+    let malformed = |message: String, hint: &str, offset: usize| {
+        let column = column
+            .saturating_add(1)
+            .saturating_add(u32::try_from(offset).unwrap_or(0));
+        PlanError::Manifest(
+            Diagnostic::new(message)
+                .at(PYPROJECT, Some(line), Some(column))
+                .hint(hint),
+        )
+    };
+    if requirement.contains(char::is_control) {
+        return Err(malformed(
+            "a dependency is one line".to_owned(),
+            "write each as a string of its own",
+            0,
+        ));
+    }
+    let entry = requirements::entry(requirement, PYPROJECT, line)
+        .map_err(|bad| malformed(bad.message, bad.hint, bad.offset))?;
+    if entry.name.is_none() {
+        let hint = "write `name @ URL`";
+        return Err(malformed(
+            "a dependency of a project begins with its name".to_owned(),
+            hint,
+            0,
+        ));
+    }
+    Ok(Dependency {
+        text: requirement.to_owned(),
+        entry,
+    })
+}
+
+/// The part of `uv.lock` that says what it was made from.
+#[derive(Debug, Deserialize)]
+struct Lock {
+    #[serde(default)]
+    package: Vec<Package>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Package {
+    name: String,
+    #[serde(default)]
+    source: BTreeMap<String, toml::Value>,
+    metadata: Option<Metadata>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Metadata {
+    requires_dist: Option<Vec<Dist>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Dist {
+    name: String,
+    #[serde(default)]
+    extras: BTreeSet<String>,
+    specifier: Option<String>,
+    marker: Option<String>,
+}
+
+/// What a plan must know of a lock.
+#[derive(Debug, Default)]
+pub(super) struct Locked {
+    /// Packages that have no hash, because they come from a directory or a repository.
+    pub(super) unhashed: Vec<String>,
+}
+
+/// Reads a lock and compares it with the project's dependencies.
+///
+/// # Errors
+/// When it is malformed, or was made from other dependencies.
+pub(super) fn lock(text: &str, dependencies: &[Dependency]) -> Result<Locked, PlanError> {
+    let lock: Lock = toml::from_str(text).map_err(|error| malformed(LOCK, text, &error))?;
+    let is_root = |package: &&Package| {
+        ["virtual", "editable"]
+            .iter()
+            .any(|kind| package.source.get(*kind).and_then(toml::Value::as_str) == Some("."))
+    };
+    if let Some(root) = lock.package.iter().find(is_root) {
+        let dists = root
+            .metadata
+            .as_ref()
+            .and_then(|metadata| metadata.requires_dist.as_deref());
+        compare(dists.unwrap_or_default(), dependencies)?;
+    }
+    let hashless = |package: &&Package| {
+        ["git", "directory", "editable"]
+            .iter()
+            .any(|kind| package.source.contains_key(*kind))
+    };
+    let unhashed = lock
+        .package
+        .iter()
+        .filter(|package| !is_root(package))
+        .filter(hashless);
+    Ok(Locked {
+        unhashed: unhashed.map(|package| package.name.clone()).collect(),
+    })
+}
+
+/// A package's extras and version specifiers, as far as they can be compared: `None` where uv writes them otherwise.
+type Wanted = BTreeSet<(BTreeSet<String>, Option<BTreeSet<String>>)>;
+
+fn compare(locked: &[Dist], dependencies: &[Dependency]) -> Result<(), PlanError> {
+    let mut before: BTreeMap<String, Wanted> = BTreeMap::new();
+    // What an extra of the project itself needs is not among its dependencies.
+    let own = |dist: &&Dist| {
+        !dist
+            .marker
+            .as_deref()
+            .is_some_and(|marker| marker.contains("extra =="))
+    };
+    for dist in locked.iter().filter(own) {
+        let specifier = canonical(dist.specifier.as_deref().unwrap_or_default());
+        before
+            .entry(dist.name.clone())
+            .or_default()
+            .insert((dist.extras.clone(), specifier));
+    }
+    let mut now: BTreeMap<String, Wanted> = BTreeMap::new();
+    for dependency in dependencies {
+        let name = dependency.entry.name.clone().unwrap_or_default();
+        now.entry(name).or_default().insert(wanted(&dependency.text));
+    }
+    let comparable = |wanted: &Wanted| wanted.iter().all(|(_, specifier)| specifier.is_some());
+    let differs = |name: &str| match (before.get(name), now.get(name)) {
+        (Some(before), Some(now)) => comparable(before) && comparable(now) && before != now,
+        _ => true,
+    };
+    let names: BTreeSet<_> = before
+        .keys()
+        .chain(now.keys())
+        .filter(|name| differs(name))
+        .collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let drift: Vec<_> = names
+        .iter()
+        .map(
+            |name| match (before.contains_key(*name), now.contains_key(*name)) {
+                (true, true) => format!("{name} was changed"),
+                (true, false) => format!("{name} was removed"),
+                _ => format!("{name} was added"),
+            },
+        )
+        .collect();
+    let place = dependencies
+        .iter()
+        .find(|one| one.entry.name.as_ref().is_some_and(|name| names.contains(name)));
+    let message = format!("{LOCK} was made from other dependencies: {}", drift.join(", "));
+    Err(PlanError::Dependencies(
+        Diagnostic::new(message)
+            .at(PYPROJECT, place.map(|one| one.entry.line), None)
+            .hint(format!("run `uv lock` and deploy the {LOCK} that it writes")),
+    ))
+}
+
+/// Extras and specifiers of a requirement whose form was checked.
+fn wanted(text: &str) -> (BTreeSet<String>, Option<BTreeSet<String>>) {
+    let text = text.split(';').next().unwrap_or(text);
+    let rest = text
+        .trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "._-".contains(c))
+        .trim();
+    let (extras, specifier) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((extras, specifier)) => (extras, specifier),
+        None => ("", rest),
+    };
+    let extras = extras.split(',').map(str::trim).filter(|extra| !extra.is_empty());
+    // A URL is written otherwise in a lock.
+    let specifier = if specifier.contains('@') {
+        None
+    } else {
+        canonical(specifier.trim().trim_matches(['(', ')']))
+    };
+    (extras.map(requirements::normalise).collect(), specifier)
+}
+
+/// Specifiers as uv writes them; `None` for versions with letters, which have many spellings.
+fn canonical(specifiers: &str) -> Option<BTreeSet<String>> {
+    let one = |specifier: &str| {
+        let specifier: String = specifier.chars().filter(|c| !c.is_whitespace()).collect();
+        let version = specifier.trim_start_matches(['<', '>', '=', '!', '~']);
+        let operator = &specifier[..specifier.len() - version.len()];
+        let number = |part: &str| {
+            part.parse::<u64>()
+                .map_or_else(|_| part.to_owned(), |number| number.to_string())
+        };
+        let plain = version
+            .chars()
+            .all(|c| c.is_ascii_digit() || c == '.' || c == '*');
+        let parts: Vec<_> = version.split('.').map(number).collect();
+        plain.then(|| format!("{operator}{}", parts.join(".")))
+    };
+    specifiers
+        .split(',')
+        .filter(|specifier| !specifier.trim().is_empty())
+        .map(one)
+        .collect()
+}
+
+/// The error for a file that is not TOML, or not of its format's shape.
+fn malformed(file: &str, text: &str, error: &toml::de::Error) -> PlanError {
+    let place = error.span().map(|span| position(text, span.start));
+    let message = error.message().lines().next().unwrap_or_default().to_owned();
+    PlanError::Manifest(Diagnostic::new(message).at(
+        file,
+        place.map(|(line, _)| line),
+        place.map(|(_, column)| column),
+    ))
+}
+
+/// Line and column, both from 1, of a byte of a text.
+fn position(text: &str, offset: usize) -> (u32, u32) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (
+        u32::try_from(line).unwrap_or(u32::MAX),
+        u32::try_from(column).unwrap_or(u32::MAX),
+    )
+}

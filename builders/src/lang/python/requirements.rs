@@ -1,0 +1,415 @@
+//! Reads `requirements.txt` as pip does, so far as a plan and a located message need it.
+//!
+//! The format: <https://pip.pypa.io/en/stable/reference/requirements-file-format/>.
+
+use crate::diagnostic::Diagnostic;
+use crate::error::PlanError;
+use crate::function::{Function, RelPath};
+
+/// What a requirements file and the files that it names ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Requirements {
+    /// The requirements and constraints, in pip's order.
+    pub(super) entries: Vec<Entry>,
+    /// Options that are not about one requirement.
+    pub(super) options: Vec<FileOption>,
+    /// The files that were read.
+    pub(super) files: Vec<RelPath>,
+    /// Whether any line has a hash.
+    pub(super) hashed: Hashed,
+}
+
+/// Whether what is downloaded is compared with hashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Hashed {
+    /// It is.
+    Yes,
+    /// It is not.
+    #[default]
+    No,
+}
+
+/// One requirement and its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The package, normalised; `None` where only the tool can tell (a bare path or URL).
+    pub(super) name: Option<String>,
+    /// Where the package comes from.
+    pub(super) origin: Origin,
+    /// The file, as its author named it.
+    pub(super) file: String,
+    /// The line, from 1, on which it begins.
+    pub(super) line: u32,
+    /// Whether it only limits versions (`-c`).
+    pub(super) constraint: bool,
+}
+
+/// Where a requirement's package comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// An index or a `--find-links` page.
+    Index,
+    /// A wheel by its URL or path: nothing is built.
+    Wheel,
+    /// A URL of something that must be built.
+    Url,
+    /// A directory or an archive of the function itself that must be built.
+    Local,
+}
+
+/// An option such as `--pre`, without its dashes' variants: `-i` is `--index-url`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileOption {
+    /// The long name with its dashes.
+    pub(super) name: &'static str,
+    /// Its value; it may hold a credential.
+    pub(super) value: String,
+    /// The file.
+    pub(super) file: String,
+    /// The line, from 1.
+    pub(super) line: u32,
+}
+
+/// Reads a requirements file and, within the function, those that it names.
+///
+/// # Errors
+/// When a file is missing or is no text, or a line is one that no pip accepts.
+pub(super) fn read(function: &Function, path: &RelPath) -> Result<Requirements, PlanError> {
+    let mut found = Requirements::default();
+    read_file(function, path, Kind::Requirements, &mut found)?;
+    Ok(found)
+}
+
+/// Whether the entries of a file are installed or only limit versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Requirements,
+    Constraints,
+}
+
+fn read_file(
+    function: &Function,
+    path: &RelPath,
+    kind: Kind,
+    found: &mut Requirements,
+) -> Result<(), PlanError> {
+    if found.files.contains(path) {
+        return Ok(());
+    }
+    found.files.push(path.clone());
+    let text = function.text(path).ok_or_else(|| unreadable(path))?;
+    for line in logical_lines(text) {
+        let lead = line.text.len() - line.text.trim_start().len();
+        let (requirement, options) = split_options(&line.text);
+        let located = |message: &str, hint: &str| {
+            Diagnostic::new(message)
+                .at(path.as_str(), Some(line.number()), None)
+                .hint(hint)
+        };
+        if !requirement.is_empty() {
+            let entry = entry(requirement, path.as_str(), line.number()).map_err(|bad| {
+                let (number, column) = line.locate(lead + bad.offset);
+                let message = Diagnostic::new(bad.message).at(path.as_str(), Some(number), Some(column));
+                PlanError::Manifest(message.hint(bad.hint))
+            })?;
+            let constraint = kind == Kind::Constraints;
+            found.entries.push(Entry { constraint, ..entry });
+        }
+        for (name, value) in options {
+            match name {
+                "--requirement" | "--constraint" => {
+                    let kind = if name == "--constraint" {
+                        Kind::Constraints
+                    } else {
+                        kind
+                    };
+                    // pip fetches URLs and expands variables itself.
+                    if value.contains("://") || value.contains("${") {
+                        continue;
+                    }
+                    let target = path
+                        .sibling(&value)
+                        .ok()
+                        .filter(|target| function.files.contains_key(target));
+                    let target = target.ok_or_else(|| {
+                        let message = format!("{value} is not a file of this function");
+                        PlanError::Manifest(located(
+                            &message,
+                            "add the file, or remove the line that names it",
+                        ))
+                    })?;
+                    read_file(function, &target, kind, found)?;
+                }
+                "--editable" => {
+                    return Err(PlanError::Dependencies(located(
+                        "an editable requirement cannot be installed into a function",
+                        "remove `-e`: the package is then built and installed like any other",
+                    )));
+                }
+                "--hash" => found.hashed = Hashed::Yes,
+                name => found.options.push(FileOption {
+                    name,
+                    value,
+                    file: path.to_string(),
+                    line: line.number(),
+                }),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The error for a manifest that is there but has no text.
+pub(super) fn unreadable(path: &RelPath) -> PlanError {
+    PlanError::Manifest(
+        Diagnostic::new("the file is not UTF-8 text, or is too large to be a manifest")
+            .at(path.as_str(), None, None)
+            .hint("save it as UTF-8"),
+    )
+}
+
+/// A line after its continuations were joined, with what is needed to find a column again.
+#[derive(Debug, Default)]
+struct Line {
+    text: String,
+    /// Where in `text` each of the file's lines begins, and its number from 1.
+    parts: Vec<(usize, u32)>,
+}
+
+impl Line {
+    /// The first of the file's lines.
+    fn number(&self) -> u32 {
+        self.parts.first().map_or(1, |(_, number)| *number)
+    }
+
+    /// The line and the column, both from 1, of a byte of `text`.
+    fn locate(&self, offset: usize) -> (u32, u32) {
+        let part = self.parts.iter().rev().find(|(start, _)| *start <= offset);
+        let (start, number) = part.copied().unwrap_or((0, 1));
+        let before = self
+            .text
+            .get(start..offset)
+            .map_or(0, |text| text.chars().count());
+        (
+            number,
+            u32::try_from(before).map_or(1, |before| before.saturating_add(1)),
+        )
+    }
+}
+
+/// Joins continued lines, then removes comments, as pip does; a line that is a comment does not continue.
+fn logical_lines(text: &str) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut open: Option<Line> = None;
+    for (number, raw) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
+        let comment = raw.trim_start().starts_with('#');
+        let continued = !comment && raw.ends_with('\\');
+        let line = open.get_or_insert_with(Line::default);
+        line.parts.push((line.text.len(), number));
+        line.text.push_str(raw.trim_end_matches('\\'));
+        if !continued {
+            lines.extend(open.take());
+        }
+    }
+    lines.extend(open);
+    for line in &mut lines {
+        let kept = comment(&line.text).unwrap_or(&line.text).trim_end().len();
+        line.text.truncate(kept);
+    }
+    lines.retain(|line| !line.text.is_empty());
+    lines
+}
+
+/// What stands before a comment: a `#` within a word, as in a URL, begins none.
+fn comment(text: &str) -> Option<&str> {
+    text.match_indices('#')
+        .map(|(at, _)| &text[..at])
+        .find(|before| before.is_empty() || before.ends_with(char::is_whitespace))
+}
+
+/// Splits a line into its requirement and its options, as pip does: options begin at the first word with a dash.
+fn split_options(text: &str) -> (&str, Vec<(&'static str, String)>) {
+    let start = words(text)
+        .find(|(_, word)| word.starts_with('-'))
+        .map_or(text.len(), |(at, _)| at);
+    let (requirement, rest) = text.split_at(start);
+    let mut options = Vec::new();
+    let mut words = words(rest).map(|(_, word)| word);
+    while let Some(word) = words.next() {
+        let Some((name, takes_value, inline)) = option(word) else {
+            continue;
+        };
+        let value = match inline {
+            Some(value) => value,
+            None if takes_value => words.next().unwrap_or_default(),
+            None => "",
+        };
+        options.push((name, value.trim_matches(['"', '\'']).to_owned()));
+    }
+    (requirement.trim(), options)
+}
+
+/// The words of a text, each with its offset.
+fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let offset = |word: &str| word.as_ptr().addr() - text.as_ptr().addr();
+    text.split_whitespace().map(move |word| (offset(word), word))
+}
+
+/// The options that a plan must know, as long name, short name, and whether a value follows. Others are pip's affair.
+const OPTIONS: [(&str, &str, bool); 17] = [
+    ("--requirement", "-r", true),
+    ("--constraint", "-c", true),
+    ("--editable", "-e", true),
+    ("--hash", "", true),
+    ("--index-url", "-i", true),
+    ("--extra-index-url", "", true),
+    ("--find-links", "-f", true),
+    ("--no-index", "", false),
+    ("--no-binary", "", true),
+    ("--only-binary", "", true),
+    ("--trusted-host", "", true),
+    ("--prefer-binary", "", false),
+    ("--pre", "", false),
+    ("--require-hashes", "", false),
+    ("--use-feature", "", true),
+    ("--config-settings", "", true),
+    ("--global-option", "", true),
+];
+
+/// Recognises `--name`, `--name=value`, `-x` and `-xvalue`.
+fn option(word: &str) -> Option<(&'static str, bool, Option<&str>)> {
+    let (written, inline) = match word.split_once('=') {
+        Some((written, value)) if word.starts_with("--") => (written, Some(value)),
+        _ => (word, None),
+    };
+    OPTIONS.iter().find_map(|&(long, short, takes_value)| {
+        if written == long {
+            return Some((long, takes_value, inline));
+        }
+        let rest = word
+            .strip_prefix(short)
+            .filter(|_| !short.is_empty() && !word.starts_with("--"))?;
+        Some((long, takes_value, (!rest.is_empty()).then_some(rest)))
+    })
+}
+
+/// Why a requirement is one that no pip accepts.
+#[derive(Debug)]
+pub(super) struct Malformed {
+    /// Where in it, in bytes.
+    pub(super) offset: usize,
+    /// What pip would say.
+    pub(super) message: String,
+    /// What to write.
+    pub(super) hint: &'static str,
+}
+
+/// Reads one requirement. What has a `/` or an archive's name is a path or a URL, which only the tool can judge.
+pub(super) fn entry(text: &str, file: &str, line: u32) -> Result<Entry, Malformed> {
+    let of = |name, origin| Entry {
+        name,
+        origin,
+        file: file.to_owned(),
+        line,
+        constraint: false,
+    };
+    let before_marker = text.split(';').next().unwrap_or(text).trim();
+    if let Some((name, target)) = before_marker.split_once('@') {
+        let name = name.split('[').next().unwrap_or(name).trim();
+        if is_name(name) {
+            return Ok(of(Some(normalise(name)), origin(target.trim())));
+        }
+    }
+    if before_marker.contains('/') || before_marker.starts_with('.') || is_archive(before_marker) {
+        return Ok(of(None, origin(before_marker)));
+    }
+    let name = package(text)?;
+    Ok(of(Some(normalise(name)), Origin::Index))
+}
+
+/// The name in a requirement that is no path and no URL, after its form was checked.
+pub(super) fn package(text: &str) -> Result<&str, Malformed> {
+    let shown: String = text.chars().take(60).collect();
+    let bad = |offset, hint| Malformed {
+        offset,
+        message: format!("Invalid requirement: {shown:?}"),
+        hint,
+    };
+    let end = text
+        .find(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c)))
+        .unwrap_or(text.len());
+    let name = &text[..end];
+    if !is_name(name) {
+        return Err(bad(
+            0,
+            "a requirement begins with the package's name, for example `requests>=2.31`",
+        ));
+    }
+    let mut rest = text[end..].trim_start();
+    let at = |rest: &str| text.len() - rest.len();
+    if let Some(extras) = rest.strip_prefix('[') {
+        let (_, after) = extras
+            .split_once(']')
+            .ok_or_else(|| bad(at(rest), "close the list of extras with `]`"))?;
+        rest = after.trim_start();
+    }
+    if rest.is_empty() || rest.starts_with([';', '(', '@']) {
+        return Ok(name);
+    }
+    let operator = rest.find(|c| !"<>=!~".contains(c)).unwrap_or(rest.len());
+    match &rest[..operator] {
+        "==" | ">=" | "<=" | "!=" | "~=" | "===" | "<" | ">" => Ok(name),
+        "=" => Err(bad(at(rest), "write `==` for an exact version")),
+        "" if name == "pip" && rest.starts_with("install") => {
+            Err(bad(0, "write the package's name alone, without `pip install`"))
+        }
+        _ => Err(bad(
+            at(rest),
+            "after the name comes a version such as `==1.2`; each requirement has a line of its own",
+        )),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    edge(text.chars().next())
+        && edge(text.chars().next_back())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+fn is_archive(text: &str) -> bool {
+    let text = text.split('[').next().unwrap_or(text).to_ascii_lowercase();
+    [
+        ".whl", ".zip", ".gz", ".tgz", ".tar", ".bz2", ".tbz", ".xz", ".txz", ".tlz", ".lz", ".lzma",
+    ]
+    .iter()
+    .any(|ending| text.ends_with(ending))
+}
+
+fn origin(target: &str) -> Origin {
+    let path = target.split(['#', '?']).next().unwrap_or(target).trim_end();
+    if path
+        .split('[')
+        .next()
+        .unwrap_or(path)
+        .to_ascii_lowercase()
+        .ends_with(".whl")
+    {
+        Origin::Wheel
+    } else if path.contains("://") && !path.starts_with("file:") {
+        Origin::Url
+    } else {
+        Origin::Local
+    }
+}
+
+/// A package's name as indexes compare it: <https://peps.python.org/pep-0503/#normalized-names>.
+pub(super) fn normalise(name: &str) -> String {
+    let parts: Vec<_> = name
+        .split(['-', '_', '.'])
+        .filter(|part| !part.is_empty())
+        .collect();
+    parts.join("-").to_ascii_lowercase()
+}

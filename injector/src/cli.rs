@@ -1,0 +1,637 @@
+//! Arguments and environment become a [`Request`]; nobody else reads either.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the one reader of arguments and environment"
+)]
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use builders::catalog::{BadRuntimeName, RuntimeName};
+use builders::function::{BadDigest, Sha256};
+use builders::toolchain::BuildScripts;
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::report::console::Look;
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// The command.
+    pub(crate) verb: Verb,
+    /// Where the termination message goes.
+    pub(crate) termination: Termination,
+    /// The environment, as it was when we started.
+    pub(crate) env: Environment,
+}
+
+/// A command and what it needs.
+#[derive(Debug)]
+pub(crate) enum Verb {
+    /// Builds into the volume.
+    Build(Box<Build>),
+    /// Builds into a throw-away volume.
+    DryRun(Box<Build>),
+    /// Says what a build would do.
+    Plan(Box<Build>, Format),
+    /// Becomes the function's server.
+    Launch {
+        /// The shared volume.
+        volume: PathBuf,
+    },
+    /// Copies the program.
+    Install {
+        /// To this file.
+        dest: PathBuf,
+    },
+    /// Lists the runtimes.
+    Runtimes {
+        /// The operator's file.
+        config: Option<PathBuf>,
+    },
+    /// Explains exit codes: this one, or all.
+    Explain(Option<u8>),
+    /// Prints a text that the parser made: help or version.
+    Print(String),
+}
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// All that a build needs to know.
+#[derive(Debug, Clone)]
+pub(crate) struct Build {
+    /// Where the function is.
+    pub(crate) source: PathBuf,
+    /// The shared volume.
+    pub(crate) volume: PathBuf,
+    /// The runtime that was asked for.
+    pub(crate) runtime: Option<RuntimeName>,
+    /// `FUNC_HANDLER`.
+    pub(crate) handler: Option<String>,
+    /// `MOD_NAME`.
+    pub(crate) module: Option<String>,
+    /// `KUBELESS_FUNC_NAME`.
+    pub(crate) function_name: Option<String>,
+    /// The digest that the function must have.
+    pub(crate) checksum: Option<Sha256>,
+    /// The digest that the dependency file must have.
+    pub(crate) deps_checksum: Option<Sha256>,
+    /// The dependency file.
+    pub(crate) deps_file: Option<PathBuf>,
+    /// Where tools' HOME, TMPDIR and caches go; `None` is a fresh directory in TMPDIR or `/tmp`.
+    pub(crate) scratch: Option<PathBuf>,
+    /// Whether dependencies' code may run.
+    pub(crate) scripts: BuildScripts,
+    /// Whether a failure that would repeat is repeated at once.
+    pub(crate) replay: Replay,
+    /// Further variables for the tools.
+    pub(crate) pass_env: Vec<String>,
+    /// How long a stage may take.
+    pub(crate) timeout: Duration,
+    /// The operator's file of runtimes.
+    pub(crate) config: Option<PathBuf>,
+    /// A CA bundle to add to the image's roots.
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// Whether the last verdict may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replay {
+    /// It may.
+    On,
+    /// Everything is built again.
+    Off,
+}
+
+/// The termination file and the bytes it may hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Termination {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// Whether somebody named it; the default one is never made, and its absence is no news.
+    pub(crate) named: Named,
+    /// Bytes.
+    pub(crate) budget: usize,
+}
+
+/// Whether a value was given or is the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// It was given.
+    Yes,
+    /// It is the default.
+    No,
+}
+
+/// The environment of this process, read once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Environment(pub(crate) BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// A variable that is set, not empty, and UTF-8.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .get(OsString::from(name).as_os_str())?
+            .to_str()
+            .filter(|value| !value.is_empty())
+    }
+
+    /// Where programs are looked for.
+    pub(crate) fn path(&self) -> &str {
+        self.get("PATH")
+            .unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    }
+
+    /// The variables whose name and value are UTF-8.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)))
+    }
+}
+
+/// Why arguments or environment make no sense.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    /// The command line is not one of ours.
+    #[error("{0}")]
+    Usage(String),
+    /// A value is not what its variable may hold.
+    #[error("{name} is {value:?}: {reason}")]
+    Value {
+        /// The flag's variable.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What is wrong with it, and what it may be.
+        reason: String,
+    },
+    /// The runtime's name.
+    #[error("FUNC_RUNTIME: {0}")]
+    Runtime(#[from] BadRuntimeName),
+    /// A digest.
+    #[error("{name}: {source}")]
+    Digest {
+        /// The variable.
+        name: &'static str,
+        /// What is wrong.
+        source: BadDigest,
+    },
+}
+
+/// Resolves and compiles functions into the volume that they share with their main container.
+#[derive(Parser)]
+#[command(
+    name = "injector",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: `injector explain`. In a pod everything comes from the environment; see docs/."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// The file that becomes the container's termination message [default: /dev/termination-log]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "INJECTOR_TERMINATION_LOG",
+        hide_env_values = true
+    )]
+    termination_log: Option<PathBuf>,
+
+    /// How many bytes it may hold; the kubelet keeps 4096 for up to 3 containers, then 12288 / N [default: 4096]
+    #[arg(
+        long,
+        global = true,
+        value_name = "BYTES",
+        env = "INJECTOR_TERMINATION_BUDGET",
+        hide_env_values = true
+    )]
+    termination_budget: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build a function: check, resolve, compile, publish
+    #[command(after_help = "Exit status: 0, or the error's code: `injector explain`.")]
+    Build {
+        #[command(flatten)]
+        build: BuildArgs,
+        /// Build in a throw-away volume, and print the termination message as the kubelet would show it
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Say what a build would do, step by step, and why; touches nothing
+    Plan {
+        #[command(flatten)]
+        build: BuildArgs,
+        /// Print the plan as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// In the main container: check what was published against this container, and become its server
+    Launch {
+        /// The shared volume [default: /kubeless]
+        #[arg(
+            long,
+            value_name = "DIR",
+            env = "KUBELESS_INSTALL_VOLUME",
+            hide_env_values = true
+        )]
+        volume: Option<PathBuf>,
+    },
+    /// Copy this program to a file on a volume, so that it can run in any image
+    Install {
+        /// The file, for example /injector-bin/injector
+        dest: PathBuf,
+    },
+    /// List the runtimes, and what of them this machine has
+    Runtimes {
+        /// The operator's file of allowed runtimes
+        #[arg(long, value_name = "FILE", env = "INJECTOR_RUNTIMES", hide_env_values = true)]
+        config: Option<PathBuf>,
+    },
+    /// Explain an exit code, or all of them
+    Explain {
+        /// The code, for example 61 or E61
+        code: Option<String>,
+    },
+}
+
+#[derive(Args)]
+struct BuildArgs {
+    /// The function's directory; makes DIR/.injector-out the default volume
+    dir: Option<PathBuf>,
+
+    /// Where the function is mounted, if no DIR is given [default: /src]
+    #[arg(long, value_name = "DIR", env = "INJECTOR_SOURCE", hide_env_values = true)]
+    source: Option<PathBuf>,
+
+    /// The shared volume [default: /kubeless, or DIR/.injector-out]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "KUBELESS_INSTALL_VOLUME",
+        hide_env_values = true
+    )]
+    volume: Option<PathBuf>,
+
+    /// Runtime ID and version, for example python3.12 [default: detected from the files]
+    #[arg(long, env = "FUNC_RUNTIME", hide_env_values = true)]
+    runtime: Option<String>,
+
+    /// What to call, as module.function [default: the text of the mount's file `handler`]
+    #[arg(long, env = "FUNC_HANDLER", hide_env_values = true)]
+    handler: Option<String>,
+
+    /// The handler's module; --handler is then the function alone
+    #[arg(long, value_name = "NAME", env = "MOD_NAME", hide_env_values = true)]
+    module: Option<String>,
+
+    /// The handler's function, where --handler is absent
+    #[arg(long, value_name = "NAME", env = "KUBELESS_FUNC_NAME", hide_env_values = true)]
+    function_name: Option<String>,
+
+    /// How the function is mounted; this version knows `text` [default: text]
+    #[arg(long, value_name = "TYPE", env = "FUNC_CONTENT_TYPE", hide_env_values = true)]
+    content_type: Option<String>,
+
+    /// The digest that the function's file must have, as sha256:HEX
+    #[arg(long, value_name = "DIGEST", env = "FUNC_CHECKSUM", hide_env_values = true)]
+    checksum: Option<String>,
+
+    /// The digest that the dependency file must have, as sha256:HEX or HEX
+    #[arg(
+        long,
+        value_name = "DIGEST",
+        env = "FUNC_DEPS_CHECKSUM",
+        hide_env_values = true
+    )]
+    deps_checksum: Option<String>,
+
+    /// The dependency file; absent on disk means the one of that name beside the function
+    #[arg(long, value_name = "FILE", env = "KUBELESS_DEPS_FILE", hide_env_values = true)]
+    deps_file: Option<PathBuf>,
+
+    /// Where tools' HOME, TMPDIR and caches go, outside the volume [default: a fresh directory in TMPDIR or /tmp]
+    #[arg(long, value_name = "DIR", env = "INJECTOR_SCRATCH", hide_env_values = true)]
+    scratch: Option<PathBuf>,
+
+    /// Whether code of dependencies may run at build time (setup.py, postinstall, build.rs): allow or deny [default: allow]
+    #[arg(
+        long,
+        value_name = "POLICY",
+        env = "INJECTOR_BUILD_SCRIPTS",
+        hide_env_values = true
+    )]
+    build_scripts: Option<String>,
+
+    /// `off` builds again even if the last verdict would repeat [default: on]
+    #[arg(long, value_name = "SWITCH", env = "INJECTOR_REPLAY", hide_env_values = true)]
+    replay: Option<String>,
+
+    /// Further variables for the tools, by name, separated by commas or spaces; their values are redacted
+    #[arg(long, value_name = "NAMES", env = "INJECTOR_PASS_ENV", hide_env_values = true)]
+    pass_env: Option<String>,
+
+    /// How long each stage may take, in seconds [default: 900]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "INJECTOR_TIMEOUT",
+        hide_env_values = true
+    )]
+    timeout: Option<String>,
+
+    /// The operator's file of allowed runtimes
+    #[arg(long, value_name = "FILE", env = "INJECTOR_RUNTIMES", hide_env_values = true)]
+    config: Option<PathBuf>,
+
+    /// A CA bundle (PEM) that the tools trust beside the image's own
+    #[arg(long, value_name = "FILE", env = "INJECTOR_CA_FILE", hide_env_values = true)]
+    ca_file: Option<PathBuf>,
+}
+
+/// Reads this process' arguments and environment. The termination file comes back even if the rest
+/// makes no sense, so that somebody learns of it.
+pub(crate) fn read() -> (Result<Request, RequestError>, Termination, Look) {
+    let env = Environment(std::env::vars_os().collect());
+    let look = Look::of_stderr();
+    let fallback = Termination {
+        path: env
+            .get("INJECTOR_TERMINATION_LOG")
+            .unwrap_or(TERMINATION_LOG)
+            .into(),
+        named: if env.get("INJECTOR_TERMINATION_LOG").is_some() {
+            Named::Yes
+        } else {
+            Named::No
+        },
+        budget: MAX_BUDGET,
+    };
+    let request = match Cli::try_parse() {
+        Ok(cli) => parse(cli, env),
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Ok(Request {
+                verb: Verb::Print(error.render().to_string()),
+                termination: fallback.clone(),
+                env,
+            }),
+            _ => Err(RequestError::Usage(error.render().to_string())),
+        },
+    };
+    let termination = request
+        .as_ref()
+        .map_or(fallback, |request| request.termination.clone());
+    (request, termination, look)
+}
+
+const TERMINATION_LOG: &str = "/dev/termination-log";
+/// The kubelet reads no more: `kubecontainer.MaxContainerTerminationMessageLength`.
+/// <https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/container/runtime.go>
+pub(crate) const MAX_BUDGET: usize = 4096;
+
+fn parse(cli: Cli, env: Environment) -> Result<Request, RequestError> {
+    let named = path(cli.termination_log);
+    let termination = Termination {
+        named: if named.is_some() { Named::Yes } else { Named::No },
+        path: named.unwrap_or_else(|| TERMINATION_LOG.into()),
+        budget: number("INJECTOR_TERMINATION_BUDGET", cli.termination_budget)?
+            .map_or(MAX_BUDGET, |bytes: usize| bytes.min(MAX_BUDGET)),
+    };
+    let verb = match cli.command {
+        Command::Build {
+            build,
+            dry_run: false,
+        } => Verb::Build(Box::new(parse_build(build)?)),
+        Command::Build { build, dry_run: true } => Verb::DryRun(Box::new(parse_build(build)?)),
+        Command::Plan { build, json } => Verb::Plan(
+            Box::new(parse_build(build)?),
+            if json { Format::Json } else { Format::Text },
+        ),
+        Command::Launch { volume } => Verb::Launch {
+            volume: path(volume).unwrap_or_else(|| VOLUME.into()),
+        },
+        Command::Install { dest } => Verb::Install { dest },
+        Command::Runtimes { config } => Verb::Runtimes { config: path(config) },
+        Command::Explain { code } => {
+            let digits = code.map(|code| code.trim_start_matches(['E', 'e']).to_owned());
+            Verb::Explain(number("CODE", digits)?)
+        }
+    };
+    Ok(Request {
+        verb,
+        termination,
+        env,
+    })
+}
+
+const VOLUME: &str = "/kubeless";
+
+fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
+    let laptop = args.dir.as_ref().map(|dir| dir.join(".injector-out"));
+    let source = args.dir.or(path(args.source)).unwrap_or_else(|| "/src".into());
+    let content_type = text(args.content_type);
+    if let Some(value) = content_type.filter(|value| value != "text") {
+        let reason = "this version reads functions of type `text`: files and directories".to_owned();
+        return Err(RequestError::Value {
+            name: "FUNC_CONTENT_TYPE",
+            value,
+            reason,
+        });
+    }
+    Ok(Build {
+        volume: path(args.volume).or(laptop).unwrap_or_else(|| VOLUME.into()),
+        source,
+        runtime: text(args.runtime).map(|name| name.parse()).transpose()?,
+        handler: text(args.handler),
+        module: text(args.module),
+        function_name: text(args.function_name),
+        checksum: digest("FUNC_CHECKSUM", args.checksum, str::parse)?,
+        deps_checksum: digest("FUNC_DEPS_CHECKSUM", args.deps_checksum, bare_or_named)?,
+        deps_file: path(args.deps_file),
+        scratch: path(args.scratch),
+        scripts: choice(
+            "INJECTOR_BUILD_SCRIPTS",
+            args.build_scripts,
+            [("allow", BuildScripts::Allow), ("deny", BuildScripts::Deny)],
+        )?,
+        replay: choice(
+            "INJECTOR_REPLAY",
+            args.replay,
+            [("on", Replay::On), ("off", Replay::Off)],
+        )?,
+        pass_env: text(args.pass_env)
+            .map(|names| {
+                names
+                    .split([',', ' '])
+                    .filter(|name| !name.is_empty())
+                    .map(Into::into)
+                    .collect()
+            })
+            .unwrap_or_default(),
+        timeout: Duration::from_secs(number("INJECTOR_TIMEOUT", args.timeout)?.unwrap_or(900)),
+        config: path(args.config),
+        ca_file: path(args.ca_file),
+    })
+}
+
+impl Build {
+    /// The name of the dependency file that the environment gives, without its directory.
+    pub(crate) fn deps_name(&self) -> Option<&str> {
+        self.deps_file.as_deref().and_then(Path::file_name)?.to_str()
+    }
+}
+
+/// A value that was given: in manifests an empty string stands for none.
+fn text(value: Option<String>) -> Option<String> {
+    value.filter(|value| !value.is_empty())
+}
+
+fn path(value: Option<PathBuf>) -> Option<PathBuf> {
+    value.filter(|value| !value.as_os_str().is_empty())
+}
+
+fn digest(
+    name: &'static str,
+    value: Option<String>,
+    parse: fn(&str) -> Result<Sha256, BadDigest>,
+) -> Result<Option<Sha256>, RequestError> {
+    text(value)
+        .map(|value| parse(&value))
+        .transpose()
+        .map_err(|source| RequestError::Digest { name, source })
+}
+
+/// Kubeless gave the dependencies' digest without its algorithm.
+fn bare_or_named(value: &str) -> Result<Sha256, BadDigest> {
+    if value.contains(':') {
+        value.parse()
+    } else {
+        Sha256::from_hex(value)
+    }
+}
+
+fn number<N: std::str::FromStr>(
+    name: &'static str,
+    value: Option<String>,
+) -> Result<Option<N>, RequestError> {
+    let parse = |value: String| {
+        value.parse().map_err(|_| RequestError::Value {
+            name,
+            value,
+            reason: "a whole number is expected".to_owned(),
+        })
+    };
+    text(value).map(parse).transpose()
+}
+
+/// One of the allowed words; the first is the default.
+fn choice<T: Copy, const N: usize>(
+    name: &'static str,
+    value: Option<String>,
+    allowed: [(&str, T); N],
+) -> Result<T, RequestError> {
+    let Some(value) = text(value) else {
+        return Ok(allowed[0].1);
+    };
+    let words = allowed.map(|(word, _)| word).join(" or ");
+    allowed
+        .into_iter()
+        .find_map(|(word, meaning)| (word == value).then_some(meaning))
+        .ok_or_else(|| RequestError::Value {
+            name,
+            value,
+            reason: format!("it may be {words}"),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_of_a_build_has_a_variable_that_help_shows() {
+        let mut command = Cli::command();
+        for name in ["build", "plan"] {
+            let build = command.find_subcommand_mut(name).expect("there");
+            let help = build.render_long_help().to_string();
+            for flag in build.get_arguments().filter(|flag| flag.get_long().is_some()) {
+                let id = flag.get_id().as_str();
+                if ["help", "dry_run", "json"].contains(&id) {
+                    continue;
+                }
+                let variable = flag.get_env().unwrap_or_else(|| panic!("--{id} has no variable"));
+                assert!(help.contains(&format!("[env: {}", variable.display())), "--{id}");
+            }
+        }
+    }
+
+    fn build(args: &[&str]) -> Result<Build, RequestError> {
+        let cli = Cli::try_parse_from(["injector", "build"].iter().chain(args)).expect("a command line");
+        match parse(cli, Environment::default())?.verb {
+            Verb::Build(build) => Ok(*build),
+            verb => panic!("{verb:?}"),
+        }
+    }
+
+    #[test]
+    fn an_empty_value_is_none() {
+        let build = build(&["--handler=", "--timeout=", "--checksum=", "--volume="]).expect("a request");
+        assert_eq!((build.handler, build.checksum), (None, None));
+        assert_eq!(build.volume, Path::new("/kubeless"));
+        assert_eq!(build.source, Path::new("/src"));
+    }
+
+    #[test]
+    fn on_a_laptop_the_volume_lies_in_the_function() {
+        let build = build(&["some/dir"]).expect("a request");
+        assert_eq!(build.volume, Path::new("some/dir/.injector-out"));
+    }
+
+    #[test]
+    fn a_value_that_makes_no_sense_is_named_with_what_it_may_be() {
+        for (arg, said) in [
+            ("--timeout=soon", "INJECTOR_TIMEOUT is \"soon\": a whole number"),
+            ("--replay=yes", "INJECTOR_REPLAY is \"yes\": it may be on or off"),
+            (
+                "--checksum=md5:00",
+                "FUNC_CHECKSUM: the algorithm \"md5\" is not supported",
+            ),
+            ("--checksum=abc", "FUNC_CHECKSUM: \"abc\" is not a SHA-256 digest"),
+            (
+                "--content-type=url+zip",
+                "FUNC_CONTENT_TYPE is \"url+zip\": this version",
+            ),
+            ("--runtime=3.12", "FUNC_RUNTIME: \"3.12\" names no runtime"),
+        ] {
+            let error = build(&[arg]).expect_err(arg).to_string();
+            assert!(error.starts_with(said), "{error}");
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Carries out the steps of a plan.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use builders::Builder;
+use builders::assets::asset;
+use builders::diagnostic::{Blame, Diagnostic, Output};
+use builders::function::Function;
+use builders::plan::{Action, Arg, Capture, Dir, Network, Piece, Place, Secrets, Step};
+
+use crate::failure::{Failure, Stage};
+use crate::provision::Rooms;
+use crate::report::Reporter;
+use crate::sys::exec::{self, Command, Ended, ExecError};
+use crate::sys::memory::Facts;
+use crate::sys::volume::Space;
+use crate::sys::{fs, signal, volume};
+
+/// All that the steps of one build share.
+pub(crate) struct Workshop<'a> {
+    /// The language.
+    pub(crate) builder: &'a dyn Builder,
+    /// The function.
+    pub(crate) function: &'a Function,
+    /// The rooms.
+    pub(crate) rooms: &'a Rooms,
+    /// Each tool's program.
+    pub(crate) programs: &'a BTreeMap<String, PathBuf>,
+    /// The variables that every tool gets.
+    pub(crate) env: &'a BTreeMap<String, String>,
+    /// Values behind the plan's secrets.
+    pub(crate) secrets: &'a Secrets,
+    /// How long a stage may take.
+    pub(crate) timeout: Duration,
+}
+
+/// A step that failed.
+#[derive(Debug)]
+pub(crate) struct StepFailure {
+    /// In which stage.
+    pub(crate) stage: Stage,
+    /// The step's name.
+    pub(crate) step: String,
+    /// Whose fault it is.
+    pub(crate) blame: Blame,
+    /// Whether it talked to the network.
+    pub(crate) network: Network,
+    /// How it ended.
+    pub(crate) cause: Cause,
+    /// The command, in symbolic rooms, if it was one.
+    pub(crate) argv: Option<String>,
+    /// How long it took.
+    pub(crate) elapsed: Duration,
+    /// What its output means, best first.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    /// Its output, in the author's terms.
+    pub(crate) output: String,
+}
+
+/// How a failed step ended.
+#[derive(Debug)]
+pub(crate) enum Cause {
+    /// With a status.
+    Status(i32),
+    /// By a signal that was not ours.
+    Killed(i32),
+    /// The kernel killed a process for memory.
+    OutOfMemory(Facts),
+    /// It took too long.
+    TimedOut(Duration),
+    /// A file system was full.
+    Full(PathBuf, Space),
+    /// It could not be started.
+    NotStarted(ExecError),
+    /// A deed of our own failed.
+    Io(io::Error),
+    /// The plan names what is not there.
+    Plan(String),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Status(status) => write!(f, "exit {status}"),
+            Cause::Killed(signal) => write!(f, "killed by signal {signal}"),
+            Cause::OutOfMemory(memory) => write!(f, "killed for memory ({memory})"),
+            Cause::TimedOut(limit) => write!(
+                f,
+                "stopped after {} s, the time limit of a stage",
+                limit.as_secs()
+            ),
+            Cause::Full(path, space) => {
+                write!(
+                    f,
+                    "{} is full: {} KiB free of {} KiB",
+                    path.display(),
+                    space.free >> 10,
+                    space.total >> 10
+                )
+            }
+            Cause::NotStarted(error) => write!(f, "{error}"),
+            Cause::Io(error) => write!(f, "{}", fs::plain(error)),
+            Cause::Plan(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl StepFailure {
+    /// Whether the same inputs would fail in the same way: the author's error, in a step without network.
+    pub(crate) fn repeats(&self) -> bool {
+        self.blame == Blame::Author
+            && self.network == Network::Unused
+            && self.stage == Stage::Compile
+            && matches!(self.cause, Cause::Status(_))
+    }
+}
+
+/// What a step's tool left behind, for the receipt.
+pub(crate) type Outputs = Vec<(Step, Output)>;
+
+impl Workshop<'_> {
+    /// Carries out the steps of a stage in order, until one fails.
+    pub(crate) fn run(&self, stage: Stage, steps: &[Step], reporter: &Reporter) -> Result<Outputs, Failure> {
+        let deadline = Instant::now() + self.timeout;
+        let mut outputs = Vec::new();
+        for step in steps {
+            if let Some(signal) = signal::received() {
+                return Err(Failure::Terminated { signal, stage });
+            }
+            match &step.action {
+                Action::Run { .. } => {
+                    outputs.push((step.clone(), self.run_tool(stage, step, deadline, reporter)?));
+                }
+                deed => self.act(deed).map_err(|cause| self.failed(stage, step, cause))?,
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// A deed of our own.
+    fn act(&self, deed: &Action) -> Result<(), Cause> {
+        let path = |place: &Place| self.rooms.place(place);
+        match deed {
+            Action::Run { tool, .. } => return Err(Cause::Plan(format!("{tool} is a tool, not a deed"))),
+            Action::Write { path: to, text } => fs::write(&path(to), text.as_bytes()),
+            Action::Asset { id, to } => {
+                let text = asset(id).ok_or_else(|| Cause::Plan(format!("there is no embedded file {id}")))?;
+                fs::write(&path(to), text.as_bytes())
+            }
+            Action::Copy { from, to } => fs::copy(&path(from), &path(to)),
+            Action::Link { from, to } => fs::link(&self.link_target(from, to), &path(to)),
+            Action::Move { from, to } => fs::rename(&path(from), &path(to)),
+        }
+        .map_err(Cause::Io)
+    }
+
+    /// What a link says: relative within the published tree, which will be renamed.
+    fn link_target(&self, from: &Place, to: &Place) -> PathBuf {
+        if from.dir == Dir::Scratch || to.dir == Dir::Scratch {
+            return self.rooms.place(from);
+        }
+        let ups = 1 + to
+            .path
+            .as_ref()
+            .map_or(0, |path| path.as_str().matches('/').count());
+        let up: PathBuf = std::iter::repeat_n("..", ups).collect();
+        let target = up.join(from.dir.name());
+        from.path
+            .as_ref()
+            .map_or_else(|| target.clone(), |path| target.join(path.as_str()))
+    }
+
+    fn run_tool(
+        &self,
+        stage: Stage,
+        step: &Step,
+        deadline: Instant,
+        reporter: &Reporter,
+    ) -> Result<Output, Failure> {
+        let Action::Run {
+            tool,
+            args,
+            env,
+            cwd,
+            capture,
+        } = &step.action
+        else {
+            return Err(Failure::Bug(format!("the step {} runs nothing", step.name)));
+        };
+        let Some(program) = self.programs.get(tool) else {
+            return Err(Failure::Bug(format!("the plan runs {tool}, which was not found")));
+        };
+        let mut variables = self.env.clone();
+        for (name, value) in env {
+            variables.insert(name.clone(), self.resolve(value)?);
+        }
+        let command = Command {
+            program: program.clone(),
+            args: args
+                .iter()
+                .map(|arg| self.resolve(arg).map(Into::into))
+                .collect::<Result<_, _>>()?,
+            env: variables
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            cwd: self.rooms.place(cwd),
+            timeout: deadline.saturating_duration_since(Instant::now()),
+            capture: *capture,
+        };
+        let mut running = reporter.step(stage, &step.name);
+        let outcome = exec::run(&command, &mut |stream, chunk| running.output(stream, chunk));
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                running.failed(Duration::ZERO);
+                return Err(self.failed(stage, step, Cause::NotStarted(error)).into());
+            }
+        };
+        let output = Output {
+            status: if let Ended::Exited(status) = outcome.ended {
+                Some(status)
+            } else {
+                None
+            },
+            stdout: self.rooms.in_authors_terms(&outcome.stdout.text()),
+            stderr: self.rooms.in_authors_terms(&outcome.stderr.text()),
+        };
+        let cause = match (outcome.ended, outcome.out_of_memory) {
+            (Ended::Exited(0), _) => {
+                running.done(outcome.elapsed);
+                return Ok(output);
+            }
+            (Ended::Terminated(signal), _) => {
+                running.failed(outcome.elapsed);
+                return Err(Failure::Terminated { signal, stage });
+            }
+            (Ended::TimedOut, _) => Cause::TimedOut(self.timeout),
+            (Ended::Exited(_) | Ended::Killed(_), Some(memory)) => Cause::OutOfMemory(memory),
+            (Ended::Killed(signal), None) => Cause::Killed(signal),
+            (Ended::Exited(status), None) => match self.full() {
+                Some((path, space)) => Cause::Full(path, space),
+                None => Cause::Status(status),
+            },
+        };
+        running.failed(outcome.elapsed);
+        let mut failure = self.failed(stage, step, cause);
+        if let Cause::Status(_) = failure.cause {
+            failure.diagnostics = self.builder.diagnose(step, &output, self.function);
+            failure.blame = blame(&failure.diagnostics, step.blame);
+        }
+        failure.elapsed = outcome.elapsed;
+        failure.argv = Some(argv(program, args));
+        failure.output = match capture {
+            Capture::Ends => [output.stdout, output.stderr].join("\n"),
+            // Standard output is data, which says nothing to a person.
+            Capture::Whole => output.stderr,
+        };
+        Err(failure.into())
+    }
+
+    fn failed(&self, stage: Stage, step: &Step, cause: Cause) -> StepFailure {
+        let cause = match (cause, self.full()) {
+            (Cause::Io(_), Some((path, space))) => Cause::Full(path, space),
+            (cause, _) => cause,
+        };
+        let blame = match cause {
+            Cause::Status(_) => step.blame,
+            Cause::Plan(_) => Blame::Ours,
+            Cause::Killed(_)
+            | Cause::OutOfMemory(_)
+            | Cause::TimedOut(_)
+            | Cause::Full(..)
+            | Cause::NotStarted(_)
+            | Cause::Io(_) => Blame::Platform,
+        };
+        StepFailure {
+            stage,
+            step: step.name.clone(),
+            blame,
+            network: step.network,
+            cause,
+            argv: None,
+            elapsed: Duration::ZERO,
+            diagnostics: Vec::new(),
+            output: String::new(),
+        }
+    }
+
+    /// The file system that has nothing left, if one has.
+    fn full(&self) -> Option<(PathBuf, Space)> {
+        [&self.rooms.volume, &self.rooms.scratch]
+            .into_iter()
+            .find_map(|path| {
+                let space = volume::space(path).ok()?;
+                (space.free < 4096).then(|| (path.clone(), space))
+            })
+    }
+
+    fn resolve(&self, arg: &Arg) -> Result<String, Failure> {
+        arg.0
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => Ok(text.clone()),
+                Piece::Place(place) => Ok(self.rooms.place(place).display().to_string()),
+                Piece::Secret(key) => self
+                    .secrets
+                    .0
+                    .get(key)
+                    .cloned()
+                    .ok_or_else(|| Failure::Bug(format!("the plan has no value for {key}"))),
+            })
+            .collect()
+    }
+}
+
+/// Whose fault a failure is: evidence that something of ours or of the platform's is broken wins
+/// over what that then does to the author's code.
+fn blame(diagnostics: &[Diagnostic], assumed: Blame) -> Blame {
+    diagnostics
+        .iter()
+        .filter_map(|one| one.blame)
+        .max()
+        .unwrap_or(assumed)
+}
+
+/// A command as its author would write it, with symbolic rooms.
+fn argv(program: &Path, args: &[Arg]) -> String {
+    let name = program
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    args.iter().fold(name, |line, arg| format!("{line} {arg}"))
+}

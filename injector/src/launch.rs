@@ -1,0 +1,210 @@
+//! In the main container: what was published is checked against this container, and started.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use builders::builder;
+use builders::diagnostic::Blame;
+use builders::plan::{Arg, Dir, Piece, Place, Program};
+use builders::toolchain::Mismatch;
+
+use crate::cli::Environment;
+use crate::failure::{Failure, Stage};
+use crate::publish::{FUNCTION, RECEIPT, Receipt, SCHEMA};
+use crate::sys::{fs, host};
+use crate::toolbox;
+
+/// Why a published function cannot be started here.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaunchError {
+    /// Nothing is published.
+    #[error("no function is published on the volume {0}")]
+    Nothing(String),
+    /// The receipt cannot be read.
+    #[error("the receipt on the volume {volume} cannot be read: {reason}")]
+    Receipt {
+        /// The volume.
+        volume: String,
+        /// Why.
+        reason: String,
+    },
+    /// This container lacks the program.
+    #[error("this container has none of {} on PATH", names.join(", "))]
+    NoProgram {
+        /// The names it may have.
+        names: Vec<String>,
+        /// Where was looked.
+        path: String,
+        /// The runtime that the function was built for.
+        runtime: String,
+    },
+    /// The program is there but cannot say what it is.
+    #[error("{program} does not run: {said}")]
+    Broken {
+        /// The program.
+        program: String,
+        /// What it said instead.
+        said: String,
+    },
+    /// This container is not like the one that built.
+    #[error("the function was built for another {} than this container has", mismatches.first().map_or("runtime", |first| &first.fact))]
+    Mismatch {
+        /// The runtime that the function was built for.
+        runtime: String,
+        /// The program that was found.
+        program: String,
+        /// What differs.
+        mismatches: Vec<Mismatch>,
+    },
+    /// The program could not be started.
+    #[error("{} cannot be started: {}", program.display(), fs::plain(source))]
+    Exec {
+        /// The program.
+        program: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+impl LaunchError {
+    /// The exit status.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            LaunchError::Nothing(_) | LaunchError::Receipt { .. } => Stage::Publish.code(Blame::Platform),
+            LaunchError::Mismatch { .. } => Stage::Provision.code(Blame::Author),
+            LaunchError::NoProgram { .. } | LaunchError::Broken { .. } | LaunchError::Exec { .. } => {
+                Stage::Provision.code(Blame::Platform)
+            }
+        }
+    }
+}
+
+/// Becomes the function's server; returns only if that fails.
+pub(crate) fn launch(volume: &Path, env: &Environment) -> Result<Infallible, Failure> {
+    let shown = volume.display().to_string();
+    let unreadable = |reason: String| LaunchError::Receipt {
+        volume: shown.clone(),
+        reason,
+    };
+    // Resolved once: a build that swaps the link meanwhile does not mix two trees.
+    let target = fs::read_link(&volume.join(FUNCTION))
+        .map_err(|error| unreadable(fs::plain(&error)))?
+        .ok_or_else(|| LaunchError::Nothing(shown.clone()))?;
+    let root = volume.join(target);
+    let bytes = fs::read(&root.join(RECEIPT))
+        .map_err(|error| unreadable(fs::plain(&error)))?
+        .ok_or_else(|| LaunchError::Nothing(shown.clone()))?;
+    let receipt = read_receipt(&bytes).map_err(unreadable)?;
+
+    let program = find(&receipt, &root, env)?;
+    let resolve = |arg: &Arg| {
+        arg.0
+            .iter()
+            .map(|piece| resolve(piece, &root))
+            .collect::<OsString>()
+    };
+    let args: Vec<OsString> = receipt.launch.args.iter().map(resolve).collect();
+    let mut variables = env.0.clone();
+    variables
+        .entry("FUNC_RUNTIME".into())
+        .or_insert_with(|| receipt.runtime.clone().into());
+    variables.extend(
+        receipt
+            .launch
+            .env
+            .iter()
+            .map(|(name, value)| (name.into(), resolve(value))),
+    );
+    let source = host::become_program(&program, &args, &variables);
+    Err(LaunchError::Exec { program, source }.into())
+}
+
+fn read_receipt(bytes: &[u8]) -> Result<Receipt, String> {
+    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    match value.get("schema").and_then(serde_json::Value::as_u64) {
+        Some(schema) if schema == u64::from(SCHEMA) => {
+            serde_json::from_value(value).map_err(|error| error.to_string())
+        }
+        Some(schema) => Err(format!(
+            "its schema is {schema}, this injector reads {SCHEMA}: use the one that built it"
+        )),
+        None => Err("it has no schema".to_owned()),
+    }
+}
+
+/// The program: one of this container's that is what the build used, or a built one.
+fn find(receipt: &Receipt, root: &Path, env: &Environment) -> Result<PathBuf, Failure> {
+    let (tool, names, requires) = match &receipt.launch.program {
+        Program::Built(place) => return Ok(at(place, root)),
+        Program::Tool {
+            tool,
+            names,
+            requires,
+        } => (tool, names, requires),
+    };
+    let builder = builder(&receipt.builder).ok_or_else(|| {
+        Failure::Bug(format!(
+            "the receipt names the builder {:?}, which is not known",
+            receipt.builder
+        ))
+    })?;
+    let runtime = receipt.runtime.clone();
+    let mut failure = LaunchError::NoProgram {
+        names: names.clone(),
+        path: env.path().to_owned(),
+        runtime: runtime.clone(),
+    };
+    let variables: BTreeMap<String, String> = env
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    for name in names {
+        let Some(program) = host::find_program(name, env.path()) else {
+            continue;
+        };
+        let found = toolbox::ask(builder, tool, &program, &variables);
+        let worse = match found {
+            Err(said) => LaunchError::Broken {
+                program: name.clone(),
+                said,
+            },
+            Ok(identity) => {
+                let mismatches = identity.unmet(requires);
+                if mismatches.is_empty() {
+                    return Ok(program);
+                }
+                LaunchError::Mismatch {
+                    runtime: runtime.clone(),
+                    program: name.clone(),
+                    mismatches,
+                }
+            }
+        };
+        if !matches!(failure, LaunchError::Mismatch { .. }) {
+            failure = worse;
+        }
+    }
+    Err(failure.into())
+}
+
+fn resolve(piece: &Piece, root: &Path) -> OsString {
+    match piece {
+        Piece::Text(text) => text.into(),
+        Piece::Place(place) => at(place, root).into(),
+        // A receipt holds no secrets; an author who wrote one by hand gets its name.
+        Piece::Secret(key) => key.into(),
+    }
+}
+
+fn at(place: &Place, root: &Path) -> PathBuf {
+    let dir = match place.dir {
+        Dir::Source | Dir::Deps | Dir::Out | Dir::Server | Dir::Scratch => root.join(place.dir.name()),
+    };
+    place
+        .path
+        .as_ref()
+        .map_or_else(|| dir.clone(), |path| dir.join(path.as_str()))
+}

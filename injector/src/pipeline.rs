@@ -1,0 +1,339 @@
+//! The story, top to bottom: one call per stage.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use builders::assets;
+use builders::catalog::{Catalog, CatalogError, RuntimeName};
+use builders::detect::{Detected, detect};
+use builders::function::{BadHandler, Handler, Sha256};
+use builders::plan::Plan;
+use builders::toolchain::{Policy, Toolchain};
+use builders::{Builder, Inputs, Package, builder};
+
+use crate::cli::{Build, Environment, Replay};
+use crate::execute::{Outputs, Workshop};
+use crate::failure::{Failure, Stage};
+use crate::provision::{self, TempDir};
+use crate::publish::{Built, Receipt, publish};
+use crate::report::Reporter;
+use crate::report::words;
+use crate::survey::{Survey, survey};
+use crate::sys::volume::Executes;
+use crate::sys::{fs, signal};
+use crate::toolbox::{self, Surroundings};
+use crate::{keys, verdict};
+
+/// A function of which all is known that can be known before anything is written.
+pub(crate) struct Prepared {
+    /// The mount and the function in it.
+    pub(crate) survey: Survey,
+    /// The runtime, and why it is this one.
+    pub(crate) detected: Detected,
+    /// Its builder.
+    pub(crate) builder: &'static dyn Builder,
+    /// What its tools may see.
+    pub(crate) surroundings: Surroundings,
+    /// What the operator allows.
+    pub(crate) policy: Policy,
+}
+
+/// Reads the function, and chooses its runtime.
+pub(crate) fn prepare(
+    request: &Build,
+    env: &Environment,
+    reporter: &mut Reporter,
+) -> Result<Prepared, Failure> {
+    reporter.stage(Stage::Survey);
+    let catalog = catalog(request.config.as_deref())?;
+    let mut survey = survey(request, &catalog)?;
+
+    reporter.stage(Stage::Detect);
+    survey.function.handler = handler(request, survey.handler_key.as_deref())?;
+    let detected = detect(request.runtime.as_ref(), &survey.function, &catalog)?;
+    let runtime = &detected.runtime;
+    let builder =
+        builder(&runtime.id).ok_or_else(|| Failure::Bug(format!("{} has no builder", runtime.id)))?;
+    let surroundings = Surroundings::select(env, runtime, request, &survey.function);
+    reporter.hide(surroundings.secrets.iter().cloned());
+    let policy = toolbox::policy(env, runtime, request);
+    Ok(Prepared {
+        survey,
+        detected,
+        builder,
+        surroundings,
+        policy,
+    })
+}
+
+impl Prepared {
+    /// Decides what shall be done with these tools.
+    pub(crate) fn plan(&self, toolchain: &Toolchain) -> Result<Plan, Failure> {
+        let inputs = Inputs {
+            function: &self.survey.function,
+            runtime: &self.detected.runtime,
+            toolchain,
+            settings: &self.surroundings.settings,
+            policy: &self.policy,
+        };
+        Ok(self.builder.plan(&inputs)?)
+    }
+
+    /// Finds the tools, and asks each what it is.
+    pub(crate) fn probe(&self) -> Result<(Toolchain, BTreeMap<String, PathBuf>), Failure> {
+        let Detected { runtime, name, .. } = &self.detected;
+        let function = &self.survey.function;
+        Ok(toolbox::probe(
+            self.builder,
+            runtime,
+            name,
+            function,
+            &self.surroundings,
+        )?)
+    }
+}
+
+/// Builds a function into the volume, and reports how that ended.
+pub(crate) fn build(request: &Build, env: &Environment, reporter: &mut Reporter) -> Ended {
+    let mut identity = None;
+    let result = run(request, env, reporter, &mut identity);
+    let (code, message) = match &result {
+        Ok(receipt) => (0, reporter.ready(&words::ready(receipt))),
+        Err(failure) => (failure.code(), reporter.failed(failure)),
+    };
+    let failure = result.err();
+    if !matches!(failure, Some(Failure::Replayed { .. })) {
+        // Where the volume cannot be written, the message has already said so.
+        let _ = verdict::write(&request.volume, failure.as_ref(), &message, identity);
+    }
+    Ended { code, message }
+}
+
+/// How a build ended.
+pub(crate) struct Ended {
+    /// The exit status.
+    pub(crate) code: u8,
+    /// The termination message.
+    pub(crate) message: String,
+}
+
+/// Builds in a volume that goes afterwards.
+pub(crate) fn dry_run(request: Build, env: &Environment, reporter: &mut Reporter) -> Result<Ended, Failure> {
+    let volume = TempDir::new(&scratch_parent(&request, env))?;
+    Ok(build(
+        &Build {
+            volume: volume.0.clone(),
+            ..request
+        },
+        env,
+        reporter,
+    ))
+}
+
+fn run(
+    request: &Build,
+    env: &Environment,
+    reporter: &mut Reporter,
+    identity: &mut Option<Sha256>,
+) -> Result<Receipt, Failure> {
+    let mut clock = Clock::start();
+    let mut prepared = prepare(request, env, reporter)?;
+    clock.lap("survey");
+
+    reporter.stage(Stage::Provision);
+    let scratch = TempDir::new(&scratch_parent(request, env))?;
+    let rooms = provision::provision(&request.volume, &scratch.0, request.timeout, || {
+        reporter.warn("another injector holds the volume; waiting for it");
+    });
+    go_on(Stage::Provision)?;
+    let rooms = rooms?;
+    let Prepared {
+        surroundings,
+        detected,
+        ..
+    } = &mut prepared;
+    surroundings.furnish(&rooms.scratch, &detected.runtime, request.ca_file.as_deref())?;
+    let (toolchain, programs) = prepared.probe()?;
+    let plan = prepared.plan(&toolchain)?;
+    reporter.hide(
+        prepared
+            .surroundings
+            .secrets
+            .iter()
+            .chain(plan.secrets.0.values())
+            .cloned(),
+    );
+    let Prepared {
+        survey,
+        builder,
+        surroundings,
+        detected,
+        ..
+    } = &prepared;
+    let function = &survey.function;
+    rooms.preflight(
+        function,
+        if plan.executes {
+            Executes::Yes
+        } else {
+            Executes::No
+        },
+    )?;
+    rooms.stage(survey)?;
+    clock.lap("provision");
+
+    let bug = |what: &str| Failure::Bug(what.to_owned());
+    let key = keys::build(function, &plan, &toolchain).map_err(|error| bug(&error.to_string()))?;
+    let inputs = keys::verdict(key, &surroundings.inherited());
+    *identity = Some(inputs);
+    if request.replay == Replay::On
+        && let Some(failure) = verdict::last(&rooms.volume, inputs)
+    {
+        return Err(failure);
+    }
+
+    let workshop = Workshop {
+        builder: *builder,
+        function,
+        rooms: &rooms,
+        programs: &programs,
+        env: &surroundings.env,
+        secrets: &plan.secrets,
+        timeout: request.timeout,
+    };
+    let mut outputs = Outputs::new();
+    for (name, stage, steps) in [
+        ("check", Stage::Compile, &plan.check),
+        ("resolve", Stage::Resolve, &plan.resolve),
+        ("compile", Stage::Compile, &plan.compile),
+        ("verify", Stage::Compile, &plan.verify),
+    ] {
+        if !steps.is_empty() {
+            reporter.stage(stage);
+            outputs.extend(workshop.run(stage, steps, reporter)?);
+            clock.lap(name);
+        }
+    }
+
+    reporter.stage(Stage::Publish);
+    go_on(Stage::Publish)?;
+    let built = Built {
+        runtime: versioned(detected, &toolchain),
+        builder: builder.id(),
+        handler: function
+            .handler
+            .clone()
+            .ok_or_else(|| bug("there is a plan without a handler"))?,
+        function,
+        toolchain: &toolchain,
+        packages: packages(*builder, &outputs),
+        key,
+        launch: plan.launch,
+        durations: clock.laps,
+    };
+    Ok(publish(&rooms, built)?)
+}
+
+/// The runtimes that are allowed: those that are built in, as far as the operator's file leaves them.
+pub(crate) fn catalog(config: Option<&Path>) -> Result<Catalog, Failure> {
+    let built_in = assets::catalog().map_err(|error| Failure::Bug(error.to_string()))?;
+    let Some(path) = config else { return Ok(built_in) };
+    let file = path.display().to_string();
+    let unreadable = |message| CatalogError::Syntax {
+        file: file.clone(),
+        message,
+    };
+    let bytes = fs::read(path)
+        .map_err(|error| unreadable(fs::plain(&error)))?
+        .ok_or_else(|| unreadable("there is no such file".to_owned()))?;
+    let text = String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
+    Ok(built_in.restrict(&file, &text)?)
+}
+
+/// What is called: the environment's word, else the mount's key `handler`, else Kubeless' two names.
+fn handler(request: &Build, key: Option<&str>) -> Result<Option<Handler>, BadHandler> {
+    let Build {
+        handler,
+        module,
+        function_name,
+        ..
+    } = request;
+    match (handler.as_deref(), module.as_deref()) {
+        (Some(function), Some(module)) => {
+            let prefix = format!("{module}.");
+            return Handler::new(module, function.strip_prefix(&prefix).unwrap_or(function)).map(Some);
+        }
+        (Some(handler), None) => return handler.parse().map(Some),
+        (None, _) => {}
+    }
+    match (
+        key.map(str::trim).filter(|key| !key.is_empty()),
+        module,
+        function_name,
+    ) {
+        (Some(key), ..) => key.parse().map(Some),
+        (None, Some(module), Some(function)) => Handler::new(module, function).map(Some),
+        (None, ..) => Ok(None),
+    }
+}
+
+/// The runtime with a version: the one that was asked for, else the listed one that was found.
+fn versioned(detected: &Detected, toolchain: &Toolchain) -> RuntimeName {
+    let Detected { runtime, name, .. } = detected;
+    let tool = runtime
+        .tools
+        .iter()
+        .find(|spec| spec.versioned)
+        .and_then(|spec| toolchain.tool(&spec.name));
+    let found = tool.and_then(|tool| {
+        runtime
+            .versions
+            .iter()
+            .find(|listed| tool.identity.version.is(listed))
+    });
+    RuntimeName {
+        id: runtime.id.clone(),
+        version: name.version.clone().or_else(|| found.cloned()),
+    }
+}
+
+fn packages(builder: &dyn Builder, outputs: &Outputs) -> Vec<Package> {
+    outputs
+        .iter()
+        .flat_map(|(step, output)| builder.packages(step, output))
+        .collect()
+}
+
+fn scratch_parent(request: &Build, env: &Environment) -> PathBuf {
+    request
+        .scratch
+        .clone()
+        .or_else(|| env.get("TMPDIR").map(PathBuf::from))
+        .unwrap_or_else(|| "/tmp".into())
+}
+
+/// Stops here if we were told to.
+fn go_on(stage: Stage) -> Result<(), Failure> {
+    signal::received().map_or(Ok(()), |signal| Err(Failure::Terminated { signal, stage }))
+}
+
+/// How long each stage takes.
+struct Clock {
+    last: Instant,
+    laps: Vec<(&'static str, Duration)>,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Clock {
+            last: Instant::now(),
+            laps: Vec::new(),
+        }
+    }
+
+    fn lap(&mut self, name: &'static str) {
+        self.laps.push((name, self.last.elapsed()));
+        self.last = Instant::now();
+    }
+}

@@ -1,0 +1,310 @@
+//! A place to work: the volume's lock and rooms, the scratch room, and the staged source.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use builders::catalog::list;
+use builders::diagnostic::Blame;
+use builders::function::{Function, RelPath};
+use builders::plan::{Dir, Place};
+use builders::toolchain::Version;
+
+use crate::survey::Survey;
+use crate::sys::volume::{self, Executes, Lock, Locked, Space};
+use crate::sys::{fs, host, signal};
+
+/// The rooms of one build. What is left of them goes when the value does.
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    /// The shared volume.
+    pub(crate) volume: PathBuf,
+    /// Where the tree is made that will be published.
+    pub(crate) staging: PathBuf,
+    /// Outside the volume: HOME, TMPDIR, caches, helpers.
+    pub(crate) scratch: PathBuf,
+    /// Whether another run may use the volume: not as long as this lives.
+    _lock: Lock,
+}
+
+/// Why there is no place to work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProvisionError {
+    /// The volume cannot be written.
+    #[error("the volume {} is not usable", path.display())]
+    Volume {
+        /// The volume.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Programs and libraries may not be executed there.
+    #[error("the volume {} is mounted noexec", path.display())]
+    NoExec {
+        /// The volume.
+        path: PathBuf,
+    },
+    /// Too little room is left.
+    #[error("{} has {} KiB free of {} KiB", path.display(), space.free >> 10, space.total >> 10)]
+    Full {
+        /// The volume or the scratch room.
+        path: PathBuf,
+        /// What it has.
+        space: Space,
+        /// What the function alone needs, in bytes.
+        needed: u64,
+    },
+    /// Another run holds the volume.
+    #[error("another injector has held the volume {} for {} s", path.display(), waited.as_secs())]
+    Busy {
+        /// The volume.
+        path: PathBuf,
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// The scratch room cannot be made.
+    #[error("the scratch directory {} is not usable", path.display())]
+    Scratch {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The scratch room lies where the function's container could read it.
+    #[error("the scratch directory {} lies in the shared volume", .0.display())]
+    ScratchInVolume(PathBuf),
+    /// The CA bundle cannot be read.
+    #[error("INJECTOR_CA_FILE {} cannot be read", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The image lacks the tool.
+    #[error("none of {} is on PATH", names.join(", "))]
+    NoTool {
+        /// The names it may have.
+        names: Vec<String>,
+        /// Where was looked.
+        path: String,
+    },
+    /// The image has the tool in another version.
+    #[error("{title} {} was asked for, this image has {found} ({program})", list(wanted))]
+    ToolVersion {
+        /// The language.
+        title: String,
+        /// The versions that would do.
+        wanted: Vec<Version>,
+        /// The version that is there.
+        found: Version,
+        /// The program that said so.
+        program: String,
+    },
+    /// The tool is there but cannot say what it is.
+    #[error("{program} does not run: {said}")]
+    ToolBroken {
+        /// The program.
+        program: String,
+        /// What it said instead.
+        said: String,
+    },
+    /// The mount was swapped after it was surveyed.
+    #[error("{0} changed while it was copied")]
+    SourceChanged(RelPath),
+}
+
+impl ProvisionError {
+    /// Who can mend it.
+    pub(crate) fn blame(&self) -> Blame {
+        match self {
+            ProvisionError::ToolVersion { .. } => Blame::Author,
+            ProvisionError::Volume { .. }
+            | ProvisionError::NoExec { .. }
+            | ProvisionError::Full { .. }
+            | ProvisionError::Busy { .. }
+            | ProvisionError::Scratch { .. }
+            | ProvisionError::ScratchInVolume(_)
+            | ProvisionError::CaFile { .. }
+            | ProvisionError::NoTool { .. }
+            | ProvisionError::ToolBroken { .. }
+            | ProvisionError::SourceChanged(_) => Blame::Platform,
+        }
+    }
+
+    /// The more telling of two reasons why a tool was not found: another version says more than a
+    /// program that does not run, and that more than none at all.
+    pub(crate) fn or_instead(self, other: ProvisionError) -> ProvisionError {
+        match (&self, &other) {
+            (ProvisionError::ToolVersion { .. }, _)
+            | (ProvisionError::ToolBroken { .. }, ProvisionError::ToolBroken { .. }) => self,
+            _ => other,
+        }
+    }
+}
+
+/// The volume's private directory: lock, staging, the last report.
+pub(crate) const PRIVATE: &str = ".injector";
+/// What the private directory's files need at least, in bytes.
+const RESERVE: u64 = 64 * 1024;
+
+/// Makes the rooms of a build, and clears what a killed run left.
+pub(crate) fn provision(
+    volume: &Path,
+    scratch: &Path,
+    patience: Duration,
+    waiting: impl FnOnce(),
+) -> Result<Rooms, ProvisionError> {
+    let wrong = |source| ProvisionError::Volume {
+        path: volume.to_owned(),
+        source,
+    };
+    fs::create_dirs(volume).map_err(wrong)?;
+    let volume = fs::canonical(volume).map_err(wrong)?;
+    let scratch = fs::canonical(scratch).map_err(|source| ProvisionError::Scratch {
+        path: scratch.to_owned(),
+        source,
+    })?;
+    if scratch.starts_with(&volume) {
+        return Err(ProvisionError::ScratchInVolume(scratch));
+    }
+    let private = volume.join(PRIVATE);
+    fs::create_private_dir(&private).map_err(wrong)?;
+    let give_up = || signal::received().is_some();
+    let lock = match volume::lock(&private.join("lock"), patience, waiting, &give_up).map_err(wrong)? {
+        Locked::Held(lock) => lock,
+        Locked::TimedOut | Locked::GivenUp => {
+            return Err(ProvisionError::Busy {
+                path: volume,
+                waited: patience,
+            });
+        }
+    };
+    let staging = private.join("staging");
+    fs::remove(&staging).map_err(wrong)?;
+    for dir in Dir::PUBLISHED {
+        fs::create_dirs(&staging.join(dir.name())).map_err(wrong)?;
+    }
+    Ok(Rooms {
+        volume,
+        staging,
+        scratch,
+        _lock: lock,
+    })
+}
+
+impl Rooms {
+    /// Where a room is.
+    pub(crate) fn dir(&self, dir: Dir) -> PathBuf {
+        match dir {
+            Dir::Scratch => self.scratch.clone(),
+            Dir::Source | Dir::Deps | Dir::Out | Dir::Server => self.staging.join(dir.name()),
+        }
+    }
+
+    /// Where a place is.
+    pub(crate) fn place(&self, place: &Place) -> PathBuf {
+        let dir = self.dir(place.dir);
+        place
+            .path
+            .as_ref()
+            .map_or_else(|| dir.clone(), |path| dir.join(path.as_str()))
+    }
+
+    /// Puts our paths into the author's terms: files of the function as the author named them,
+    /// everything else by its room.
+    pub(crate) fn in_authors_terms(&self, text: &str) -> String {
+        let source = self.dir(Dir::Source).display().to_string();
+        let mut text = text.replace(&format!("{source}/"), "").replace(&source, ".");
+        for dir in [Dir::Deps, Dir::Out, Dir::Server, Dir::Scratch] {
+            text = text.replace(&self.dir(dir).display().to_string(), &dir.to_string());
+        }
+        text
+    }
+
+    /// Whether the volume and the scratch room can hold what is to come, as far as one can know.
+    pub(crate) fn preflight(&self, function: &Function, executes: Executes) -> Result<(), ProvisionError> {
+        let needed = RESERVE + 2 * function.files.values().map(|file| file.size).sum::<u64>();
+        for path in [&self.volume, &self.scratch] {
+            let wrong = |source| ProvisionError::Volume {
+                path: path.clone(),
+                source,
+            };
+            let space = volume::space(path).map_err(wrong)?;
+            if space.free < needed {
+                return Err(ProvisionError::Full {
+                    path: path.clone(),
+                    space,
+                    needed,
+                });
+            }
+            if path == &self.volume && executes == Executes::Yes && space.executes == Executes::No {
+                return Err(ProvisionError::NoExec { path: path.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the function into its room, and checks that it is what was surveyed.
+    pub(crate) fn stage(&self, survey: &Survey) -> Result<(), ProvisionError> {
+        let source = self.dir(Dir::Source);
+        let wrong = |source| ProvisionError::Volume {
+            path: self.volume.clone(),
+            source,
+        };
+        let foreign = survey.foreign_deps.as_ref();
+        for (path, file) in &survey.function.files {
+            let to = source.join(path.as_str());
+            if let Some((_, bytes)) = foreign.filter(|(foreign, _)| foreign == path) {
+                fs::write(&to, bytes).map_err(wrong)?;
+                continue;
+            }
+            let copied = survey
+                .mount
+                .copy_out(path, &to, file.executable)
+                .map_err(|error| match error.kind() {
+                    io::ErrorKind::NotFound => ProvisionError::SourceChanged(path.clone()),
+                    _ => wrong(error),
+                })?;
+            if copied != (file.size, file.sha256) {
+                return Err(ProvisionError::SourceChanged(path.clone()));
+            }
+        }
+        for (path, target) in &survey.function.links {
+            fs::link(Path::new(target), &source.join(path.as_str())).map_err(wrong)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Rooms {
+    fn drop(&mut self) {
+        let _ = fs::remove(&self.staging);
+    }
+}
+
+/// A directory that is removed with the value.
+#[derive(Debug)]
+pub(crate) struct TempDir(pub(crate) PathBuf);
+
+impl TempDir {
+    /// Makes one in `parent`.
+    pub(crate) fn new(parent: &Path) -> Result<Self, ProvisionError> {
+        let wrong = |source| ProvisionError::Scratch {
+            path: parent.to_owned(),
+            source,
+        };
+        fs::create_temp_dir(parent).map(TempDir).map_err(wrong)
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = fs::remove(&self.0);
+    }
+}
+
+/// Who we are, for the words of an error about permissions.
+pub(crate) fn user() -> String {
+    host::user()
+}

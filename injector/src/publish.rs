@@ -1,0 +1,189 @@
+//! The staged tree gets its receipt and its name: receipt last, then the link swapped by rename.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use builders::Package;
+use builders::catalog::RuntimeName;
+use builders::function::{Function, Handler, RelPath, Sha256};
+use builders::plan::{Dir, Launch};
+use builders::toolchain::Toolchain;
+use serde::{Deserialize, Serialize};
+
+use crate::provision::Rooms;
+use crate::sys::fs::{self, Usage};
+use crate::sys::host;
+
+/// The version of the receipt's format.
+pub(crate) const SCHEMA: u32 = 1;
+/// The receipt's name in a published tree.
+pub(crate) const RECEIPT: &str = "receipt.json";
+/// The link to the tree that is in force.
+pub(crate) const FUNCTION: &str = "function";
+/// Where the trees are.
+const BUILDS: &str = ".builds";
+
+/// What was built, from what, by what, and how it is started. It holds no credentials and no paths
+/// of the machine that built it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Receipt {
+    /// The format's version.
+    pub(crate) schema: u32,
+    /// The version of the injector that built it.
+    pub(crate) injector: String,
+    /// The runtime, as ID and version, for example `python3.12`.
+    pub(crate) runtime: String,
+    /// The builder's ID.
+    pub(crate) builder: String,
+    /// What is called.
+    pub(crate) handler: Handler,
+    /// The processor's architecture.
+    pub(crate) arch: String,
+    /// The tools, as they described themselves.
+    pub(crate) tools: BTreeMap<String, ToolReceipt>,
+    /// The function's files, with their digests.
+    pub(crate) inputs: BTreeMap<RelPath, Sha256>,
+    /// The dependencies that were resolved.
+    pub(crate) packages: Vec<Package>,
+    /// The digest of all that the build was made of.
+    pub(crate) key: Sha256,
+    /// How many files are published.
+    pub(crate) files: u64,
+    /// How many bytes they have.
+    pub(crate) bytes: u64,
+    /// How the function is started.
+    pub(crate) launch: Launch,
+    /// How long each stage took, in milliseconds.
+    pub(crate) durations: BTreeMap<String, u64>,
+    /// When it was built, in seconds since 1970.
+    pub(crate) built: u64,
+}
+
+/// A tool, in a receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ToolReceipt {
+    /// The program's name.
+    pub(crate) program: String,
+    /// What it said of itself.
+    #[serde(flatten)]
+    pub(crate) identity: builders::toolchain::Identity,
+}
+
+/// Why the result could not be published.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PublishError {
+    /// The volume refused.
+    #[error("the built function cannot be published on {volume}")]
+    Io {
+        /// The volume.
+        volume: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The receipt cannot be written as JSON.
+    #[error("the receipt cannot be written")]
+    Receipt(#[from] serde_json::Error),
+}
+
+/// What is known of a build when it is published.
+pub(crate) struct Built<'a> {
+    /// The runtime, with the version that was found.
+    pub(crate) runtime: RuntimeName,
+    /// The builder's ID.
+    pub(crate) builder: &'a str,
+    /// What is called.
+    pub(crate) handler: Handler,
+    /// The function.
+    pub(crate) function: &'a Function,
+    /// The tools.
+    pub(crate) toolchain: &'a Toolchain,
+    /// The dependencies.
+    pub(crate) packages: Vec<Package>,
+    /// The digest of all that the build was made of.
+    pub(crate) key: Sha256,
+    /// How the function is started.
+    pub(crate) launch: Launch,
+    /// How long each stage took.
+    pub(crate) durations: Vec<(&'static str, Duration)>,
+}
+
+/// Publishes the staged tree.
+pub(crate) fn publish(rooms: &Rooms, built: Built<'_>) -> Result<Receipt, PublishError> {
+    let wrong = |source| PublishError::Io {
+        volume: rooms.volume.display().to_string(),
+        source,
+    };
+    let mut usage = Usage::default();
+    for dir in Dir::PUBLISHED {
+        let part = fs::open_to_all(&rooms.dir(dir)).map_err(wrong)?;
+        usage = Usage {
+            files: usage.files + part.files,
+            bytes: usage.bytes + part.bytes,
+        };
+    }
+    let receipt = receipt(built, usage);
+    let text = serde_json::to_vec_pretty(&receipt)?;
+    fs::write(&rooms.staging.join(RECEIPT), &text).map_err(wrong)?;
+    put_in_force(rooms, &receipt.key).map_err(wrong)?;
+    Ok(receipt)
+}
+
+fn receipt(built: Built<'_>, usage: Usage) -> Receipt {
+    let tools = built.toolchain.tools.iter().map(|(name, tool)| {
+        (
+            name.clone(),
+            ToolReceipt {
+                program: tool.program.clone(),
+                identity: tool.identity.clone(),
+            },
+        )
+    });
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Receipt {
+        schema: SCHEMA,
+        injector: env!("CARGO_PKG_VERSION").to_owned(),
+        runtime: built.runtime.to_string(),
+        builder: built.builder.to_owned(),
+        handler: built.handler,
+        arch: host::architecture(),
+        tools: tools.collect(),
+        inputs: built
+            .function
+            .files
+            .iter()
+            .map(|(path, file)| (path.clone(), file.sha256))
+            .collect(),
+        packages: built.packages,
+        key: built.key,
+        files: usage.files,
+        bytes: usage.bytes,
+        launch: built.launch,
+        durations: built
+            .durations
+            .into_iter()
+            .map(|(name, time)| (name.to_owned(), milliseconds(time)))
+            .collect(),
+        built: host::now(),
+    }
+}
+
+/// Names the staged tree, swaps the link, and removes the generations before it.
+fn put_in_force(rooms: &Rooms, key: &Sha256) -> io::Result<()> {
+    let builds = rooms.volume.join(BUILDS);
+    // Two builds of the same inputs are two trees: one may be running while the other is made.
+    let id = format!("{}-{}", &key.hex()[..12], &host::random_hex()?[..6]);
+    fs::rename(&rooms.staging, &builds.join(&id))?;
+    fs::swap_link(
+        &rooms.volume.join(FUNCTION),
+        &Path::new(BUILDS).join(&id),
+        &rooms.volume.join(crate::provision::PRIVATE),
+    )?;
+    for name in fs::names(&builds)? {
+        if name != *id {
+            fs::remove(&builds.join(name))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,286 @@
+//! Finds credentials in the environment and in package clients' configuration, for the redactor.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// How names of credentials end, in lower case and letters only.
+const NAMES: [&str; 11] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "token",
+    "secret",
+    "apikey",
+    "auth",
+    "accesskey",
+    "secretkey",
+    "privatekey",
+    "credentials",
+];
+
+/// The credentials in an environment variable: the value itself if the name says so, and those of URLs in it.
+pub(crate) fn env_credentials(name: &str, value: &str) -> Vec<String> {
+    let mut found = url_credentials(value);
+    if names_credential(name) {
+        found.extend(forms_of_value(value));
+    }
+    found
+}
+
+/// The user info of every URL in a text: the password and the whole `user:password`, or a user that stands
+/// alone, which is a token then. A proxy without a scheme can be given as `//user:password@host`.
+pub(crate) fn url_credentials(text: &str) -> Vec<String> {
+    text.match_indices("//")
+        .filter_map(|(at, slashes)| {
+            let rest = &text[at + slashes.len()..];
+            let ends = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '<' | '>' | '\\');
+            let authority = rest.find(ends).map_or(rest, |end| &rest[..end]);
+            authority.rsplit_once('@').map(|(user_info, _)| user_info)
+        })
+        .flat_map(forms_of_pair)
+        .collect()
+}
+
+/// The passwords of a netrc file, and each `login:password`
+/// (<https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html>).
+pub(crate) fn netrc_credentials(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let (mut login, mut password) = (None, None);
+    let mut tokens = netrc_tokens(text).into_iter();
+    while let Some(token) = tokens.next() {
+        match token.as_str() {
+            "machine" | "default" => (login, password) = (None, None),
+            "login" => login = tokens.next(),
+            "password" => {
+                password = tokens.next();
+                found.extend(password.clone());
+            }
+            _ => continue,
+        }
+        if let (Some(login), Some(password)) = (&login, &password) {
+            found.push(format!("{login}:{password}"));
+        }
+    }
+    found
+}
+
+/// The values of keys that name a credential, in lines of `key = value` or `key: value`, as in npm's, pip's,
+/// cargo's and most other configuration; what they hold in base64 too.
+pub(crate) fn ini_credentials(text: &str) -> Vec<String> {
+    text.lines()
+        .filter_map(|line| {
+            let pairs = ['=', ':']
+                .into_iter()
+                .filter_map(|separator| line.split_once(separator));
+            pairs
+                .filter(|(key, _)| names_credential(key))
+                .map(|(_, value)| value)
+                .next()
+        })
+        .flat_map(forms_of_value)
+        .collect()
+}
+
+/// The texts of XML elements whose name names a credential, as in Maven's settings.
+pub(crate) fn xml_credentials(text: &str) -> Vec<String> {
+    text.split('<')
+        .filter_map(|element| element.split_once('>'))
+        .filter(|(name, value)| names_credential(name) && !name.starts_with('/') && !value.is_empty())
+        .flat_map(|(_, value)| {
+            let unescaped = [
+                ("&lt;", "<"),
+                ("&gt;", ">"),
+                ("&quot;", "\""),
+                ("&apos;", "'"),
+                ("&amp;", "&"),
+            ]
+            .iter()
+            .fold(value.to_owned(), |value, (entity, character)| {
+                value.replace(entity, character)
+            });
+            [forms_of_value(value), forms_of_value(&unescaped)].concat()
+        })
+        .collect()
+}
+
+/// Whether a key or variable names a credential: `//registry.example/:_authToken`, `UV_INDEX_MINE_PASSWORD`.
+fn names_credential(name: &str) -> bool {
+    let name = name.trim().trim_matches(['"', '\'']);
+    let last = name.rsplit([':', '.', '/', ' ']).next().unwrap_or(name);
+    let letters: String = last
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    NAMES.iter().any(|end| letters.ends_with(end))
+}
+
+/// A credential's value as it is written, without quotes, comment and scheme, and decoded.
+fn forms_of_value(value: &str) -> Vec<String> {
+    let value = value.trim().trim_end_matches(',');
+    if value.starts_with("${") && value.ends_with('}') {
+        // A reference; the value is among the variables.
+        return Vec::new();
+    }
+    let uncommented = [" #", " ;"].iter().fold(value, |value, comment| {
+        value.split(comment).next().unwrap_or(value)
+    });
+    let mut found = Vec::new();
+    for value in [value, uncommented.trim_end()] {
+        let bare = ['"', '\'']
+            .iter()
+            .find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote))
+            .unwrap_or(value);
+        found.push(bare.to_owned());
+        let token = bare.split_once(' ').filter(|(scheme, _)| {
+            ["basic", "bearer", "token"]
+                .iter()
+                .any(|known| scheme.eq_ignore_ascii_case(known))
+        });
+        found.extend(token.map(|(_, token)| token.trim().to_owned()));
+    }
+    found.dedup();
+    let decoded = found
+        .iter()
+        .filter_map(|value| String::from_utf8(STANDARD.decode(value).ok()?).ok());
+    let decoded: Vec<_> = decoded
+        .filter(|text| !text.contains(char::is_control))
+        .flat_map(|text| forms_of_pair(&text))
+        .collect();
+    found.extend(decoded);
+    found
+}
+
+/// What is secret of `user:password` or of a token.
+fn forms_of_pair(pair: &str) -> Vec<String> {
+    let secret = match pair.split_once(':') {
+        // A token in the user's place, as GitHub has it.
+        Some((token, "" | "x-oauth-basic")) => token,
+        Some((_, password)) => password,
+        None => return vec![pair.to_owned()],
+    };
+    vec![secret.to_owned(), pair.to_owned()]
+}
+
+/// The words of a netrc file: between blanks, or in double quotes with backslashes.
+fn netrc_tokens(text: &str) -> Vec<String> {
+    let mut tokens = Vec::new();
+    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+        let mut rest = line.trim_start();
+        while !rest.is_empty() {
+            let (token, after) = match rest.strip_prefix('"') {
+                Some(quoted) => quoted_token(quoted),
+                None => rest.split_once(char::is_whitespace).map_or_else(
+                    || (rest.to_owned(), ""),
+                    |(token, after)| (token.to_owned(), after),
+                ),
+            };
+            tokens.push(token);
+            rest = after.trim_start();
+        }
+    }
+    tokens
+}
+
+/// A quoted word whose first quote has been read, and what follows it.
+fn quoted_token(text: &str) -> (String, &str) {
+    let mut token = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => break,
+            '\\' => token.extend(characters.next()),
+            other => token.push(other),
+        }
+    }
+    (token, characters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_give_their_user_info() {
+        for (text, expected) in [
+            (
+                "https://user:pass%40word@host:8080/path",
+                vec!["pass%40word", "user:pass%40word"],
+            ),
+            ("index-url=https://TOKEN@host/simple", vec!["TOKEN"]),
+            (
+                "https://TOKEN:x-oauth-basic@github.example",
+                vec!["TOKEN", "TOKEN:x-oauth-basic"],
+            ),
+            ("https://TOKEN:@host", vec!["TOKEN", "TOKEN:"]),
+            ("https://u:p@ss'word@host", vec!["p@ss'word", "u:p@ss'word"]),
+            ("//u:secret@proxy:3128", vec!["secret", "u:secret"]),
+            (
+                "https://a/,https://u:one@b|\"https://v:two@c\"",
+                vec!["one", "u:one", "two", "v:two"],
+            ),
+        ] {
+            assert_eq!(url_credentials(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn urls_without_user_info_give_nothing() {
+        for text in [
+            "https://registry.example/@scope/name",
+            "http://host?mail=a@b",
+            "// a@b",
+            "me@host",
+            "https://",
+        ] {
+            assert_eq!(url_credentials(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn netrc_gives_passwords_alone_and_with_their_login() {
+        let text = "# password of nobody\nmachine a login me password one\nmachine b\n  password \"t w\\\"o\"\n\
+                    \tlogin you account x\ndefault password three";
+        let expected = ["one", "me:one", "t w\"o", "you:t w\"o", "three"];
+        assert_eq!(netrc_credentials(text), expected);
+    }
+
+    #[test]
+    fn settings_give_the_values_of_credential_keys() {
+        for (line, expected) in [
+            ("//registry.example/:_authToken=npm_abc", "npm_abc"),
+            ("//registry.example/:_password=aHVudGVyMg==", "hunter2"),
+            ("_auth = bWU6aHVudGVyMg==", "hunter2"),
+            ("token = \"Bearer abc def\" # mine", "abc def"),
+            ("password: 'it is; long'", "it is; long"),
+            ("  \"auth\": \"bWU6aHVudGVyMg==\",", "me:hunter2"),
+            ("export REGISTRY_TOKEN=abc", "abc"),
+            ("api_key=a#b;c", "a#b;c"),
+        ] {
+            let found = ini_credentials(line);
+            assert!(found.iter().any(|value| value == expected), "{line}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn settings_that_are_no_credentials_give_nothing() {
+        let text = "registry=https://example.org\n//x/:_authToken=${NPM_TOKEN}\nauth-type=legacy\nkey: value\n[token]\n";
+        assert_eq!(ini_credentials(text), [""; 0]);
+    }
+
+    #[test]
+    fn maven_settings_give_their_passwords() {
+        let text = "<server><id>a</id><username>me</username>\n<password>p&amp;ss</password></server>";
+        assert_eq!(xml_credentials(text), ["p&amp;ss", "p&ss"]);
+    }
+
+    #[test]
+    fn variables_are_secret_by_name_or_by_url() {
+        assert_eq!(
+            env_credentials("HTTPS_PROXY", "http://me:hunter2@proxy"),
+            ["hunter2", "me:hunter2"]
+        );
+        assert!(env_credentials("NPM_TOKEN", "npm_abc").contains(&"npm_abc".to_owned()));
+        assert_eq!(env_credentials("GOFLAGS", "-mod=mod"), [""; 0]);
+    }
+}

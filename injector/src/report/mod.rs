@@ -1,0 +1,211 @@
+//! The only writer of output: the termination log, the story on stderr, data on stdout.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "this room is where output is written"
+)]
+
+pub(crate) mod console;
+pub(crate) mod credentials;
+pub(crate) mod excerpt;
+pub(crate) mod explain;
+pub(crate) mod last_words;
+pub(crate) mod plain;
+pub(crate) mod redact;
+pub(crate) mod termination;
+pub(crate) mod words;
+
+use std::time::Duration;
+
+use crate::cli::{MAX_BUDGET, Named, Termination};
+use crate::failure::{Failure, Stage};
+use crate::sys::exec::Stream;
+use crate::sys::fs::{self, Create};
+
+use console::{Console, Look, Output};
+use redact::{RedactStream, Redactor};
+
+/// Tells the story of one run, and writes its last known truth to the termination log.
+pub(crate) struct Reporter {
+    termination: Option<Termination>,
+    redactor: Redactor,
+    console: Console,
+}
+
+impl Reporter {
+    /// A reporter that writes to this termination log, if to any.
+    pub(crate) fn new(termination: Option<Termination>, look: Look) -> Self {
+        last_words::remember(termination.clone());
+        Reporter {
+            termination,
+            redactor: Redactor::new([]),
+            console: Console::stderr(look),
+        }
+    }
+
+    /// Writes no termination log: nothing of this run shall last.
+    pub(crate) fn keep_to_yourself(&mut self) {
+        self.termination = None;
+        last_words::remember(None);
+    }
+
+    /// From here on, these values appear nowhere.
+    pub(crate) fn hide(&mut self, secrets: impl IntoIterator<Item = String>) {
+        self.redactor = Redactor::new(secrets);
+    }
+
+    /// Says which stage runs, also to whoever finds the termination log after we were killed.
+    pub(crate) fn stage(&mut self, stage: Stage) {
+        last_words::at(stage);
+        self.write(&words::written_ahead(stage));
+    }
+
+    /// Begins a step of a tool.
+    pub(crate) fn step(&self, stage: Stage, name: &str) -> Running {
+        let stream = || Redacted {
+            redact: self.redactor.stream(),
+            output: self.console.output(),
+        };
+        Running {
+            live: self.console.start(stage.name(), name),
+            stdout: stream(),
+            stderr: stream(),
+        }
+    }
+
+    /// Says something that a person should know and that fails nothing.
+    pub(crate) fn warn(&self, text: &str) {
+        self.console.warning(&self.redactor.text(text));
+    }
+
+    /// Reports success: one line.
+    pub(crate) fn ready(&mut self, line: &str) -> String {
+        let line = format!("{}\n", self.redactor.text(line));
+        self.write(&line);
+        self.console.finish(&line);
+        line
+    }
+
+    /// Reports a failure, and returns the termination message.
+    pub(crate) fn failed(&mut self, failure: &Failure) -> String {
+        let budget = self
+            .termination
+            .as_ref()
+            .map_or(MAX_BUDGET, |termination| termination.budget);
+        let message = match failure {
+            Failure::Replayed { message, .. } => message.clone(),
+            failure => termination::compose(&redacted(words::message(failure), &self.redactor), budget),
+        };
+        self.write(&message);
+        self.console.finish(&message);
+        message
+    }
+
+    /// Writes the termination log; that it cannot be written is a warning.
+    fn write(&mut self, text: &str) {
+        let Some(termination) = &self.termination else {
+            return;
+        };
+        if let Err(error) = write(termination, text)
+            && termination.named == Named::Yes
+        {
+            self.console.warning(&format!(
+                "the termination log cannot be written: {}",
+                fs::plain(&error)
+            ));
+            self.termination = None;
+        }
+    }
+}
+
+/// Prints data.
+pub(crate) fn print(text: &str) {
+    use std::io::Write as _;
+    let mut out = anstream::stdout().lock();
+    // A reader that has gone away (`| head`) is no error of ours.
+    let _ = write!(out, "{text}").and_then(|()| out.flush());
+}
+
+fn write(termination: &Termination, text: &str) -> std::io::Result<()> {
+    let create = if termination.named == Named::Yes {
+        Create::IfMissing
+    } else {
+        Create::Never
+    };
+    let text = plain::cut(text, termination.budget);
+    fs::write_in_place(&termination.path, text.as_bytes(), create)
+}
+
+/// A message without credentials. Each part is redacted before it is cut: a half secret is one too.
+fn redacted(message: termination::Message, redactor: &Redactor) -> termination::Message {
+    let clean = |text: &str| redactor.text(text);
+    termination::Message {
+        code: message.code,
+        title: clean(&message.title),
+        diagnostics: message
+            .diagnostics
+            .into_iter()
+            .map(|mut one| {
+                one.message = clean(&one.message);
+                one.hint = one.hint.as_deref().map(clean);
+                one
+            })
+            .collect(),
+        command: message.command.map(|ran| termination::Ran {
+            argv: clean(&ran.argv),
+            outcome: clean(&ran.outcome),
+        }),
+        hints: message.hints.iter().map(|hint| clean(hint)).collect(),
+        output: clean(&message.output),
+    }
+}
+
+/// A step that runs.
+pub(crate) struct Running {
+    live: console::Running,
+    stdout: Redacted,
+    stderr: Redacted,
+}
+
+impl Running {
+    /// Passes on what the tool wrote.
+    pub(crate) fn output(&mut self, stream: Stream, chunk: &[u8]) {
+        match stream {
+            Stream::Stdout => self.stdout.push(chunk),
+            Stream::Stderr => self.stderr.push(chunk),
+        }
+    }
+
+    /// It succeeded.
+    pub(crate) fn done(self, elapsed: Duration) {
+        self.flush().done(elapsed);
+    }
+
+    /// It failed.
+    pub(crate) fn failed(self, elapsed: Duration) {
+        self.flush().failed(elapsed);
+    }
+
+    fn flush(self) -> console::Running {
+        self.stdout.finish();
+        self.stderr.finish();
+        self.live
+    }
+}
+
+/// A stream of a tool on its way to the console.
+struct Redacted {
+    redact: RedactStream,
+    output: Output,
+}
+
+impl Redacted {
+    fn push(&mut self, chunk: &[u8]) {
+        let clean = self.redact.push(chunk);
+        self.output.push(&clean);
+    }
+
+    fn finish(mut self) {
+        self.output.push(&self.redact.finish());
+    }
+}

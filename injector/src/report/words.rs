@@ -1,0 +1,519 @@
+//! Every failure's sentence: what happened, what was found, what to do.
+
+use std::fmt::Write as _;
+
+use builders::catalog::{CatalogError, list};
+use builders::diagnostic::{Blame, Diagnostic};
+use builders::error::{DetectError, PlanError};
+use builders::function::BadHandler;
+use builders::plan::Plan;
+use builders::toolchain::Toolchain;
+
+use crate::cli::RequestError;
+use crate::execute::{Cause, StepFailure};
+use crate::failure::{Failure, Stage};
+use crate::launch::LaunchError;
+use crate::pipeline::Prepared;
+use crate::provision::{ProvisionError, user};
+use crate::publish::{PublishError, Receipt};
+use crate::survey::SurveyError;
+use crate::sys::mount::MountError;
+use crate::sys::{fs, memory};
+
+use super::termination::{Message, Ran};
+
+/// All that a failure says.
+pub(crate) fn message(failure: &Failure) -> Message {
+    let mut message = match failure {
+        Failure::Request(error) => request(error),
+        Failure::Catalog(error) => catalog(error),
+        Failure::Survey(error) => survey(error),
+        Failure::Detect(error) => detect(error),
+        Failure::Handler(error) => handler(error),
+        Failure::Plan(error) => plan_error(error),
+        Failure::Provision(error) => provision(error),
+        Failure::Step(failure) => step(failure),
+        Failure::Publish(error) => publish(error),
+        Failure::Launch(error) => launch(error),
+        Failure::Install { dest, source } => say(
+            Stage::Provision,
+            format!("{} cannot be installed: {}", dest.display(), fs::plain(source)),
+            &["mount a writable volume there, and give a file's name, not a directory's"],
+        ),
+        Failure::Replayed { message, .. } => Message {
+            title: message.clone(),
+            ..Message::default()
+        },
+        Failure::Terminated { signal, stage } => terminated(signal.name(), *stage),
+        Failure::Bug(reason) => Message {
+            title: "this is a bug of the injector".to_owned(),
+            diagnostics: vec![Diagnostic::new(reason.clone())],
+            hints: vec![
+                "your function is not to blame; please report this with the container's whole log".to_owned(),
+            ],
+            ..Message::default()
+        },
+    };
+    message.code = failure.code();
+    message
+}
+
+/// What stands in the termination log while a stage runs, for whoever reads it after we were killed.
+pub(crate) fn written_ahead(stage: Stage) -> String {
+    let memory = memory::facts().map_or_else(String::new, |facts| format!(" ({facts})"));
+    format!(
+        "killed in the stage {}, if this is still what you read: the process ended before it could say why\n\n\
+         Most often it ran out of memory{memory}, or its pod was evicted or deleted.\n\
+         hint: look for OOMKilled or Evicted in `kubectl describe pod`, and raise resources.limits.memory of this container\n",
+        stage.name()
+    )
+}
+
+/// Success, in one line.
+pub(crate) fn ready(receipt: &Receipt) -> String {
+    let packages = match receipt.packages.len() {
+        0 => String::new(),
+        1 => ", 1 package".to_owned(),
+        several => format!(", {several} packages"),
+    };
+    let milliseconds: u64 = receipt.durations.values().sum();
+    let tenths = milliseconds / 100;
+    format!(
+        "ready: {}{packages}, {}.{} s, {}",
+        receipt.runtime,
+        tenths / 10,
+        tenths % 10,
+        receipt.key
+    )
+}
+
+/// A message of one sentence with advice.
+fn say(stage: Stage, sentence: impl Into<String>, hints: &[&str]) -> Message {
+    Message {
+        title: format!("{} failed", stage.name()),
+        diagnostics: vec![Diagnostic::new(sentence)],
+        hints: hints.iter().map(|hint| (*hint).to_owned()).collect(),
+        ..Message::default()
+    }
+}
+
+fn request(error: &RequestError) -> Message {
+    match error {
+        RequestError::Usage(text) => {
+            let text = text.trim_start_matches("error: ");
+            let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+            let mut message = say(Stage::Request, first, &[]);
+            rest.trim().clone_into(&mut message.output);
+            message
+        }
+        RequestError::Value { .. } | RequestError::Runtime(_) | RequestError::Digest { .. } => say(
+            Stage::Request,
+            error.to_string(),
+            &["set it in the container's env, or as a flag: `injector build --help`"],
+        ),
+    }
+}
+
+fn catalog(error: &CatalogError) -> Message {
+    let hint = "the operator's file of runtimes (INJECTOR_RUNTIMES) is wrong, not the function; check it with `injector runtimes --config FILE`";
+    let text = error.to_string();
+    let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let mut message = say(Stage::Request, first, &[hint]);
+    rest.clone_into(&mut message.output);
+    message
+}
+
+fn survey(error: &SurveyError) -> Message {
+    let stage = Stage::Survey;
+    match error {
+        SurveyError::Mount { root, source } => match source {
+            MountError::NotADirectory(_) => say(
+                stage,
+                format!("{root} is not a directory: no function is mounted there"),
+                &[
+                    "mount the function's ConfigMap there, or name its directory in INJECTOR_SOURCE or on the command line",
+                ],
+            ),
+            MountError::Io(error) => say(
+                stage,
+                format!("the function in {root} cannot be read: {error}"),
+                &[],
+            ),
+            MountError::Name(_) => say(
+                stage,
+                source.to_string(),
+                &["rename the file: names are UTF-8 without control characters"],
+            ),
+            MountError::Escape { .. } => say(
+                stage,
+                source.to_string(),
+                &["replace the link by a copy of what it points to"],
+            ),
+            MountError::Special(_) => say(
+                stage,
+                source.to_string(),
+                &["remove it: a function is made of files"],
+            ),
+            MountError::TooMuch(_) => say(
+                stage,
+                format!("the function in {root} is too large: {source}"),
+                &["is this the function's own directory?"],
+            ),
+        },
+        SurveyError::Unsettled => say(
+            stage,
+            error.to_string(),
+            &["make the ConfigMap immutable and name it by its hash, so that all replicas read the same"],
+        ),
+        SurveyError::Checksum {
+            expected,
+            found,
+            variable,
+            ..
+        } => {
+            let mut message = say(stage, error.to_string(), &[]);
+            let _ = write!(
+                message.diagnostics[0].message,
+                "\nexpected  {expected}\nfound     {found}"
+            );
+            message.hints.push(format!("the function was changed after its manifest, or the other way round: bring {variable} up to date"));
+            message
+        }
+        SurveyError::NothingToCheck { .. } => say(
+            stage,
+            error.to_string(),
+            &["a checksum is of one file; for several, leave it out"],
+        ),
+    }
+}
+
+fn detect(error: &DetectError) -> Message {
+    let stage = Stage::Detect;
+    match error {
+        DetectError::UnknownRuntime { known, .. } => say(
+            stage,
+            error.to_string(),
+            &[&format!("set FUNC_RUNTIME to one of: {}", known.join(", "))],
+        ),
+        DetectError::VersionNotAllowed { allowed, .. } => say(
+            stage,
+            error.to_string(),
+            &[&format!("versions allowed here: {}", list(allowed))],
+        ),
+        DetectError::NoRuntime { found, known } => say(
+            stage,
+            format!("{error}: {}", found.join(", ")),
+            &[&format!("set FUNC_RUNTIME to one of: {}", known.join(", "))],
+        ),
+        DetectError::Ambiguous { candidates } => {
+            let mut message = say(stage, error.to_string(), &[]);
+            for (runtime, evidence) in candidates {
+                message
+                    .diagnostics
+                    .push(Diagnostic::new(format!("{runtime}: {evidence}")));
+            }
+            let names: Vec<&str> = candidates.iter().map(|(name, _)| name.as_str()).collect();
+            message.hints.push(format!(
+                "set FUNC_RUNTIME to the one that is meant: {}",
+                names.join(" or ")
+            ));
+            message
+        }
+        DetectError::Empty => say(
+            stage,
+            error.to_string(),
+            &["put the function's file into the ConfigMap, or check what is mounted"],
+        ),
+    }
+}
+
+fn handler(error: &BadHandler) -> Message {
+    say(
+        Stage::Detect,
+        error.to_string(),
+        &["set FUNC_HANDLER, or the ConfigMap's key `handler`"],
+    )
+}
+
+fn plan_error(error: &PlanError) -> Message {
+    match error {
+        PlanError::NoHandler { candidates } => {
+            let hint = match candidates.first() {
+                Some(first) => format!("set FUNC_HANDLER, for example FUNC_HANDLER={first}"),
+                None => "set FUNC_HANDLER=module.function".to_owned(),
+            };
+            say(
+                Stage::Detect,
+                "no handler is named: nobody says which function to call",
+                &[&hint],
+            )
+        }
+        PlanError::NoModule { expected, found, .. } => {
+            let found = if found.is_empty() {
+                "there is no such source file at all".to_owned()
+            } else {
+                format!("there is: {}", found.join(", "))
+            };
+            say(
+                Stage::Detect,
+                format!("{error}: {}", expected.join(" or ")),
+                &[
+                    &found,
+                    "name the module in FUNC_HANDLER as its file is named, without the extension",
+                ],
+            )
+        }
+        PlanError::Manifest(diagnostic) => one(Stage::Detect, diagnostic),
+        PlanError::Dependencies(diagnostic) => one(Stage::Resolve, diagnostic),
+        PlanError::NoTool { needed_for, hint, .. } => {
+            say(Stage::Provision, format!("{error}: {needed_for}"), &[hint])
+        }
+        PlanError::Choice { allowed, .. } => say(
+            Stage::Request,
+            format!("{error}: it may be {}", allowed.join(" or ")),
+            &[],
+        ),
+    }
+}
+
+fn one(stage: Stage, diagnostic: &Diagnostic) -> Message {
+    Message {
+        title: format!("{} failed", stage.name()),
+        diagnostics: vec![diagnostic.clone()],
+        ..Message::default()
+    }
+}
+
+fn provision(error: &ProvisionError) -> Message {
+    let stage = Stage::Provision;
+    match error {
+        ProvisionError::Volume { source, .. } => {
+            let hint = format!(
+                "we run as {}: mount an emptyDir there, not read-only, and set fsGroup or runAsUser to match it",
+                user()
+            );
+            say(stage, format!("{error}: {}", fs::plain(source)), &[&hint])
+        }
+        ProvisionError::NoExec { .. } => say(
+            stage,
+            format!("{error}: what is built there could not be loaded"),
+            &["use a volume without the mount option noexec for KUBELESS_INSTALL_VOLUME"],
+        ),
+        ProvisionError::Full { needed, .. } => say(
+            stage,
+            format!("{error}, at least {} KiB are needed", needed >> 10),
+            &[
+                "raise the emptyDir's sizeLimit (with medium: Memory it counts as the container's memory), or free the node's disk",
+            ],
+        ),
+        ProvisionError::Busy { .. } => say(
+            stage,
+            error.to_string(),
+            &["two pods must not build into one volume: use an emptyDir for each"],
+        ),
+        ProvisionError::Scratch { source, .. } => {
+            let hint = format!(
+                "we run as {}: mount an emptyDir at /tmp, or name a writable directory in INJECTOR_SCRATCH",
+                user()
+            );
+            say(stage, format!("{error}: {}", fs::plain(source)), &[&hint])
+        }
+        ProvisionError::ScratchInVolume(_) => say(
+            stage,
+            error.to_string(),
+            &["name a directory elsewhere in INJECTOR_SCRATCH: it will hold credentials"],
+        ),
+        ProvisionError::CaFile { source, .. } => say(
+            stage,
+            format!("{error}: {}", fs::plain(source)),
+            &["mount the ConfigMap or Secret with the CA bundle into this container, as PEM"],
+        ),
+        ProvisionError::NoTool { path, .. } => say(
+            stage,
+            format!("{error} ({path})"),
+            &[
+                "run the build in an image of the language, the same as the function's own or with the same version",
+            ],
+        ),
+        ProvisionError::ToolVersion { .. } => say(
+            stage,
+            error.to_string(),
+            &[
+                "change FUNC_RUNTIME to the version that the image has, or the image to the version that was asked for",
+            ],
+        ),
+        ProvisionError::ToolBroken { .. } => say(
+            stage,
+            error.to_string(),
+            &["is the image complete, and for this architecture?"],
+        ),
+        ProvisionError::SourceChanged(_) => say(
+            stage,
+            error.to_string(),
+            &["the ConfigMap was edited just now; the next restart will read it whole"],
+        ),
+    }
+}
+
+fn step(failure: &StepFailure) -> Message {
+    let mut message = Message {
+        title: format!("{} failed", failure.stage.name()),
+        diagnostics: failure.diagnostics.clone(),
+        output: failure.output.clone(),
+        ..Message::default()
+    };
+    if failure.blame == Blame::Ours {
+        "this is a bug of the injector".clone_into(&mut message.title);
+    }
+    let seconds = failure.elapsed.as_secs_f64();
+    message.command = failure.argv.as_ref().map(|argv| Ran {
+        argv: argv.clone(),
+        outcome: format!("{} after {seconds:.1} s", failure.cause),
+    });
+    let (sentence, hint) = match &failure.cause {
+        Cause::Status(_) if !failure.diagnostics.is_empty() => return message,
+        Cause::Status(status) => (
+            format!("the step {} ended with exit status {status}", failure.step),
+            None,
+        ),
+        Cause::Killed(_) => (
+            format!("the step {} was {}", failure.step, failure.cause),
+            Some("somebody else ended it; was the node short of memory? See `kubectl describe pod`"),
+        ),
+        Cause::OutOfMemory(_) => (
+            format!("the step {} was {}", failure.step, failure.cause),
+            Some("raise resources.limits.memory of this container"),
+        ),
+        Cause::TimedOut(_) => (
+            format!("the step {} was {}", failure.step, failure.cause),
+            Some("is the registry slow, or out of reach? Raise INJECTOR_TIMEOUT if it only needs longer"),
+        ),
+        Cause::Full(..) => (
+            failure.cause.to_string(),
+            Some(
+                "raise the emptyDir's sizeLimit (with medium: Memory it counts as the container's memory), or free the node's disk",
+            ),
+        ),
+        Cause::NotStarted(_) | Cause::Io(_) | Cause::Plan(_) => (
+            format!("the step {} could not be done: {}", failure.step, failure.cause),
+            None,
+        ),
+    };
+    message.diagnostics.insert(0, Diagnostic::new(sentence));
+    message.hints.extend(hint.map(ToOwned::to_owned));
+    message
+}
+
+fn publish(error: &PublishError) -> Message {
+    match error {
+        PublishError::Io { source, .. } => say(
+            Stage::Publish,
+            format!("{error}: {source}"),
+            &["is the volume full, or was it unmounted?"],
+        ),
+        PublishError::Receipt(source) => say(Stage::Publish, format!("{error}: {source}"), &[]),
+    }
+}
+
+fn launch(error: &LaunchError) -> Message {
+    let mut message = match error {
+        LaunchError::Nothing(_) => say(
+            Stage::Publish,
+            error.to_string(),
+            &[
+                "did the init container run `injector build`, and is its volume mounted here, at KUBELESS_INSTALL_VOLUME?",
+            ],
+        ),
+        LaunchError::Receipt { .. } => say(
+            Stage::Publish,
+            error.to_string(),
+            &["use the same injector to build and to launch, and let nobody else write to the volume"],
+        ),
+        LaunchError::NoProgram { path, runtime, .. } => say(
+            Stage::Provision,
+            format!("{error} ({path})"),
+            &[&format!("the function needs an image with {runtime}")],
+        ),
+        LaunchError::Broken { .. } => say(
+            Stage::Provision,
+            error.to_string(),
+            &["is the image complete, and for this architecture?"],
+        ),
+        LaunchError::Mismatch {
+            runtime,
+            program,
+            mismatches,
+        } => {
+            let mut message = say(Stage::Provision, error.to_string(), &[]);
+            for one in mismatches {
+                let found = one.found.as_deref().unwrap_or("nothing");
+                message.diagnostics.push(Diagnostic::new(format!(
+                    "{}: built for {}, {program} here has {found}",
+                    one.fact, one.built
+                )));
+            }
+            message.hints.push(format!(
+                "use the same image, or one with {runtime}, for the init container that builds and for this one"
+            ));
+            message
+        }
+        LaunchError::Exec { .. } => say(
+            Stage::Provision,
+            error.to_string(),
+            &["is the volume mounted noexec, or the program for another architecture?"],
+        ),
+    };
+    "launch failed".clone_into(&mut message.title);
+    message
+}
+
+fn terminated(signal: &str, stage: Stage) -> Message {
+    Message {
+        title: format!("stopped by {signal} in the stage {}", stage.name()),
+        hints: vec![
+            "the pod was deleted, or its node drained; the build begins again when the container restarts"
+                .to_owned(),
+        ],
+        ..Message::default()
+    }
+}
+
+/// What a build would do, for people.
+pub(crate) fn plan(prepared: &Prepared, toolchain: &Toolchain, plan: &Plan) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "runtime   {}: {}",
+        prepared.detected.runtime.id, prepared.detected.evidence
+    );
+    if let Some(handler) = &prepared.survey.function.handler {
+        let _ = writeln!(text, "handler   {handler}");
+    }
+    for (name, tool) in &toolchain.tools {
+        let _ = writeln!(
+            text,
+            "tool      {name} {} ({})",
+            tool.identity.version, tool.program
+        );
+    }
+    let _ = write!(text, "\n{plan}");
+    text
+}
+
+/// The same for programs.
+pub(crate) fn plan_as_json(
+    prepared: &Prepared,
+    toolchain: &Toolchain,
+    plan: &Plan,
+) -> Result<String, Failure> {
+    let value = serde_json::json!({
+        "schema": 1,
+        "runtime": prepared.detected.runtime.id,
+        "evidence": prepared.detected.evidence,
+        "handler": prepared.survey.function.handler,
+        "tools": toolchain.tools,
+        "plan": plan,
+    });
+    let text = serde_json::to_string_pretty(&value).map_err(|error| Failure::Bug(error.to_string()))?;
+    Ok(format!("{text}\n"))
+}

@@ -1,0 +1,247 @@
+//! The mount becomes a [`Function`]: names, sizes, digests, and the texts that a builder may read.
+
+use std::io;
+
+use builders::catalog::Catalog;
+use builders::diagnostic::Blame;
+use builders::function::{Function, RelPath, Sha256, SourceFile};
+
+use crate::cli::Build;
+use crate::sys::fs;
+use crate::sys::mount::{Entry, Mount, MountError};
+
+/// What was found in the mount.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    /// The mount, held at the generation that was surveyed.
+    pub(crate) mount: Mount,
+    /// The function in it.
+    pub(crate) function: Function,
+    /// The text of the mount's key `handler`, which is never source.
+    pub(crate) handler_key: Option<String>,
+    /// A dependency file from elsewhere than the mount: its bytes, to be put beside the function.
+    pub(crate) foreign_deps: Option<(RelPath, Vec<u8>)>,
+}
+
+/// Why the function cannot be read, or is not the one that was meant.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SurveyError {
+    /// The mount or something in it.
+    #[error("{source}")]
+    Mount {
+        /// Where the function is mounted.
+        root: String,
+        /// What is wrong.
+        source: MountError,
+    },
+    /// The kubelet went on swapping the mount.
+    #[error("the mounted function kept changing while it was read")]
+    Unsettled,
+    /// The file that carries the function is not what the manifest says.
+    #[error("{file} has another checksum than the manifest says")]
+    Checksum {
+        /// The file.
+        file: String,
+        /// What was expected.
+        expected: Sha256,
+        /// What was found.
+        found: Sha256,
+        /// The variable that says what is expected.
+        variable: &'static str,
+    },
+    /// There is a checksum, and nothing or more than one thing that it could be of.
+    #[error("{variable} is set, but {reason}")]
+    NothingToCheck {
+        /// The variable.
+        variable: &'static str,
+        /// What there is instead.
+        reason: String,
+    },
+}
+
+impl SurveyError {
+    /// Who can mend it.
+    pub(crate) fn blame(&self) -> Blame {
+        match self {
+            SurveyError::Mount { source, .. } => match source {
+                MountError::NotADirectory(_) | MountError::Io(_) => Blame::Platform,
+                MountError::Name(_)
+                | MountError::Escape { .. }
+                | MountError::Special(_)
+                | MountError::TooMuch(_) => Blame::Author,
+            },
+            SurveyError::Unsettled => Blame::Platform,
+            SurveyError::Checksum { .. } | SurveyError::NothingToCheck { .. } => Blame::Author,
+        }
+    }
+}
+
+/// The mount's key that names the handler.
+const HANDLER_KEY: &str = "handler";
+/// The longest text that a builder is given, in bytes: a `ConfigMap` holds no more.
+const MAX_TEXT: u64 = 1 << 20;
+/// How often a mount that is being swapped is read anew.
+const ATTEMPTS: usize = 5;
+/// Directories that are never part of a function, whatever its language.
+const IGNORED: [&str; 4] = [".git", ".hg", ".svn", ".injector-out"];
+
+/// Reads the mount, again if the kubelet swaps it meanwhile.
+pub(crate) fn survey(request: &Build, catalog: &Catalog) -> Result<Survey, SurveyError> {
+    let wrong = |source: MountError| SurveyError::Mount {
+        root: request.source.display().to_string(),
+        source,
+    };
+    for _ in 0..ATTEMPTS {
+        let mount = Mount::open(&request.source).map_err(wrong)?;
+        let read = read(&mount, request, catalog);
+        if !mount.is_current() {
+            continue;
+        }
+        let (mut function, handler_key) = read.map_err(wrong)?;
+        let foreign_deps = deps_file(request, catalog, &mut function).map_err(|error| wrong(error.into()))?;
+        verify(request, catalog, &function)?;
+        return Ok(Survey {
+            mount,
+            function,
+            handler_key,
+            foreign_deps,
+        });
+    }
+    Err(SurveyError::Unsettled)
+}
+
+fn read(mount: &Mount, request: &Build, catalog: &Catalog) -> Result<(Function, Option<String>), MountError> {
+    let ignored = |name: &str| {
+        IGNORED.contains(&name)
+            || catalog
+                .runtimes()
+                .iter()
+                .any(|runtime| runtime.ignore.iter().any(|one| one == name))
+    };
+    let mut function = Function::default();
+    let mut handler_key = None;
+    for (path, entry) in mount.entries(&ignored)? {
+        match entry {
+            Entry::Link(target) => {
+                function.links.insert(path, target);
+            }
+            Entry::File { executable, .. } => {
+                let keep = if is_text(&path, request, catalog) {
+                    MAX_TEXT
+                } else {
+                    0
+                };
+                let (size, sha256, bytes) = mount.read(&path, keep)?;
+                let text = bytes
+                    .filter(|_| keep > 0)
+                    .and_then(|bytes| String::from_utf8(bytes).ok());
+                if path.as_str() == HANDLER_KEY {
+                    handler_key = text;
+                } else {
+                    function.files.insert(
+                        path,
+                        SourceFile {
+                            size,
+                            sha256,
+                            executable,
+                            text,
+                        },
+                    );
+                }
+            }
+        }
+    }
+    Ok((function, handler_key))
+}
+
+/// Whether a builder may need the text of this file.
+fn is_text(path: &RelPath, request: &Build, catalog: &Catalog) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    path.as_str() == HANDLER_KEY
+        || request.deps_name() == Some(path.as_str())
+        || catalog.runtimes().iter().any(|runtime| {
+            runtime.manifests.iter().any(|name| name == path.name())
+                || runtime.texts.iter().any(|listed| listed == extension)
+        })
+}
+
+/// Finds the dependency file that the environment names: on disk, else beside the function.
+fn deps_file(
+    request: &Build,
+    catalog: &Catalog,
+    function: &mut Function,
+) -> io::Result<Option<(RelPath, Vec<u8>)>> {
+    let (Some(file), Some(name)) = (&request.deps_file, request.deps_name()) else {
+        return Ok(None);
+    };
+    let Ok(path) = name.parse::<RelPath>() else {
+        return Ok(None);
+    };
+    if file.starts_with(&request.source) {
+        let inside: Option<RelPath> = file
+            .strip_prefix(&request.source)
+            .ok()
+            .and_then(|rest| rest.to_str()?.parse().ok());
+        function.deps_file = inside.filter(|inside| function.files.contains_key(inside));
+        return Ok(None);
+    }
+    let Some(bytes) = fs::read(file)? else {
+        function.deps_file = function.files.contains_key(&path).then_some(path);
+        return Ok(None);
+    };
+    let text = String::from_utf8(bytes.clone()).ok();
+    let source = SourceFile {
+        size: bytes.len() as u64,
+        sha256: fs::digest_of(&bytes),
+        executable: false,
+        text,
+    };
+    debug_assert!(is_text(&path, request, catalog));
+    function.files.insert(path.clone(), source);
+    function.deps_file = Some(path.clone());
+    Ok(Some((path, bytes)))
+}
+
+/// Compares digests with what the manifest says.
+fn verify(request: &Build, catalog: &Catalog, function: &Function) -> Result<(), SurveyError> {
+    let compare = |path: &RelPath, expected: Sha256, variable| {
+        let found = function.files.get(path).map_or(expected, |file| file.sha256);
+        let file = path.to_string();
+        if found == expected {
+            Ok(())
+        } else {
+            Err(SurveyError::Checksum {
+                file,
+                expected,
+                found,
+                variable,
+            })
+        }
+    };
+    let listed = |path: &RelPath| {
+        catalog
+            .runtimes()
+            .iter()
+            .any(|runtime| runtime.manifests.iter().any(|name| name == path.as_str()))
+    };
+    let is_manifest = |path: &&RelPath| request.deps_name() == Some(path.as_str()) || listed(path);
+    let (manifests, sources): (Vec<_>, Vec<_>) = function.files.keys().partition(is_manifest);
+    if let Some(expected) = request.checksum {
+        let variable = "FUNC_CHECKSUM";
+        match sources.as_slice() {
+            [one] => compare(one, expected, variable)?,
+            several => {
+                let reason = format!("the mount holds {} files that it could be of", several.len());
+                return Err(SurveyError::NothingToCheck { variable, reason });
+            }
+        }
+    }
+    if let Some(expected) = request.deps_checksum {
+        let variable = "FUNC_DEPS_CHECKSUM";
+        let reason = "there is no dependency file".to_owned();
+        let file = function.deps_file.as_ref().or_else(|| manifests.first().copied());
+        let file = file.ok_or(SurveyError::NothingToCheck { variable, reason })?;
+        compare(file, expected, variable)?;
+    }
+    Ok(())
+}

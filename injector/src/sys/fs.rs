@@ -1,0 +1,366 @@
+//! Files and directories; every error names its path.
+
+use std::ffi::OsString;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use builders::function::Sha256;
+use fs_err as fs;
+use fs_err::os::unix::fs::{OpenOptionsExt as _, symlink};
+use sha2::Digest as _;
+use walkdir::WalkDir;
+
+/// Whether a file is made when it is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Create {
+    /// It is made.
+    IfMissing,
+    /// Its absence is an error.
+    Never,
+}
+
+/// What a tree holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Usage {
+    /// Files, without directories and links.
+    pub(crate) files: u64,
+    /// Their lengths, in bytes.
+    pub(crate) bytes: u64,
+}
+
+/// Overwrites a file where it stands: a bind mount cannot be renamed over.
+pub(crate) fn write_in_place(path: &Path, bytes: &[u8], create: Create) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options
+        .write(true)
+        .truncate(true)
+        .create(create == Create::IfMissing);
+    // A FIFO without a reader must not hold us.
+    options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    match file.sync_all() {
+        // Devices and pipes, given as a termination log in tests, cannot be synced.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => Ok(()),
+        result => result,
+    }
+}
+
+/// Replaces a file by rename, so that a reader sees the old bytes or the new ones.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
+    name.push(".new");
+    let new = path.with_file_name(name);
+    fs::write(&new, bytes)?;
+    fs::rename(new, path)
+}
+
+/// Points a symbolic link elsewhere by rename: it is never absent.
+pub(crate) fn swap_link(link: &Path, target: &Path, scratch: &Path) -> io::Result<()> {
+    let new = scratch.join("link.new");
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => symlink(target, &new)?,
+    }
+    fs::rename(new, link)
+}
+
+/// Writes a file that nobody reads yet, making its directories.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    create_parents(path)?;
+    fs::write(path, bytes)
+}
+
+/// Makes the directories above a path.
+pub(crate) fn create_parents(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), create_dirs)
+}
+
+/// Makes a directory and those above it.
+pub(crate) fn create_dirs(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+/// Makes a directory that only its owner can enter; one that is there is kept and closed.
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    match builder.mode(0o700).create(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let metadata = fs::symlink_metadata(path)?;
+            if !metadata.is_dir() {
+                return Err(io::Error::new(
+                    io::ErrorKind::NotADirectory,
+                    format!("{} is no directory", path.display()),
+                ));
+            }
+            if metadata.permissions().mode() & 0o777 == 0o700 {
+                return Ok(());
+            }
+            fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+        }
+        Err(error) => Err(io::Error::new(
+            error.kind(),
+            format!(
+                "failed to create directory `{}`: {}",
+                path.display(),
+                plain(&error)
+            ),
+        )),
+    }
+}
+
+/// An error's own words, without the number that the standard library appends.
+pub(crate) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error")
+        .map_or_else(|| text.clone(), |(head, _)| head.to_owned())
+}
+
+/// Makes a fresh private directory below `parent`.
+pub(crate) fn create_temp_dir(parent: &Path) -> io::Result<PathBuf> {
+    create_dirs(parent)?;
+    let path = parent.join(format!("injector-{}", super::host::random_hex()?));
+    create_private_dir(&path)?;
+    Ok(path)
+}
+
+/// Removes a file or a whole tree, also one whose directories its maker closed; absence is no error.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(metadata) if !metadata.is_dir() => return fs::remove_file(path),
+        Ok(_) => {}
+    }
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            for entry in WalkDir::new(path).into_iter().filter_entry(|entry| {
+                // Opened here, before the walk enters it.
+                entry.file_type().is_dir() && open_to_owner(entry.path()).is_ok()
+            }) {
+                entry?;
+            }
+            fs::remove_dir_all(path)
+        }
+        result => result,
+    }
+}
+
+fn open_to_owner(dir: &Path) -> io::Result<()> {
+    fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
+}
+
+/// The path without links and `..`.
+pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
+    fs::canonicalize(path)
+}
+
+/// Renames within one file system.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    create_parents(to)?;
+    fs::rename(from, to)
+}
+
+/// Makes a symbolic link.
+pub(crate) fn link(target: &Path, link: &Path) -> io::Result<()> {
+    create_parents(link)?;
+    symlink(target, link)
+}
+
+/// Copies a file or a tree; links are copied as links, modes are kept.
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    create_parents(to)?;
+    for entry in WalkDir::new(from) {
+        let entry = entry?;
+        let target = match entry.path().strip_prefix(from) {
+            Ok(rest) if !rest.as_os_str().is_empty() => to.join(rest),
+            _ => to.to_owned(),
+        };
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(&target)?;
+        } else if entry.file_type().is_symlink() {
+            symlink(fs::read_link(entry.path())?, &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// The text of a file; `None` if there is none or it may not be read.
+pub(crate) fn read_text(path: &Path) -> Option<String> {
+    fs::read(path)
+        .ok()
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The bytes of a file; `None` if there is none.
+pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where a link points; `None` if there is none.
+pub(crate) fn read_link(path: &Path) -> io::Result<Option<PathBuf>> {
+    match fs::read_link(path) {
+        Ok(target) => Ok(Some(target)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The names in a directory; empty if there is none.
+pub(crate) fn names(dir: &Path) -> io::Result<Vec<OsString>> {
+    match fs::read_dir(dir) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Copies what can be read from `from` to `to`, and digests it on the way.
+pub(crate) fn digest(from: &mut impl io::Read, mut to: impl io::Write) -> io::Result<(u64, Sha256)> {
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = vec![0; 128 * 1024];
+    let mut size = 0;
+    loop {
+        let count = match from.read(&mut buffer) {
+            Ok(0) => return Ok((size, Sha256(hasher.finalize().into()))),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        hasher.update(&buffer[..count]);
+        to.write_all(&buffer[..count])?;
+        size += count as u64;
+    }
+}
+
+/// The digest of some bytes.
+pub(crate) fn digest_of(bytes: &[u8]) -> Sha256 {
+    Sha256(sha2::Sha256::digest(bytes).into())
+}
+
+/// Copies this program to `dest`: a temporary file, 0755, then a rename, so that a half-written
+/// program never has the name.
+pub(crate) fn install(dest: &Path) -> io::Result<u64> {
+    let mut own = fs::File::open("/proc/self/exe")?;
+    let mut name = dest.file_name().map_or_else(OsString::new, OsString::from);
+    name.push(format!(".{}", super::host::random_hex()?));
+    let temporary = dest.with_file_name(name);
+    let copied = (|| {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true).mode(0o755);
+        let mut file = options.open(&temporary)?;
+        let size = io::copy(&mut own, &mut file)?;
+        // The mode above is cut by the umask.
+        fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o755))?;
+        file.sync_all()?;
+        fs::rename(&temporary, dest)?;
+        Ok(size)
+    })();
+    if copied.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    copied
+}
+
+/// The digest of this program.
+pub(crate) fn own_digest() -> io::Result<Sha256> {
+    Ok(digest(&mut fs::File::open("/proc/self/exe")?, io::sink())?.1)
+}
+
+/// Makes all of a tree readable for everyone, and counts what is in it.
+pub(crate) fn open_to_all(root: &Path) -> io::Result<Usage> {
+    let mut usage = Usage::default();
+    for entry in WalkDir::new(root) {
+        let entry = entry?;
+        if entry.file_type().is_symlink() {
+            continue;
+        }
+        let metadata = entry.metadata()?;
+        let mode = metadata.permissions().mode();
+        let execute = if metadata.is_dir() || mode & 0o100 != 0 {
+            0o111
+        } else {
+            0
+        };
+        let wanted = (mode | 0o444 | execute) & !0o6000;
+        if mode != wanted {
+            fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(wanted & 0o7777))?;
+        }
+        if metadata.is_file() {
+            usage.files += 1;
+            usage.bytes += metadata.len();
+        }
+    }
+    Ok(usage)
+}
+
+/// Reads a file up to `limit` bytes; `None` if it is longer.
+pub(crate) fn read_up_to(file: &mut fs::File, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    file.rewind()?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    Ok(if bytes.len() as u64 > limit {
+        None
+    } else {
+        Some(bytes)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_swapped_while_it_is_read() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let link = dir.path().join("function");
+        swap_link(&link, Path::new("a"), dir.path()).expect("made");
+        swap_link(&link, Path::new("b"), dir.path()).expect("swapped");
+        assert_eq!(read_link(&link).expect("read"), Some(PathBuf::from("b")));
+        assert_eq!(names(dir.path()).expect("listed"), ["function"]);
+    }
+
+    #[test]
+    fn what_is_published_is_readable_for_everyone_and_never_setuid() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (secret, tool) = (dir.path().join("secret"), dir.path().join("tool"));
+        for (path, mode) in [(&secret, 0o600), (&tool, 0o4700)] {
+            fs::write(path, "12345").expect("written");
+            fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("closed");
+        }
+        symlink("/nowhere", dir.path().join("broken")).expect("linked");
+        let usage = open_to_all(dir.path()).expect("opened");
+        assert_eq!(usage, Usage { files: 2, bytes: 10 });
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o7777;
+        assert_eq!((mode(&secret), mode(&tool)), (0o644, 0o755));
+    }
+
+    #[test]
+    fn the_program_installs_itself_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let dest = dir.path().join("injector");
+        fs::write(&dest, "an older one").expect("written");
+        let size = install(&dest).expect("installed");
+        assert_eq!(fs::metadata(&dest).expect("there").len(), size);
+        assert!(install(&dir.path().join("no/such/dir")).is_err());
+        assert_eq!(names(dir.path()).expect("listed"), ["injector"]);
+    }
+
+    #[test]
+    fn a_termination_log_that_nobody_mounted_is_not_made() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = dir.path().join("termination-log");
+        assert!(write_in_place(&log, b"x", Create::Never).is_err());
+        write_in_place(&log, b"longer", Create::IfMissing).expect("written");
+        write_in_place(&log, b"x", Create::Never).expect("written");
+        assert_eq!(fs::read(&log).expect("read"), b"x");
+    }
+}

@@ -1,0 +1,90 @@
+//! The machine: clock, randomness, user, programs on PATH, and how to become one of them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{Access, access};
+
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// Sixteen random hexadecimal digits.
+pub(crate) fn random_hex() -> io::Result<String> {
+    let mut bytes = [0; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
+}
+
+/// How many threads the container's CPU quota allows, at least one. The standard library reads the
+/// quotas of cgroup v1 and v2; `nproc` would see the node.
+pub(crate) fn parallelism() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Who we are, for messages: `UID 1000, GID 0`.
+pub(crate) fn user() -> String {
+    format!(
+        "UID {}, GID {}",
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw()
+    )
+}
+
+/// The processor's architecture, as the kernel calls it.
+pub(crate) fn architecture() -> String {
+    rustix::system::uname().machine().to_string_lossy().into_owned()
+}
+
+/// What this process writes is readable for everyone, whatever the image's umask.
+pub(crate) fn open_umask() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+}
+
+/// The first executable file of this name on `path`, which is written as PATH is.
+pub(crate) fn find_program(name: &str, path: &str) -> Option<PathBuf> {
+    if name.contains('/') {
+        return None;
+    }
+    path.split(':')
+        .filter(|dir| dir.starts_with('/'))
+        .map(|dir| Path::new(dir).join(name))
+        .find(|file| file.is_file() && access(file, Access::EXEC_OK).is_ok())
+}
+
+/// Replaces this process; returns only if that fails.
+pub(crate) fn become_program(
+    program: &Path,
+    args: &[OsString],
+    env: &BTreeMap<OsString, OsString>,
+) -> io::Error {
+    Command::new(program).args(args).env_clear().envs(env).exec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_an_executable_file_on_an_absolute_path() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs_err::write(dir.path().join("tool"), "").expect("written");
+        fs_err::create_dir(dir.path().join("sh")).expect("made");
+        let path = format!(".:{}:/bin", dir.path().display());
+        assert_eq!(find_program("tool", &path), None, "it is not executable");
+        assert_eq!(
+            find_program("sh", &path),
+            Some(PathBuf::from("/bin/sh")),
+            "a directory is no program"
+        );
+        assert_eq!(find_program("../bin/sh", &path), None);
+    }
+}

@@ -1,0 +1,287 @@
+//! Where a function is mounted: a `ConfigMap` volume that the kubelet may swap at any time, or a directory.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use builders::function::{RelPath, Sha256};
+use fs_err as fs;
+use walkdir::WalkDir;
+
+use super::fs::{digest, read_up_to};
+
+/// A mount, held at one generation. The kubelet publishes a new one by renaming the link `..data`
+/// and then removes the old directory, so that everything is read through the directory to which
+/// the link pointed when the mount was opened.
+/// <https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/atomic_writer.go>
+#[derive(Debug)]
+pub(crate) struct Mount {
+    root: PathBuf,
+    generation: Option<Generation>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Generation {
+    link: PathBuf,
+    target: PathBuf,
+}
+
+/// What stands at a path of a mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// A file: its length in bytes, and whether its owner may execute it.
+    File {
+        /// Bytes.
+        size: u64,
+        /// The owner's execute bit.
+        executable: bool,
+    },
+    /// A symbolic link that stays within the tree, and its target as written.
+    Link(String),
+}
+
+/// Why a mount cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MountError {
+    /// There is nothing at the path, or no directory.
+    #[error("{} is not a directory", .0.display())]
+    NotADirectory(PathBuf),
+    /// A name that is not UTF-8, or that no path below a directory can have.
+    #[error("{0:?} is not a name that can be kept")]
+    Name(PathBuf),
+    /// A link that leads out of the function.
+    #[error("{path} is a link to {target:?}, which is outside of the function")]
+    Escape {
+        /// The link.
+        path: RelPath,
+        /// Its target.
+        target: PathBuf,
+    },
+    /// A device, a FIFO or a socket.
+    #[error("{0} is neither a file nor a directory")]
+    Special(RelPath),
+    /// More than a function may have.
+    #[error("it has more than {0}")]
+    TooMuch(String),
+    /// The operating system refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// The most entries that a function may have.
+const MAX_ENTRIES: usize = 100_000;
+/// The most bytes that a function may have.
+const MAX_BYTES: u64 = 1 << 30;
+
+impl Mount {
+    /// Opens a mount at its present generation.
+    pub(crate) fn open(path: &Path) -> Result<Self, MountError> {
+        let absolute = fs::canonicalize(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => MountError::NotADirectory(path.to_owned()),
+            _ => error.into(),
+        })?;
+        if !fs::metadata(&absolute)?.is_dir() {
+            return Err(MountError::NotADirectory(path.to_owned()));
+        }
+        let link = absolute.join("..data");
+        match fs::read_link(&link) {
+            Ok(target) => Ok(Mount {
+                root: absolute.join(&target),
+                generation: Some(Generation { link, target }),
+            }),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
+                ) =>
+            {
+                Ok(Mount {
+                    root: absolute,
+                    generation: None,
+                })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the kubelet has not swapped the mount since it was opened.
+    pub(crate) fn is_current(&self) -> bool {
+        self.generation.as_ref().is_none_or(|generation| {
+            fs::read_link(&generation.link).is_ok_and(|target| target == generation.target)
+        })
+    }
+
+    /// Every file and link, by path. Directories whose name `ignore` knows are passed over, and so
+    /// is every name that begins with `..`, which is the kubelet's.
+    pub(crate) fn entries(&self, ignore: &dyn Fn(&str) -> bool) -> Result<Vec<(RelPath, Entry)>, MountError> {
+        let walk = WalkDir::new(&self.root)
+            .sort_by_file_name()
+            .min_depth(1)
+            .into_iter();
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        for entry in walk.filter_entry(|entry| {
+            let name = entry.file_name().to_string_lossy();
+            !(name.starts_with("..") || entry.file_type().is_dir() && ignore(&name))
+        }) {
+            let entry = entry.map_err(io::Error::from)?;
+            let kind = entry.file_type();
+            if kind.is_dir() {
+                continue;
+            }
+            let path = self.relative(entry.path())?;
+            if kind.is_symlink() {
+                entries.push((path.clone(), self.link(&path, entry.path())?));
+            } else if kind.is_file() {
+                let metadata = entry.metadata().map_err(io::Error::from)?;
+                bytes += metadata.len();
+                let executable = metadata.permissions().mode() & 0o100 != 0;
+                entries.push((
+                    path,
+                    Entry::File {
+                        size: metadata.len(),
+                        executable,
+                    },
+                ));
+            } else {
+                return Err(MountError::Special(path));
+            }
+            if entries.len() > MAX_ENTRIES {
+                return Err(MountError::TooMuch(format!("{MAX_ENTRIES} files")));
+            }
+            if bytes > MAX_BYTES {
+                return Err(MountError::TooMuch(format!("{} MiB of files", MAX_BYTES >> 20)));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The digest of a file, and its bytes if there are at most `keep` of them.
+    pub(crate) fn read(&self, path: &RelPath, keep: u64) -> io::Result<(u64, Sha256, Option<Vec<u8>>)> {
+        let mut file = fs::File::open(self.root.join(path.as_str()))?;
+        let (size, sha256) = digest(&mut file, io::sink())?;
+        let bytes = if size <= keep {
+            read_up_to(&mut file, keep)?
+        } else {
+            None
+        };
+        Ok((size, sha256, bytes))
+    }
+
+    /// Copies a file out of the mount, and says what was copied.
+    pub(crate) fn copy_out(&self, path: &RelPath, to: &Path, executable: bool) -> io::Result<(u64, Sha256)> {
+        super::fs::create_parents(to)?;
+        let copied = digest(
+            &mut fs::File::open(self.root.join(path.as_str()))?,
+            fs::File::create(to)?,
+        )?;
+        if executable {
+            fs::set_permissions(to, std::fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(copied)
+    }
+
+    fn relative(&self, path: &Path) -> Result<RelPath, MountError> {
+        let bad = || MountError::Name(path.to_owned());
+        let rest = path.strip_prefix(&self.root).map_err(|_| bad())?;
+        rest.to_str().ok_or_else(bad)?.parse().map_err(|_| bad())
+    }
+
+    fn link(&self, path: &RelPath, link: &Path) -> Result<Entry, MountError> {
+        let target = fs::read_link(link)?;
+        let escape = || MountError::Escape {
+            path: path.clone(),
+            target: target.clone(),
+        };
+        let text = target.to_str().ok_or_else(|| MountError::Name(target.clone()))?;
+        // The text alone must stay within, whatever the tree looks like where it is published…
+        if target.components().any(|part| matches!(part, Component::RootDir)) || path.sibling(text).is_err() {
+            return Err(escape());
+        }
+        // …and so must the place to which it leads here, through further links.
+        let real = fs::canonicalize(link).map_err(|_| escape())?;
+        if real.starts_with(&self.root) {
+            Ok(Entry::Link(text.to_owned()))
+        } else {
+            Err(escape())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn names(mount: &Mount) -> Result<Vec<String>, MountError> {
+        Ok(mount
+            .entries(&|name| name == ".git")?
+            .into_iter()
+            .map(|(path, _)| path.to_string())
+            .collect())
+    }
+
+    fn generation(dir: &Path, name: &str, text: &str) {
+        fs::create_dir_all(dir.join(name).join("sub")).expect("made");
+        fs::write(dir.join(name).join("hello.py"), text).expect("written");
+        fs::write(dir.join(name).join("sub/a b.txt"), "").expect("written");
+    }
+
+    #[test]
+    fn a_config_map_is_read_at_one_generation() {
+        let dir = tempfile::tempdir().expect("a directory");
+        generation(dir.path(), "..2026_1", "old");
+        symlink("..2026_1", dir.path().join("..data")).expect("linked");
+        symlink("..data/hello.py", dir.path().join("hello.py")).expect("linked");
+        let mount = Mount::open(dir.path()).expect("opened");
+        assert_eq!(names(&mount).expect("read"), ["hello.py", "sub/a b.txt"]);
+        assert!(mount.is_current());
+
+        generation(dir.path(), "..2026_2", "new");
+        super::super::fs::swap_link(&dir.path().join("..data"), Path::new("..2026_2"), dir.path())
+            .expect("swapped");
+        assert!(!mount.is_current());
+        let path = "hello.py".parse().expect("a path");
+        let (_, _, bytes) = mount.read(&path, 10).expect("the old generation is still there");
+        assert_eq!(bytes.as_deref(), Some(&b"old"[..]));
+        fs::remove_dir_all(dir.path().join("..2026_1")).expect("removed");
+        assert!(
+            mount.read(&path, 10).is_err(),
+            "it was read through the new generation"
+        );
+    }
+
+    #[test]
+    fn links_stay_within_and_devices_stay_out() {
+        let dir = tempfile::tempdir().expect("a directory");
+        generation(dir.path(), "src", "x");
+        fs::create_dir(dir.path().join(".git")).expect("made");
+        fs::write(dir.path().join(".git/config"), "").expect("written");
+        symlink("src/hello.py", dir.path().join("good")).expect("linked");
+        let mount = Mount::open(dir.path()).expect("opened");
+        assert_eq!(
+            names(&mount).expect("read"),
+            ["good", "src/hello.py", "src/sub/a b.txt"]
+        );
+
+        for target in ["/etc/passwd", "../outside", "nowhere", "src/../../x"] {
+            symlink(target, dir.path().join("bad")).expect("linked");
+            let found = names(&mount);
+            assert!(
+                matches!(&found, Err(MountError::Escape { .. })),
+                "{target}: {found:?}"
+            );
+            fs::remove_file(dir.path().join("bad")).expect("removed");
+        }
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            dir.path().join("pipe"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )
+        .expect("made");
+        assert!(matches!(names(&mount), Err(MountError::Special(path)) if path.as_str() == "pipe"));
+    }
+}

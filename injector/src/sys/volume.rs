@@ -1,0 +1,122 @@
+//! A volume's file system: room that is left, whether programs may run on it, and who holds it.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use fs_err as fs;
+use rustix::fs::{FlockOperation, StatVfsMountFlags, flock, statvfs};
+
+/// What a file system has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Space {
+    /// Bytes that we may still write.
+    pub(crate) free: u64,
+    /// Bytes in all.
+    pub(crate) total: u64,
+    /// Whether programs and libraries on it may be executed.
+    pub(crate) executes: Executes,
+}
+
+/// Whether a file system allows execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Executes {
+    /// It does.
+    Yes,
+    /// It is mounted `noexec`.
+    No,
+}
+
+/// The room on the file system that holds `path`.
+pub(crate) fn space(path: &Path) -> io::Result<Space> {
+    let stat = statvfs(path)?;
+    let executes = if stat.f_flag.contains(StatVfsMountFlags::NOEXEC) {
+        Executes::No
+    } else {
+        Executes::Yes
+    };
+    Ok(Space {
+        free: stat.f_bavail * stat.f_frsize,
+        total: stat.f_blocks * stat.f_frsize,
+        executes,
+    })
+}
+
+/// An exclusive lock, held as long as the value lives; the kernel frees it when its holder dies.
+#[derive(Debug)]
+pub(crate) struct Lock(#[expect(dead_code, reason = "its descriptor holds the lock")] fs::File);
+
+/// How waiting for a lock ended.
+#[derive(Debug)]
+pub(crate) enum Locked {
+    /// We hold it.
+    Held(Lock),
+    /// Another process kept it too long.
+    TimedOut,
+    /// `give_up` said so.
+    GivenUp,
+}
+
+/// Waits for the lock on a file. `waiting` is called once, before the first wait.
+pub(crate) fn lock(
+    path: &Path,
+    patience: Duration,
+    waiting: impl FnOnce(),
+    give_up: &dyn Fn() -> bool,
+) -> io::Result<Locked> {
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)?;
+    let begun = Instant::now();
+    let mut waiting = Some(waiting);
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Locked::Held(Lock(file))),
+            Err(rustix::io::Errno::WOULDBLOCK) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if give_up() {
+            return Ok(Locked::GivenUp);
+        }
+        if begun.elapsed() > patience {
+            return Ok(Locked::TimedOut);
+        }
+        if let Some(waiting) = waiting.take() {
+            waiting();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holds_a_lock_and_the_other_waits() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("lock");
+        let take = |patience| {
+            let mut waits = 0;
+            let got = lock(&path, Duration::from_millis(patience), || waits += 1, &|| false);
+            (got.expect("the file can be locked"), waits)
+        };
+        let (held, waits) = take(0);
+        assert!(matches!(held, Locked::Held(_)) && waits == 0);
+        let (second, waits) = take(60);
+        assert!(
+            matches!(second, Locked::TimedOut) && waits == 1,
+            "{second:?}, {waits}"
+        );
+        drop(held);
+        assert!(matches!(take(0).0, Locked::Held(_)));
+    }
+
+    #[test]
+    fn a_tmpfs_says_what_it_has() {
+        let space = space(Path::new("/dev/shm")).expect("a file system");
+        assert!(space.total > 0 && space.free <= space.total);
+    }
+}

@@ -1,0 +1,419 @@
+//! The tools of an image: what of the environment they may see, and what they say of themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use builders::Builder;
+use builders::catalog::{Runtime, RuntimeName, ToolSpec};
+use builders::diagnostic::Output;
+use builders::function::Function;
+use builders::plan::Capture;
+use builders::toolchain::{Identity, Policy, Settings, Tool, Toolchain};
+
+use crate::cli::{Build, Environment};
+use crate::provision::ProvisionError;
+use crate::report::credentials;
+use crate::sys::exec::{self, Command, Ended};
+use crate::sys::{fs, host};
+
+/// What tools see of the environment: rebuilt from an allow-list, never inherited.
+#[derive(Clone, Default)]
+pub(crate) struct Surroundings {
+    /// The variables, HOME and TMPDIR aside.
+    pub(crate) env: BTreeMap<String, String>,
+    /// The package clients' configuration, for the builder.
+    pub(crate) settings: Settings,
+    /// Files to be linked into the tools' HOME: path below HOME, and the user's own file.
+    pub(crate) home: Vec<(String, PathBuf)>,
+    /// What no output may show.
+    pub(crate) secrets: BTreeSet<String>,
+}
+
+/// Variables that every language's tools may see.
+const COMMON: [&str; 14] = [
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "SOURCE_DATE_EPOCH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+];
+/// Where credentials and configuration are mounted, a directory for each secret.
+const MOUNTED: &str = "/var/run/secrets/kubeless.io";
+/// Where images keep the CA bundle: Debian and Alpine, Red Hat, SUSE, and OpenSSL's own default.
+const CA_BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+/// How long a tool may take to say what it is.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Surroundings {
+    /// What a tool needs to say what it is.
+    pub(crate) fn bare(env: &Environment) -> Self {
+        let own = [("PATH", env.path()), ("LANG", "C.UTF-8")];
+        let env = own
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        Surroundings {
+            env,
+            ..Surroundings::default()
+        }
+    }
+
+    /// Chooses what the tools of `runtime` may see.
+    pub(crate) fn select(env: &Environment, runtime: &Runtime, request: &Build, function: &Function) -> Self {
+        let rules = &runtime.environment;
+        let mut chosen = Surroundings::bare(env);
+        let passes = |name: &str| {
+            COMMON.contains(&name)
+                || rules.pass.iter().any(|rule| match rule.strip_suffix('*') {
+                    Some(prefix) => name.starts_with(prefix),
+                    None => name == rule,
+                })
+        };
+        for (name, value) in env.iter().filter(|(name, _)| passes(name)) {
+            chosen.env.insert(name.to_owned(), value.to_owned());
+        }
+        chosen.read_files(env, runtime);
+
+        let texts = function.files.values().filter_map(|file| file.text.as_deref());
+        let texts: Vec<&str> = texts
+            .chain(chosen.settings.files.iter().map(|(_, text)| text.as_str()))
+            .collect();
+        let referred: BTreeSet<String> = texts.iter().flat_map(|text| references(text)).collect();
+        chosen
+            .secrets
+            .extend(texts.iter().flat_map(|text| credentials::url_credentials(text)));
+        for name in referred.iter().chain(&request.pass_env) {
+            if let Some(value) = env.get(name) {
+                chosen.env.insert(name.clone(), value.to_owned());
+                chosen.secrets.insert(value.to_owned());
+            }
+        }
+        let credentials = chosen
+            .env
+            .iter()
+            .flat_map(|(name, value)| credentials::env_credentials(name, value));
+        chosen.secrets.extend(credentials);
+        chosen.settings.env = chosen.env.clone();
+        chosen
+    }
+
+    /// What tools see, without what differs in every run: the scratch room's paths.
+    pub(crate) fn inherited(&self) -> BTreeMap<String, String> {
+        let home = self
+            .env
+            .get("HOME")
+            .and_then(|home| home.strip_suffix("/home"))
+            .unwrap_or("\0");
+        self.env
+            .iter()
+            .map(|(name, value)| (name.clone(), value.replace(home, "<scratch>")))
+            .collect()
+    }
+
+    /// Reads the configuration files that exist: the user's and the system's own, and mounted ones.
+    fn read_files(&mut self, env: &Environment, runtime: &Runtime) {
+        for listed in &runtime.environment.files {
+            let (path, below) = match (listed.strip_prefix("~/"), env.get("HOME")) {
+                (Some(below), Some(home)) => (user_file(env, home, below), Some(below)),
+                (Some(_), None) => continue,
+                (None, _) => (PathBuf::from(listed), None),
+            };
+            if let Some(text) = fs::read_text(&path) {
+                self.add_file(listed, text);
+                self.home.extend(below.map(|below| (below.to_owned(), path)));
+            }
+        }
+        let mounted = Path::new(MOUNTED);
+        for secret in fs::names(mounted).unwrap_or_default() {
+            for (name, variable) in &runtime.environment.mounted {
+                let path = mounted.join(&secret).join(name);
+                let Some(text) = fs::read_text(&path) else {
+                    continue;
+                };
+                self.add_file(&path.display().to_string(), text);
+                self.env
+                    .entry(variable.clone())
+                    .or_insert_with(|| path.display().to_string());
+            }
+        }
+    }
+
+    fn add_file(&mut self, shown: &str, text: String) {
+        let found = if shown.ends_with("netrc") {
+            credentials::netrc_credentials(&text)
+        } else {
+            credentials::ini_credentials(&text)
+        };
+        self.secrets.extend(found);
+        self.settings.files.push((shown.to_owned(), text));
+    }
+
+    /// Gives the tools a HOME and a TMPDIR of their own in the scratch room, with the user's
+    /// configuration linked into it, and the CA bundle that they shall trust.
+    pub(crate) fn furnish(
+        &mut self,
+        scratch: &Path,
+        runtime: &Runtime,
+        ca_file: Option<&Path>,
+    ) -> Result<(), ProvisionError> {
+        let wrong = |path: &Path| {
+            let path = path.to_owned();
+            move |source| ProvisionError::Scratch { path, source }
+        };
+        let (home, tmp) = (scratch.join("home"), scratch.join("tmp"));
+        for dir in [&home, &tmp] {
+            fs::create_dirs(dir).map_err(wrong(dir))?;
+        }
+        for (below, file) in &self.home {
+            fs::link(file, &home.join(below)).map_err(wrong(&home))?;
+        }
+        let variables: BTreeSet<&str> = runtime
+            .environment
+            .ca
+            .iter()
+            .map(String::as_str)
+            .chain(["SSL_CERT_FILE"])
+            .collect();
+        if let Some(added) = ca_file {
+            let bundle = scratch.join("ca.pem");
+            let text = self.ca_bundle(&variables, added)?;
+            fs::write(&bundle, &text).map_err(wrong(&bundle))?;
+            for name in variables {
+                self.env.insert(name.to_owned(), bundle.display().to_string());
+            }
+        } else if let Some(roots) = self.env.get("SSL_CERT_FILE").cloned() {
+            // What replaces the image's roots does so for every tool, unless a tool's own variable says otherwise.
+            for name in variables {
+                self.env.entry(name.to_owned()).or_insert_with(|| roots.clone());
+            }
+        }
+        self.env.insert("HOME".to_owned(), home.display().to_string());
+        self.env.insert("TMPDIR".to_owned(), tmp.display().to_string());
+        Ok(())
+    }
+
+    /// The roots that the tools would trust anyway, and the added ones.
+    fn ca_bundle(&self, variables: &BTreeSet<&str>, added: &Path) -> Result<Vec<u8>, ProvisionError> {
+        let own: BTreeSet<&str> = variables
+            .iter()
+            .filter_map(|name| self.env.get(*name))
+            .map(String::as_str)
+            .collect();
+        let roots = if own.is_empty() {
+            CA_BUNDLES
+                .iter()
+                .find_map(|path| fs::read(Path::new(path)).ok().flatten())
+                .into_iter()
+                .collect()
+        } else {
+            own.iter()
+                .filter_map(|path| fs::read(Path::new(path)).ok().flatten())
+                .collect::<Vec<_>>()
+        };
+        let absent = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let added_bytes = fs::read(added).and_then(|bytes| bytes.ok_or_else(absent));
+        let wrong = |source| ProvisionError::CaFile {
+            path: added.to_owned(),
+            source,
+        };
+        let mut bundle = roots.join(&b'\n');
+        bundle.push(b'\n');
+        bundle.extend(added_bytes.map_err(wrong)?);
+        Ok(bundle)
+    }
+}
+
+/// Where the user's own file is, `XDG_CONFIG_HOME` considered.
+fn user_file(env: &Environment, home: &str, below: &str) -> PathBuf {
+    match (below.strip_prefix(".config/"), env.get("XDG_CONFIG_HOME")) {
+        (Some(rest), Some(config)) => Path::new(config).join(rest),
+        _ => Path::new(home).join(below),
+    }
+}
+
+/// The names of the variables to which a text refers as `${NAME}`.
+fn references(text: &str) -> BTreeSet<String> {
+    text.split("${")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('}'))
+        .map(|(name, _)| name.trim_end_matches(['?', '-']))
+        .filter(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+/// The operator's policy, with the choices that belong to this runtime.
+pub(crate) fn policy(env: &Environment, runtime: &Runtime, request: &Build) -> Policy {
+    let choices = &runtime.environment.choices;
+    Policy {
+        build_scripts: request.scripts,
+        jobs: host::parallelism(),
+        choices: choices
+            .iter()
+            .filter_map(|name| Some((name.clone(), env.get(name)?.to_owned())))
+            .collect(),
+    }
+}
+
+/// A tool that was found: what it said, and where it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// What the plan may know of it.
+    pub(crate) tool: Tool,
+    /// Its program.
+    pub(crate) program: PathBuf,
+}
+
+/// Looks for the runtime's tools and asks each what it is. Tools that are not required are asked
+/// only if the function has dependencies, for which alone they are there.
+pub(crate) fn probe(
+    builder: &dyn Builder,
+    runtime: &Runtime,
+    name: &RuntimeName,
+    function: &Function,
+    surroundings: &Surroundings,
+) -> Result<(Toolchain, BTreeMap<String, PathBuf>), ProvisionError> {
+    let has_dependencies = runtime.manifests.iter().any(|manifest| {
+        let named = function.top(manifest).or(function.deps_file.as_ref());
+        named
+            .and_then(|path| function.text(path))
+            .is_some_and(|text| !text.trim().is_empty())
+    });
+    let (mut toolchain, mut programs) = (Toolchain::default(), BTreeMap::new());
+    for spec in runtime
+        .tools
+        .iter()
+        .filter(|spec| spec.required || has_dependencies)
+    {
+        match find(builder, runtime, spec, name, &surroundings.env) {
+            Ok(found) => {
+                toolchain.tools.insert(spec.name.clone(), found.tool);
+                programs.insert(spec.name.clone(), found.program);
+            }
+            Err(error) if spec.required => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok((toolchain, programs))
+}
+
+/// The program names of a tool, with the version that was asked for filled in.
+pub(crate) fn names(spec: &ToolSpec, name: &RuntimeName) -> Vec<String> {
+    let fill = |program: &String| match &name.version {
+        Some(version) => Some(program.replace("{version}", &version.to_string())),
+        None => (!program.contains("{version}")).then(|| program.clone()),
+    };
+    spec.programs.iter().filter_map(fill).collect()
+}
+
+/// Finds a tool under one of its names. A name that is there but does not answer, as version
+/// managers' shims do, or that is of another version, gives way to the next one.
+pub(crate) fn find(
+    builder: &dyn Builder,
+    runtime: &Runtime,
+    spec: &ToolSpec,
+    name: &RuntimeName,
+    env: &BTreeMap<String, String>,
+) -> Result<Found, ProvisionError> {
+    let names = names(spec, name);
+    let path = env.get("PATH").map_or("", String::as_str);
+    let mut failure = ProvisionError::NoTool {
+        names: names.clone(),
+        path: path.to_owned(),
+    };
+    for program_name in names {
+        let Some(program) = host::find_program(&program_name, path) else {
+            continue;
+        };
+        let identity = match ask(builder, &spec.name, &program, env) {
+            Ok(identity) => identity,
+            Err(said) => {
+                failure = failure.or_instead(ProvisionError::ToolBroken {
+                    program: program_name,
+                    said,
+                });
+                continue;
+            }
+        };
+        let version = &identity.version;
+        let wanted = name.version.as_ref();
+        if spec.versioned && !wanted.map_or(runtime.supports(version), |wanted| version.is(wanted)) {
+            failure = failure.or_instead(ProvisionError::ToolVersion {
+                title: runtime.title.clone(),
+                wanted: wanted.map_or_else(|| runtime.versions.clone(), |wanted| vec![wanted.clone()]),
+                found: version.clone(),
+                program: program_name,
+            });
+            continue;
+        }
+        return Ok(Found {
+            tool: Tool {
+                program: program_name,
+                identity,
+            },
+            program,
+        });
+    }
+    Err(failure)
+}
+
+/// Runs a program so that it says what it is; an `Err` is what it said instead.
+pub(crate) fn ask(
+    builder: &dyn Builder,
+    tool: &str,
+    program: &Path,
+    env: &BTreeMap<String, String>,
+) -> Result<Identity, String> {
+    let command = Command {
+        program: program.to_owned(),
+        args: builder.probe(tool).into_iter().map(OsString::from).collect(),
+        env: env
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
+        cwd: PathBuf::from("/"),
+        timeout: PROBE_TIMEOUT,
+        capture: Capture::Whole,
+    };
+    let outcome = exec::run(&command, &mut |_, _| {}).map_err(|error| error.to_string())?;
+    let output = Output {
+        status: if let Ended::Exited(status) = outcome.ended {
+            Some(status)
+        } else {
+            None
+        },
+        stdout: outcome.stdout.text(),
+        stderr: outcome.stderr.text(),
+    };
+    builder.identify(tool, &output).ok_or_else(|| {
+        let said = [output.stderr.trim(), output.stdout.trim()].join(" ");
+        let first = said.trim().lines().next().unwrap_or_default();
+        format!("{}: {first}", outcome.ended)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_names_in_braces() {
+        let found = references("--index-url https://${USER}:${PASS_1}@host/ $HOME ${} ${a b} ${open");
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["PASS_1", "USER"]);
+    }
+}
