@@ -1,6 +1,8 @@
 //! Python: checked by the interpreter itself, resolved by pip or uv, compiled to byte-code.
 
+mod commands;
 mod diagnose;
+mod grammar;
 mod install;
 mod lock;
 mod manifest;
@@ -12,6 +14,7 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde::Deserialize;
 
+use crate::assets::{ASSETS, asset};
 use crate::catalog::Runtime;
 use crate::diagnostic::{Blame, Diagnostic, Output};
 use crate::error::PlanError;
@@ -31,7 +34,7 @@ impl Builder for Python {
 
     fn probe(&self, tool: &str) -> Vec<String> {
         if tool == "python" {
-            let text = crate::assets::asset("python/probe.py").unwrap_or_default();
+            let text = asset("python/probe.py").unwrap_or_default();
             vec!["-I".to_owned(), "-c".to_owned(), text.to_owned()]
         } else {
             vec!["--version".to_owned()]
@@ -161,21 +164,26 @@ fn check(file: &RelPath, handler: &Handler) -> Vec<Step> {
     ]
 }
 
-/// Byte-code of the function itself; that of its dependencies is kept with them.
+/// Byte-code of the function itself, for that of its dependencies is kept with them; and the server.
 fn compile(jobs: usize) -> Vec<Step> {
-    let server = Action::Asset {
-        id: "python/server/kubeless.py".to_owned(),
-        to: server(),
-    };
-    vec![
-        offline(
-            "compile",
-            "byte-code, for a faster first call",
+    let why = "byte-code, for a faster first call";
+    let mut steps = vec![offline(
+        "compile",
+        why,
+        Blame::Platform,
+        byte_code(jobs, Dir::Source),
+    )];
+    steps.extend(ASSETS.iter().filter_map(|(id, _)| {
+        let name = id.strip_prefix("python/server/")?;
+        let (id, to) = ((*id).to_owned(), Place::new(Dir::Server, name.parse().ok()?));
+        Some(offline(
+            &format!("server-{name}"),
+            "what calls the function",
             Blame::Platform,
-            byte_code(jobs, Dir::Source),
-        ),
-        offline("server", "what calls the function", Blame::Platform, server),
-    ]
+            Action::Asset { id, to },
+        ))
+    }));
+    steps
 }
 
 /// Compiles a room's Python files, so that the same files give the same byte-code wherever the volume is.
