@@ -10,6 +10,15 @@ pub fn asset(id: &str) -> Option<&'static str> {
     ASSETS.iter().find(|(path, _)| *path == id).map(|(_, text)| *text)
 }
 
+/// The embedded files below a folder of `runtimes-config/`, for example `python/server`: the path
+/// below it, and the whole path.
+pub fn below(folder: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    ASSETS.iter().filter_map(move |(path, _)| {
+        let rest = path.strip_prefix(folder)?.strip_prefix('/')?;
+        Some((rest, *path))
+    })
+}
+
 /// The runtimes that are built in.
 ///
 /// # Errors

@@ -15,7 +15,6 @@ use builders::plan::{Action, Arg, Capture, Dir, Network, Piece, Place, Secrets, 
 use crate::failure::{Failure, Stage};
 use crate::provision::Rooms;
 use crate::report::Reporter;
-use crate::report::console::How;
 use crate::sys::exec::{self, Command, Ended, ExecError};
 use crate::sys::memory::Facts;
 use crate::sys::volume::Space;
@@ -125,12 +124,7 @@ pub(crate) type Outputs = Vec<(Step, Output)>;
 
 impl Workshop<'_> {
     /// Carries out the steps of a stage in order, until one fails.
-    pub(crate) fn run(
-        &self,
-        stage: Stage,
-        steps: &[Step],
-        reporter: &mut Reporter,
-    ) -> Result<Outputs, Failure> {
+    pub(crate) fn run(&self, stage: Stage, steps: &[Step], reporter: &Reporter) -> Result<Outputs, Failure> {
         let deadline = Instant::now() + self.timeout;
         let mut outputs = Vec::new();
         for step in steps {
@@ -185,7 +179,7 @@ impl Workshop<'_> {
         stage: Stage,
         step: &Step,
         deadline: Instant,
-        reporter: &mut Reporter,
+        reporter: &Reporter,
     ) -> Result<Output, Failure> {
         let Action::Run {
             tool,
@@ -223,7 +217,7 @@ impl Workshop<'_> {
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(error) => {
-                running.ended(How::Failed, Duration::ZERO);
+                running.failed(Duration::ZERO);
                 return Err(self.failed(stage, step, Cause::NotStarted(error)).into());
             }
         };
@@ -238,11 +232,11 @@ impl Workshop<'_> {
         };
         let cause = match (outcome.ended, outcome.out_of_memory) {
             (Ended::Exited(0), _) => {
-                running.ended(How::Done, outcome.elapsed);
+                running.done(outcome.elapsed);
                 return Ok(output);
             }
             (Ended::Terminated(signal), _) => {
-                running.ended(How::Failed, outcome.elapsed);
+                running.failed(outcome.elapsed);
                 return Err(Failure::Terminated { signal, stage });
             }
             (Ended::TimedOut, _) => Cause::TimedOut(self.timeout),
@@ -253,7 +247,7 @@ impl Workshop<'_> {
                 None => Cause::Status(status),
             },
         };
-        running.ended(How::Failed, outcome.elapsed);
+        running.failed(outcome.elapsed);
         let mut failure = self.failed(stage, step, cause);
         if let Cause::Status(_) = failure.cause {
             failure.diagnostics = self.builder.diagnose(step, &output, self.function);

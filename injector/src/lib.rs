@@ -4,19 +4,17 @@
 
 mod cli;
 mod pipeline;
-
-mod execute;
-mod keys;
-mod launch;
-mod provision;
-mod publish;
 mod survey;
 mod toolbox;
+mod provision;
+mod keys;
 mod verdict;
-
+mod execute;
+mod publish;
+mod launch;
+mod runtimes;
 mod failure;
 mod report;
-mod runtimes;
 mod sys;
 
 use std::process::ExitCode;

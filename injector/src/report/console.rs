@@ -1,6 +1,6 @@
 //! The story of a run on stderr: for a reader at a terminal, or as plain lines for a pod's log.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,17 @@ pub(crate) enum Look {
     Plain,
     /// A person: a live line for each running step, and colour unless `NO_COLOR` forbids it.
     Terminal,
+}
+
+impl Look {
+    /// The look that fits whoever reads standard error.
+    pub(crate) fn of_stderr() -> Self {
+        if io::stderr().is_terminal() {
+            Look::Terminal
+        } else {
+            Look::Plain
+        }
+    }
 }
 
 /// Where the story is told; copies tell the same one.

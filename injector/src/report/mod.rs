@@ -22,7 +22,7 @@ use crate::failure::{Failure, Stage};
 use crate::sys::exec::Stream;
 use crate::sys::fs::{self, Create};
 
-use console::{Console, How, Look};
+use console::{Console, Look, Output};
 use redact::{RedactStream, Redactor};
 
 /// Tells the story of one run, and writes its last known truth to the termination log.
@@ -39,7 +39,7 @@ impl Reporter {
         Reporter {
             termination,
             redactor: Redactor::new([]),
-            console: Console::new(look),
+            console: Console::stderr(look),
         }
     }
 
@@ -61,26 +61,28 @@ impl Reporter {
     }
 
     /// Begins a step of a tool.
-    pub(crate) fn step(&mut self, stage: Stage, name: &str) -> Running<'_> {
-        self.console.begin(stage.name(), name);
-        let (stdout, stderr) = (self.redactor.stream(), self.redactor.stream());
+    pub(crate) fn step(&self, stage: Stage, name: &str) -> Running {
+        let stream = || Redacted {
+            redact: self.redactor.stream(),
+            output: self.console.output(),
+        };
         Running {
-            console: &mut self.console,
-            stdout,
-            stderr,
+            live: self.console.start(stage.name(), name),
+            stdout: stream(),
+            stderr: stream(),
         }
     }
 
     /// Says something that a person should know and that fails nothing.
-    pub(crate) fn warn(&mut self, text: &str) {
-        self.console.warn(&self.redactor.text(text));
+    pub(crate) fn warn(&self, text: &str) {
+        self.console.warning(&self.redactor.text(text));
     }
 
     /// Reports success: one line.
     pub(crate) fn ready(&mut self, line: &str) -> String {
         let line = format!("{}\n", self.redactor.text(line));
         self.write(&line);
-        self.console.ready(line.trim_end());
+        self.console.finish(&line);
         line
     }
 
@@ -95,7 +97,7 @@ impl Reporter {
             failure => termination::compose(&redacted(words::message(failure), &self.redactor), budget),
         };
         self.write(&message);
-        self.console.failed(&message);
+        self.console.finish(&message);
         message
     }
 
@@ -107,7 +109,7 @@ impl Reporter {
         if let Err(error) = write(termination, text)
             && termination.named == Named::Yes
         {
-            self.console.warn(&format!(
+            self.console.warning(&format!(
                 "the termination log cannot be written: {}",
                 fs::plain(&error)
             ));
@@ -159,28 +161,51 @@ fn redacted(message: termination::Message, redactor: &Redactor) -> termination::
 }
 
 /// A step that runs.
-pub(crate) struct Running<'a> {
-    console: &'a mut Console,
-    stdout: RedactStream,
-    stderr: RedactStream,
+pub(crate) struct Running {
+    live: console::Running,
+    stdout: Redacted,
+    stderr: Redacted,
 }
 
-impl Running<'_> {
+impl Running {
     /// Passes on what the tool wrote.
     pub(crate) fn output(&mut self, stream: Stream, chunk: &[u8]) {
-        let redact = match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
-        };
-        let clean = redact.push(chunk);
-        self.console.output(&clean);
+        match stream {
+            Stream::Stdout => self.stdout.push(chunk),
+            Stream::Stderr => self.stderr.push(chunk),
+        }
     }
 
-    /// It ended.
-    pub(crate) fn ended(self, how: How, elapsed: Duration) {
-        for rest in [self.stdout.finish(), self.stderr.finish()] {
-            self.console.output(&rest);
-        }
-        self.console.end(how, elapsed);
+    /// It succeeded.
+    pub(crate) fn done(self, elapsed: Duration) {
+        self.flush().done(elapsed);
+    }
+
+    /// It failed.
+    pub(crate) fn failed(self, elapsed: Duration) {
+        self.flush().failed(elapsed);
+    }
+
+    fn flush(self) -> console::Running {
+        self.stdout.finish();
+        self.stderr.finish();
+        self.live
+    }
+}
+
+/// A stream of a tool on its way to the console.
+struct Redacted {
+    redact: RedactStream,
+    output: Output,
+}
+
+impl Redacted {
+    fn push(&mut self, chunk: &[u8]) {
+        let clean = self.redact.push(chunk);
+        self.output.push(&clean);
+    }
+
+    fn finish(mut self) {
+        self.output.push(&self.redact.finish());
     }
 }

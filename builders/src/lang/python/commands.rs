@@ -24,6 +24,7 @@ pub(super) fn pip(inputs: &Inputs<'_>, wanted: Wanted) -> Action {
         "--no-cache-dir",
         "--no-compile",
         "--no-warn-script-location",
+        "--prefix=",
         "--target",
     ];
     let mut args: Vec<Arg> = ["-I", "-m", "pip", "install"].map(Arg::from).into();
@@ -34,7 +35,6 @@ pub(super) fn pip(inputs: &Inputs<'_>, wanted: Wanted) -> Action {
     let mut env = vec![
         ("PIP_USER", "0"),
         ("PIP_REQUIRE_VIRTUALENV", "0"),
-        ("PIP_PREFIX", ""),
         ("PIP_ROOT", ""),
     ];
     env.extend([

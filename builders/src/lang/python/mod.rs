@@ -14,14 +14,13 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde::Deserialize;
 
-use crate::assets::{ASSETS, asset};
 use crate::catalog::Runtime;
 use crate::diagnostic::{Blame, Diagnostic, Output};
 use crate::error::PlanError;
 use crate::function::{Function, Handler, RelPath};
 use crate::plan::{Action, Arg, Capture, Dir, Launch, Network, Place, Plan, Program, Secrets, Step};
 use crate::toolchain::{Identity, Tool};
-use crate::{Builder, Inputs};
+use crate::{Builder, Inputs, Package, assets};
 
 /// The builder for Python.
 #[derive(Debug)]
@@ -34,8 +33,8 @@ impl Builder for Python {
 
     fn probe(&self, tool: &str) -> Vec<String> {
         if tool == "python" {
-            let text = asset("python/probe.py").unwrap_or_default();
-            vec!["-I".to_owned(), "-c".to_owned(), text.to_owned()]
+            let text = assets::asset("python/probe.py").unwrap_or_default();
+            ["-I", "-B", "-c", text].map(str::to_owned).into()
         } else {
             vec!["--version".to_owned()]
         }
@@ -79,6 +78,10 @@ impl Builder for Python {
             resolve: install.steps,
             secrets: Secrets(install.secrets),
         })
+    }
+
+    fn packages(&self, step: &Step, output: &Output) -> Vec<Package> {
+        diagnose::packages(step, output)
     }
 
     fn diagnose(&self, step: &Step, output: &Output, function: &Function) -> Vec<Diagnostic> {
@@ -166,22 +169,28 @@ fn check(file: &RelPath, handler: &Handler) -> Vec<Step> {
 
 /// Byte-code of the function itself, for that of its dependencies is kept with them; and the server.
 fn compile(jobs: usize) -> Vec<Step> {
-    let why = "byte-code, for a faster first call";
+    let compile = byte_code(jobs, Dir::Source);
     let mut steps = vec![offline(
         "compile",
-        why,
+        "byte-code, for a faster first call",
         Blame::Platform,
-        byte_code(jobs, Dir::Source),
+        compile,
     )];
-    steps.extend(ASSETS.iter().filter_map(|(id, _)| {
-        let name = id.strip_prefix("python/server/")?;
-        let (id, to) = ((*id).to_owned(), Place::new(Dir::Server, name.parse().ok()?));
-        Some(offline(
-            &format!("server-{name}"),
+    steps.extend(assets::below("python/server").map(|(name, id)| {
+        let to = Place {
+            dir: Dir::Server,
+            path: name.parse().ok(),
+        };
+        let asset = Action::Asset {
+            id: id.to_owned(),
+            to,
+        };
+        offline(
+            &format!("server {name}"),
             "what calls the function",
             Blame::Platform,
-            Action::Asset { id, to },
-        ))
+            asset,
+        )
     }));
     steps
 }

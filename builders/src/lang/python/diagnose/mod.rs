@@ -9,6 +9,7 @@ use serde::Deserialize;
 use self::packages::{OnlyWheels, Said};
 use super::grammar::normalise;
 use super::manifest::Manifest;
+use crate::Package;
 use crate::diagnostic::{Blame, Diagnostic, Output};
 use crate::function::Function;
 use crate::plan::{Action, Step};
@@ -19,6 +20,14 @@ pub(super) fn diagnose(step: &Step, output: &Output, function: &Function) -> Vec
         "check" => check(output, function),
         "conflicts" => conflicts(output, function),
         "export" | "install" => installer(step, output, function),
+        _ => Vec::new(),
+    }
+}
+
+/// The packages that are installed, as the step that looks for conflicts found them.
+pub(super) fn packages(step: &Step, output: &Output) -> Vec<Package> {
+    match step.name.as_str() {
+        "conflicts" => helper::<Conflicts>(output).map_or_else(Vec::new, |report| report.packages),
         _ => Vec::new(),
     }
 }
@@ -89,6 +98,7 @@ fn syntax(error: SyntaxError) -> Diagnostic {
 /// What `conflicts.py` prints.
 #[derive(Debug, Deserialize)]
 struct Conflicts {
+    packages: Vec<Package>,
     conflicts: Vec<Conflict>,
 }
 

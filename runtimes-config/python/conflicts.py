@@ -1,0 +1,102 @@
+"""Says, as JSON, what is installed in a folder and which requirements of one package another does not meet.
+
+    python3 -I conflicts.py DEPS_DIR
+
+Reads the metadata in that folder alone: what `pip check` sees is the interpreter's own. Output:
+
+    {"checked": true, "packages": [{"name", "version"}],
+     "conflicts": [{"package", "version", "requires", "found": "1.2" | null}]}
+
+`checked` is false, and `conflicts` empty, without pip and without `packaging`. Exit status: 0 no conflict,
+1 conflicts, 2 this helper failed.
+"""
+
+import json
+import os
+import re
+import sys
+
+
+def main(deps):
+    installed = {}
+    for name, version, requirements in distributions(deps):
+        installed[canonical(name)] = name, version, requirements
+    packages = [{"name": name, "version": version} for _, (name, version, _) in sorted(installed.items())]
+    packaging = vendored()
+    conflicts = list(unmet(installed, *packaging)) if packaging else []
+    print(json.dumps({"checked": bool(packaging), "packages": packages, "conflicts": conflicts}))
+    return 1 if conflicts else 0
+
+
+def distributions(deps):
+    """Name, version and requirements of each; `.egg-info` is what old installers leave."""
+    for entry in sorted(os.listdir(deps)):
+        stem, suffix = os.path.splitext(entry)
+        path = os.path.join(deps, entry)
+        if suffix == ".dist-info":
+            path = os.path.join(path, "METADATA")
+        elif suffix == ".egg-info":
+            path = os.path.join(path, "PKG-INFO") if os.path.isdir(path) else path
+        else:
+            continue
+        if os.path.isfile(path):
+            headers = read_headers(path)
+            parts = stem.split("-")  # `name-version`, for metadata that does not say.
+            name = (headers["name"] or parts)[0]
+            version = (headers["version"] or parts[1:] or [""])[0]
+            yield name, version, headers["requires-dist"]
+
+
+def read_headers(path):
+    """The headers wanted, each with its values; the description behind the empty line is not read."""
+    wanted = {"name": [], "version": [], "requires-dist": []}
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if not line.strip():
+                break
+            name, _, value = line.partition(":")
+            if name.lower() in wanted:
+                wanted[name.lower()].append(value.strip())
+    return wanted
+
+
+def canonical(name):
+    """https://packaging.python.org/en/latest/specifications/name-normalization/"""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def vendored():
+    """The modules of `packaging` that parse requirements and versions, if pip or the image has them."""
+    try:
+        from pip._vendor.packaging import requirements, version
+    except ImportError:
+        try:
+            from packaging import requirements, version
+        except ImportError:
+            return None
+    return requirements, version
+
+
+def unmet(installed, requirements, versions):
+    for name, version, wanted in (installed[key] for key in sorted(installed)):
+        for text in wanted:
+            try:
+                requirement = requirements.Requirement(text)
+                # With which extras it was asked for is not known here: without.
+                if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+                    continue
+                found = installed.get(canonical(requirement.name))
+                if found and requirement.specifier.contains(found[1], prereleases=True):
+                    continue
+            except (ValueError, versions.InvalidVersion):  # As old packages write it: nobody can say.
+                continue
+            requires = f"{requirement.name}{requirement.specifier}"
+            yield {"package": name, "version": version, "requires": requires, "found": found[1] if found else None}
+
+
+if __name__ == "__main__":
+    try:
+        status = main(*sys.argv[1:])
+    except Exception as failure:  # Not 1, which Python would say: that is an answer.
+        sys.exit(print(f"conflicts.py: {type(failure).__name__}: {failure}", file=sys.stderr) or 2)
+    sys.exit(status)
