@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::requirements::{self, Entry};
+use super::grammar::{self, Entry};
 use crate::diagnostic::Diagnostic;
 use crate::error::PlanError;
 
@@ -111,7 +111,7 @@ fn dependency(text: &str, written: &Spanned<String>) -> Result<Dependency, PlanE
             0,
         ));
     }
-    let entry = requirements::entry(requirement, PYPROJECT, line)
+    let entry = grammar::entry(requirement, PYPROJECT, line)
         .map_err(|bad| malformed(bad.message, bad.hint, bad.offset))?;
     if entry.name.is_none() {
         let hint = "write `name @ URL`";
@@ -272,7 +272,7 @@ fn wanted(text: &str) -> (BTreeSet<String>, Option<BTreeSet<String>>) {
     } else {
         canonical(specifier.trim().trim_matches(['(', ')']))
     };
-    (extras.map(requirements::normalise).collect(), specifier)
+    (extras.map(grammar::normalise).collect(), specifier)
 }
 
 /// Specifiers as uv writes them; `None` for versions with letters, which have many spellings.
