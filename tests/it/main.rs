@@ -8,3 +8,7 @@
 )]
 
 mod house;
+mod python_helpers;
+mod python_server;
+mod python_wire;
+mod support;

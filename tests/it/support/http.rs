@@ -49,18 +49,32 @@ impl Client {
 
     /// Sends a request whose body's length is announced.
     pub(crate) fn send(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) {
-        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: function\r\n");
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        let fields: String = headers
+            .iter()
+            .flat_map(|(name, value)| [name, ": ", value, "\r\n"])
+            .collect();
+        let length = body.len();
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nHost: function\r\n{fields}Content-Length: {length}\r\n\r\n"
+        );
         self.write(&[head.as_bytes(), body].concat());
     }
 
     /// Sends a request and reads its answer.
-    pub(crate) fn call(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    pub(crate) fn call(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
         self.send(method, target, headers, body);
-        if method == "HEAD" { self.head() } else { self.response() }.expect("the server answers")
+        if method == "HEAD" {
+            self.head()
+        } else {
+            self.response()
+        }
+        .expect("the server answers")
     }
 
     /// Reads an answer; an error if it ends early.
@@ -99,7 +113,11 @@ impl Client {
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         let body = Vec::new();
-        Ok(Response { status, headers, body })
+        Ok(Response {
+            status,
+            headers,
+            body,
+        })
     }
 
     /// Whether the server has closed the connection, and sent nothing more.
@@ -111,6 +129,13 @@ impl Client {
     /// Tells the server that nothing more will come.
     pub(crate) fn finish(&self) {
         let _ = self.0.get_ref().shutdown(std::net::Shutdown::Write);
+    }
+
+    /// The next line as it is on the wire.
+    pub(crate) fn raw_line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).expect("the server goes on");
+        line
     }
 
     fn line(&mut self) -> io::Result<String> {

@@ -27,7 +27,8 @@ pub(crate) fn interpreters() -> &'static [PathBuf] {
         chosen.sort();
         chosen.dedup_by(|one, other| one.0 == other.0);
         if chosen.is_empty() {
-            let required = std::env::var("REQUIRE").is_ok_and(|names| names.split(',').any(|name| name == "python"));
+            let required =
+                std::env::var("REQUIRE").is_ok_and(|names| names.split(',').any(|name| name == "python"));
             assert!(!required, "python is required, and there is none");
             eprintln!("SKIP python: not on PATH");
         }
@@ -48,7 +49,9 @@ fn described(python: &Path) -> Option<((u32, u32), PathBuf)> {
 
 /// One of our Python files.
 pub(crate) fn asset(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtimes-config/python").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../runtimes-config/python")
+        .join(name)
 }
 
 /// A directory with these files.
@@ -68,12 +71,14 @@ pub(crate) fn put(path: &Path, text: impl AsRef<[u8]>) {
 
 /// Runs an interpreter to its end.
 pub(crate) fn run<S: AsRef<std::ffi::OsStr>>(python: &Path, args: impl IntoIterator<Item = S>) -> Output {
-    Command::new(python).args(args).output().expect("the interpreter runs")
+    Command::new(python)
+        .args(args)
+        .output()
+        .expect("the interpreter runs")
 }
 
 /// What was printed, as JSON, with the exit status.
 pub(crate) fn answer(output: &Output) -> (serde_json::Value, Option<i32>) {
-    let json = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     (json, output.status.code())
 }
