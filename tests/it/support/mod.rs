@@ -1,0 +1,4 @@
+//! What tests share.
+
+pub(crate) mod packages;
+pub(crate) mod registry;
