@@ -25,6 +25,9 @@ pub enum Dir {
 }
 
 impl Dir {
+    /// All of them.
+    pub const ALL: [Dir; 5] = [Dir::Source, Dir::Deps, Dir::Out, Dir::Server, Dir::Scratch];
+
     /// The rooms that are published, in the order in which the volume shows them.
     pub const PUBLISHED: [Dir; 4] = [Dir::Source, Dir::Deps, Dir::Out, Dir::Server];
 
@@ -49,12 +52,38 @@ impl fmt::Display for Dir {
 
 /// A place in a room, written `<deps>/numpy`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Place {
     /// The room.
     pub dir: Dir,
     /// The path in it; `None` is the room itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<RelPath>,
+}
+
+/// Why a text is not a place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a place in a room, such as <deps>/numpy")]
+pub struct BadPlace(String);
+
+impl TryFrom<String> for Place {
+    type Error = BadPlace;
+
+    fn try_from(text: String) -> Result<Self, BadPlace> {
+        let (room, path) = text
+            .split_once('/')
+            .map_or((text.as_str(), None), |(room, path)| (room, Some(path)));
+        let dir = Dir::ALL.into_iter().find(|dir| dir.to_string() == room);
+        match (dir, path.map(str::parse).transpose()) {
+            (Some(dir), Ok(path)) => Ok(Place { dir, path }),
+            _ => Err(BadPlace(text)),
+        }
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> String {
+        place.to_string()
+    }
 }
 
 impl Place {
@@ -96,9 +125,43 @@ pub enum Piece {
     Secret(String),
 }
 
-/// An argument or a variable's value: pieces, joined without a separator.
+/// An argument or a variable's value: pieces, joined without a separator. In JSON a plain text is a
+/// string, so that a receipt can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct Arg(pub Vec<Piece>);
+
+/// How an [`Arg`] is written.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Text(String),
+    One(Piece),
+    Several(Vec<Piece>),
+}
+
+impl From<Written> for Arg {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Text(text) => text.into(),
+            Written::One(piece) => Arg(vec![piece]),
+            Written::Several(pieces) => Arg(pieces),
+        }
+    }
+}
+
+impl From<Arg> for Written {
+    fn from(Arg(mut pieces): Arg) -> Self {
+        match (pieces.pop(), pieces.is_empty()) {
+            (Some(Piece::Text(text)), true) => Written::Text(text),
+            (Some(piece), true) => Written::One(piece),
+            (last, _) => {
+                pieces.extend(last);
+                Written::Several(pieces)
+            }
+        }
+    }
+}
 
 impl Arg {
     /// A value from [`Plan::secrets`].
@@ -383,4 +446,34 @@ fn command(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_survives_json_and_reads_well() {
+        let place = Place::new(Dir::Deps, "a/b".parse().expect("a path"));
+        for (arg, written) in [
+            (Arg::from("<deps>"), r#""<deps>""#),
+            (Arg::from(place.clone()), r#"{"place":"<deps>/a/b"}"#),
+            (
+                Arg::from("--x=").then(place),
+                r#"[{"text":"--x="},{"place":"<deps>/a/b"}]"#,
+            ),
+            (Arg::secret("pip.index-url"), r#"{"secret":"pip.index-url"}"#),
+            (Arg(Vec::new()), "[]"),
+        ] {
+            assert_eq!(serde_json::to_string(&arg).expect("JSON"), written);
+            assert_eq!(serde_json::from_str::<Arg>(written).expect("an argument"), arg);
+        }
+        for bad in [
+            r#"{"place":"<nowhere>/x"}"#,
+            r#"{"place":"<deps>/../x"}"#,
+            r#"{"place":"/etc"}"#,
+        ] {
+            assert!(serde_json::from_str::<Arg>(bad).is_err(), "{bad} was accepted");
+        }
+    }
 }

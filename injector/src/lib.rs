@@ -53,7 +53,7 @@ fn obey(request: Request, reporter: &mut Reporter) -> Result<u8, Failure> {
             sys::prepare(last_words::on_late_signal).map_err(|error| Failure::Bug(error.to_string()))?;
             reporter.keep_to_yourself();
             let Ended { code, message } = pipeline::dry_run(*build, &env, reporter)?;
-            report::print(&message);
+            reporter.print(&message);
             Ok(code)
         }
         Verb::Plan(build, format) => {
@@ -61,7 +61,7 @@ fn obey(request: Request, reporter: &mut Reporter) -> Result<u8, Failure> {
             let prepared = pipeline::prepare(&build, &env, reporter)?;
             let (toolchain, _) = prepared.probe()?;
             let plan = prepared.plan(&toolchain)?;
-            report::print(&match format {
+            reporter.print(&match format {
                 Format::Text => words::plan(&prepared, &toolchain, &plan),
                 Format::Json => words::plan_as_json(&prepared, &toolchain, &plan)?,
             });
@@ -74,15 +74,15 @@ fn obey(request: Request, reporter: &mut Reporter) -> Result<u8, Failure> {
         }
         Verb::Runtimes { config } => {
             let catalog = pipeline::catalog(config.as_deref())?;
-            report::print(&runtimes::list(&catalog, &env));
+            reporter.print(&runtimes::list(&catalog, &env));
             Ok(0)
         }
         Verb::Explain(code) => {
-            report::print(&explain::explain(code)?);
+            reporter.print(&explain::explain(code)?);
             Ok(0)
         }
         Verb::Print(text) => {
-            report::print(&text);
+            reporter.print(&text);
             Ok(0)
         }
     }

@@ -9,4 +9,7 @@
 
 mod house;
 mod network;
+mod python_helpers;
+mod python_server;
+mod python_wire;
 mod support;

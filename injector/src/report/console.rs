@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::plain::plain;
+use super::redact::{RedactStream, Redactor};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -96,11 +97,12 @@ impl Console {
         self.print(&format!("{label} {}\n", plain(text)));
     }
 
-    /// A place for what one stream of a tool says, credentials taken out. Each stream has its own, so that
-    /// lines of two never mix.
-    pub(crate) fn output(&self) -> Output {
+    /// A place for what one stream of a tool says. Each stream has its own, so that lines of two never mix.
+    pub(crate) fn output(&self, redactor: &Redactor) -> Output {
         Output {
             console: self.clone(),
+            raw: redactor.stream(),
+            redactor: redactor.clone(),
             line: Vec::new(),
         }
     }
@@ -169,9 +171,12 @@ impl Running {
     }
 }
 
-/// What one stream of a tool says, printed line by line; a rest without a newline when it is dropped.
+/// What one stream of a tool says, printed line by line without credentials; a rest without a newline when it
+/// is dropped.
 pub(crate) struct Output {
     console: Console,
+    raw: RedactStream,
+    redactor: Redactor,
     /// The line that has not ended.
     line: Vec<u8>,
 }
@@ -179,12 +184,13 @@ pub(crate) struct Output {
 impl Output {
     /// Prints the lines that end in `bytes`.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
+        let bytes = self.raw.push(bytes);
         if let Some(end) = bytes.iter().rposition(|&byte| byte == b'\n') {
             self.line.extend_from_slice(&bytes[..=end]);
             self.print();
             self.line.extend_from_slice(&bytes[end + 1..]);
         } else {
-            self.line.extend_from_slice(bytes);
+            self.line.extend_from_slice(&bytes);
         }
         if self.line.len() > LONGEST_LINE {
             // The last character may not be whole yet.
@@ -203,17 +209,19 @@ impl Output {
         if self.line.is_empty() {
             return;
         }
-        let mut text = plain(&String::from_utf8_lossy(&self.line));
+        let text = plain(&String::from_utf8_lossy(&self.line));
         self.line.clear();
-        if !text.ends_with('\n') {
-            text.push('\n');
-        }
-        self.console.print(&text);
+        // Once more: an escape sequence within a credential hid it until now.
+        let text = self.redactor.text(&text);
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        self.console.print(&(text + end));
     }
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
+        let rest = self.raw.finish();
+        self.line.extend(rest);
         self.print();
     }
 }
@@ -317,11 +325,15 @@ mod tests {
         (Console::new(Look::Terminal, screen.clone(), live), screen)
     }
 
+    fn no_secrets() -> Redactor {
+        Redactor::new([])
+    }
+
     #[test]
     fn a_pod_gets_plain_lines() {
         let (console, screen) = pod();
         let step = console.start("resolve", "install");
-        console.output().push(b"\x1b[32mgot\x1b[0m it\r\n");
+        console.output(&no_secrets()).push(b"\x1b[32mgot\x1b[0m it\r\n");
         step.done(Duration::from_millis(1_900));
         console.warning("the cache is\tbroken");
         console
@@ -357,7 +369,7 @@ mod tests {
         while !screen.text().contains("resolve  install 5 requirements  0.") {
             std::thread::sleep(TICK / 10);
         }
-        console.output().push(b"a line\n");
+        console.output(&no_secrets()).push(b"a line\n");
         let text = screen.text();
         let (_, after) = text
             .split_once("<clear>a line\n")
@@ -374,7 +386,7 @@ mod tests {
     #[test]
     fn lines_of_two_streams_do_not_mix() {
         let (console, screen) = pod();
-        let (mut out, mut err) = (console.output(), console.output());
+        let (mut out, mut err) = (console.output(&no_secrets()), console.output(&no_secrets()));
         out.push(b"one ");
         err.push("größ".as_bytes().split_at(4).0);
         out.push(b"line\nand ");
@@ -386,9 +398,20 @@ mod tests {
     }
 
     #[test]
+    fn credentials_do_not_reach_the_log() {
+        let (console, screen) = pod();
+        let mut out = console.output(&Redactor::new(["hunter2".to_owned()]));
+        for piece in ["with hun", "ter2, hu\x1b[1mnt\x1b[0mer2\nand hunter", "2\nhunt"] {
+            out.push(piece.as_bytes());
+        }
+        drop(out);
+        assert_eq!(screen.text(), "with ***, ***\nand ***\nhunt\n");
+    }
+
+    #[test]
     fn an_endless_line_is_not_kept_for_ever() {
         let (console, screen) = pod();
-        let mut out = console.output();
+        let mut out = console.output(&no_secrets());
         let endless = "ä".repeat(LONGEST_LINE);
         for piece in endless.as_bytes().chunks(8191) {
             out.push(piece);

@@ -81,28 +81,6 @@ pub(crate) fn ini_credentials(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The texts of XML elements whose name names a credential, as in Maven's settings.
-pub(crate) fn xml_credentials(text: &str) -> Vec<String> {
-    text.split('<')
-        .filter_map(|element| element.split_once('>'))
-        .filter(|(name, value)| names_credential(name) && !name.starts_with('/') && !value.is_empty())
-        .flat_map(|(_, value)| {
-            let unescaped = [
-                ("&lt;", "<"),
-                ("&gt;", ">"),
-                ("&quot;", "\""),
-                ("&apos;", "'"),
-                ("&amp;", "&"),
-            ]
-            .iter()
-            .fold(value.to_owned(), |value, (entity, character)| {
-                value.replace(entity, character)
-            });
-            [forms_of_value(value), forms_of_value(&unescaped)].concat()
-        })
-        .collect()
-}
-
 /// Whether a key or variable names a credential: `//registry.example/:_authToken`, `UV_INDEX_MINE_PASSWORD`.
 fn names_credential(name: &str) -> bool {
     let name = name.trim().trim_matches(['"', '\'']);
@@ -266,12 +244,6 @@ mod tests {
     fn settings_that_are_no_credentials_give_nothing() {
         let text = "registry=https://example.org\n//x/:_authToken=${NPM_TOKEN}\nauth-type=legacy\nkey: value\n[token]\n";
         assert_eq!(ini_credentials(text), [""; 0]);
-    }
-
-    #[test]
-    fn maven_settings_give_their_passwords() {
-        let text = "<server><id>a</id><username>me</username>\n<password>p&amp;ss</password></server>";
-        assert_eq!(xml_credentials(text), ["p&amp;ss", "p&ss"]);
     }
 
     #[test]

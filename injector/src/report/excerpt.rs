@@ -76,7 +76,7 @@ pub(crate) fn excerpt(output: &str, said: impl Fn(&str) -> bool, room: usize) ->
         .lines()
         .filter(|line| !line.is_empty())
         .map(|line| cut(line, LINE))
-        .filter(|line| !is_progress(line) && !said(line))
+        .filter(|line| !said(line) && (weight(line).is_some() || !is_progress(line)))
         .collect();
     let mut pick = Pick::new(lines.iter().map(AsRef::as_ref).collect(), room);
     if pick.all_fit() {
@@ -207,8 +207,11 @@ mod tests {
 
     #[test]
     fn short_output_is_shown_whole_without_blanks_and_progress() {
-        let output = "Collecting flask\n  ━━━━━━ 1.2/1.2 MB eta 0:00:00\n\n\nnote: one\n------\n  two\n";
-        assert_eq!(excerpt(output, nothing_said, 100), "note: one\n  two\n");
+        let output = "Collecting flask\nDownloading x: not found\n  ━━━━━━ 1.2/1.2 MB eta 0:00:00\n\n\nnote: one\n------\n  two\n";
+        assert_eq!(
+            excerpt(output, nothing_said, 100),
+            "Downloading x: not found\nnote: one\n  two\n"
+        );
         assert_eq!(excerpt("", nothing_said, 100), "");
         assert_eq!(excerpt("50%\r100%\n", nothing_said, 100), "");
     }

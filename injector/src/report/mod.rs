@@ -15,6 +15,7 @@ pub(crate) mod redact;
 pub(crate) mod termination;
 pub(crate) mod words;
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use crate::cli::{MAX_BUDGET, Named, Termination};
@@ -23,7 +24,7 @@ use crate::sys::exec::Stream;
 use crate::sys::fs::{self, Create};
 
 use console::{Console, Look, Output};
-use redact::{RedactStream, Redactor};
+use redact::Redactor;
 
 /// Tells the story of one run, and writes its last known truth to the termination log.
 pub(crate) struct Reporter {
@@ -52,6 +53,7 @@ impl Reporter {
     /// From here on, these values appear nowhere.
     pub(crate) fn hide(&mut self, secrets: impl IntoIterator<Item = String>) {
         self.redactor = Redactor::new(secrets);
+        last_words::hide(self.redactor.clone());
     }
 
     /// Says which stage runs, also to whoever finds the termination log after we were killed.
@@ -62,14 +64,10 @@ impl Reporter {
 
     /// Begins a step of a tool.
     pub(crate) fn step(&self, stage: Stage, name: &str) -> Running {
-        let stream = || Redacted {
-            redact: self.redactor.stream(),
-            output: self.console.output(),
-        };
         Running {
             live: self.console.start(stage.name(), name),
-            stdout: stream(),
-            stderr: stream(),
+            stdout: self.console.output(&self.redactor),
+            stderr: self.console.output(&self.redactor),
         }
     }
 
@@ -96,9 +94,20 @@ impl Reporter {
             Failure::Replayed { message, .. } => message.clone(),
             failure => termination::compose(&redacted(words::message(failure), &self.redactor), budget),
         };
+        // Once more: an escape sequence within a credential hid it until now. The mask is never longer.
+        let message = self.redactor.text(&message);
         self.write(&message);
         self.console.finish(&message);
         message
+    }
+
+    /// Prints data on stdout.
+    pub(crate) fn print(&self, text: &str) {
+        let mut out = anstream::stdout().lock();
+        // A reader that has gone away (`| head`) is no error of ours.
+        let _ = out
+            .write_all(self.redactor.text(text).as_bytes())
+            .and_then(|()| out.flush());
     }
 
     /// Writes the termination log; that it cannot be written is a warning.
@@ -116,14 +125,6 @@ impl Reporter {
             self.termination = None;
         }
     }
-}
-
-/// Prints data.
-pub(crate) fn print(text: &str) {
-    use std::io::Write as _;
-    let mut out = anstream::stdout().lock();
-    // A reader that has gone away (`| head`) is no error of ours.
-    let _ = write!(out, "{text}").and_then(|()| out.flush());
 }
 
 fn write(termination: &Termination, text: &str) -> std::io::Result<()> {
@@ -146,6 +147,9 @@ fn redacted(message: termination::Message, redactor: &Redactor) -> termination::
             .diagnostics
             .into_iter()
             .map(|mut one| {
+                if let Some(location) = &mut one.location {
+                    location.file = clean(&location.file);
+                }
                 one.message = clean(&one.message);
                 one.hint = one.hint.as_deref().map(clean);
                 one
@@ -163,8 +167,8 @@ fn redacted(message: termination::Message, redactor: &Redactor) -> termination::
 /// A step that runs.
 pub(crate) struct Running {
     live: console::Running,
-    stdout: Redacted,
-    stderr: Redacted,
+    stdout: Output,
+    stderr: Output,
 }
 
 impl Running {
@@ -187,25 +191,7 @@ impl Running {
     }
 
     fn flush(self) -> console::Running {
-        self.stdout.finish();
-        self.stderr.finish();
+        // What a stream says is printed to its end when it is dropped.
         self.live
-    }
-}
-
-/// A stream of a tool on its way to the console.
-struct Redacted {
-    redact: RedactStream,
-    output: Output,
-}
-
-impl Redacted {
-    fn push(&mut self, chunk: &[u8]) {
-        let clean = self.redact.push(chunk);
-        self.output.push(&clean);
-    }
-
-    fn finish(mut self) {
-        self.output.push(&self.redact.finish());
     }
 }

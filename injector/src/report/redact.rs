@@ -1,6 +1,8 @@
 //! Keeps credentials out of whatever leaves: every form in which a tool may repeat them becomes `***`.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use base64::Engine as _;
@@ -11,17 +13,20 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encod
 const MASK: &[u8] = b"***";
 /// Shorter values, in bytes, are no secrets: they occur in any text, and masking them would only show where.
 const SHORTEST: usize = 6;
+/// Of longer values, in bytes, no tool makes a URL or a header. All forms of them would take memory that a build
+/// may lack: 40 bytes for each of theirs.
+const LONGEST_ENCODED: usize = 4096;
 
 /// Knows the credentials of a run in every form in which a tool may repeat them: as they are, line by line,
 /// in JSON, percent-encoded and -decoded, and in base64, alone or within a longer encoded text.
 ///
-/// Values of less than 6 bytes are ignored.
-#[derive(Debug, Clone)]
+/// Values of less than 6 bytes are ignored, and of those over 4 KiB only the lines are known encoded.
+#[derive(Clone)]
 pub(crate) struct Redactor {
     /// Finds the forms; `None` if there are more than it can hold, and then everything is taken for secret.
     matcher: Option<AhoCorasick>,
     /// The forms, sorted.
-    forms: std::sync::Arc<[Vec<u8>]>,
+    forms: Arc<[Vec<u8>]>,
     /// The length of the longest form.
     longest: usize,
 }
@@ -98,8 +103,14 @@ impl Redactor {
     }
 }
 
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What it knows is what nobody shall see.
+        f.debug_struct("Redactor").finish_non_exhaustive()
+    }
+}
+
 /// A text that comes in pieces, with its credentials taken out.
-#[derive(Debug)]
 pub(crate) struct RedactStream {
     redactor: Redactor,
     /// What may be the beginning of a credential.
@@ -116,9 +127,11 @@ impl RedactStream {
         self.release(decided)
     }
 
-    /// Gives what was held back.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
-        self.release(self.held.len())
+    /// Gives what was held back; what comes after is a new text.
+    pub(crate) fn finish(&mut self) -> Vec<u8> {
+        let rest = self.release(self.held.len());
+        self.masked = 0;
+        rest
     }
 
     /// Gives the first `end` of the held bytes. Whatever overlaps is masked as one, so that no rest of one
@@ -184,6 +197,9 @@ const USER_INFO: AsciiSet = UNRESERVED
 /// Adds every form of one value.
 fn add_forms(value: &[u8], forms: &mut BTreeSet<Vec<u8>>) {
     forms.insert(value.to_vec());
+    if value.len() > LONGEST_ENCODED {
+        return;
+    }
     if let Some(json) = std::str::from_utf8(value)
         .ok()
         .and_then(|value| serde_json::to_string(value).ok())
@@ -318,6 +334,20 @@ mod tests {
         assert_eq!(stream.push(b" hunter2hunter2!"), b" ***!");
         assert_eq!(stream.push(b"hunt"), b"");
         assert_eq!(stream.finish(), b"hunt");
+    }
+
+    #[test]
+    fn of_very_long_values_the_lines_are_known_encoded() {
+        let lines: Vec<_> = (0..1000).map(|line| format!("secret line {line}")).collect();
+        let redactor = Redactor::new([lines.join("\n")]);
+        assert!(redactor.forms.iter().map(Vec::len).sum::<usize>() < 1 << 20);
+        assert_eq!(redactor.text(&lines.join("\n")), "***");
+        assert_eq!(redactor.text(&STANDARD.encode(&lines[999])), "***");
+    }
+
+    #[test]
+    fn a_redactor_does_not_show_what_it_knows() {
+        assert_eq!(format!("{:?}", redactor(&["hunter2"])), "Redactor { .. }");
     }
 
     #[test]
