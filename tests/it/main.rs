@@ -8,6 +8,7 @@
 )]
 
 mod house;
+mod network;
 mod python_helpers;
 mod python_server;
 mod python_wire;
