@@ -8,3 +8,7 @@
 )]
 
 mod house;
+mod launch;
+mod lifecycle;
+mod support;
+mod volume;
