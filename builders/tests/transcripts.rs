@@ -2,6 +2,11 @@
 //!
 //! `UPDATE=1` rewrites what is expected. `tests/transcripts/<id>/README.md` says how a recording is made.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test may read files and the environment"
+)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::{env, fs, str};

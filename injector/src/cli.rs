@@ -213,7 +213,7 @@ struct Cli {
         env = "INJECTOR_TERMINATION_LOG",
         hide_env_values = true
     )]
-    termination_log: Option<PathBuf>,
+    termination_log: Option<OsString>,
 
     /// How many bytes it may hold; the kubelet keeps 4096 for up to 3 containers, then 12288 / N [default: 4096]
     #[arg(
@@ -254,7 +254,7 @@ enum Command {
             env = "KUBELESS_INSTALL_VOLUME",
             hide_env_values = true
         )]
-        volume: Option<PathBuf>,
+        volume: Option<OsString>,
     },
     /// Copy this program to a file on a volume, so that it can run in any image
     Install {
@@ -265,7 +265,7 @@ enum Command {
     Runtimes {
         /// The operator's file of allowed runtimes
         #[arg(long, value_name = "FILE", env = "INJECTOR_RUNTIMES", hide_env_values = true)]
-        config: Option<PathBuf>,
+        config: Option<OsString>,
     },
     /// Explain an exit code, or all of them
     Explain {
@@ -281,7 +281,7 @@ struct BuildArgs {
 
     /// Where the function is mounted, if no DIR is given [default: /src]
     #[arg(long, value_name = "DIR", env = "INJECTOR_SOURCE", hide_env_values = true)]
-    source: Option<PathBuf>,
+    source: Option<OsString>,
 
     /// The shared volume [default: /kubeless, or DIR/.injector-out]
     #[arg(
@@ -290,7 +290,7 @@ struct BuildArgs {
         env = "KUBELESS_INSTALL_VOLUME",
         hide_env_values = true
     )]
-    volume: Option<PathBuf>,
+    volume: Option<OsString>,
 
     /// Runtime ID and version, for example python3.12 [default: detected from the files]
     #[arg(long, env = "FUNC_RUNTIME", hide_env_values = true)]
@@ -327,11 +327,11 @@ struct BuildArgs {
 
     /// The dependency file; absent on disk means the one of that name beside the function
     #[arg(long, value_name = "FILE", env = "KUBELESS_DEPS_FILE", hide_env_values = true)]
-    deps_file: Option<PathBuf>,
+    deps_file: Option<OsString>,
 
     /// Where tools' HOME, TMPDIR and caches go, outside the volume [default: a fresh directory in TMPDIR or /tmp]
     #[arg(long, value_name = "DIR", env = "INJECTOR_SCRATCH", hide_env_values = true)]
-    scratch: Option<PathBuf>,
+    scratch: Option<OsString>,
 
     /// Whether code of dependencies may run at build time (setup.py, postinstall, build.rs): allow or deny [default: allow]
     #[arg(
@@ -361,11 +361,11 @@ struct BuildArgs {
 
     /// The operator's file of allowed runtimes
     #[arg(long, value_name = "FILE", env = "INJECTOR_RUNTIMES", hide_env_values = true)]
-    config: Option<PathBuf>,
+    config: Option<OsString>,
 
     /// A CA bundle (PEM) that the tools trust beside the image's own
     #[arg(long, value_name = "FILE", env = "INJECTOR_CA_FILE", hide_env_values = true)]
-    ca_file: Option<PathBuf>,
+    ca_file: Option<OsString>,
 }
 
 /// Reads this process' arguments and environment. The termination file comes back even if the rest
@@ -506,8 +506,8 @@ fn text(value: Option<String>) -> Option<String> {
     value.filter(|value| !value.is_empty())
 }
 
-fn path(value: Option<PathBuf>) -> Option<PathBuf> {
-    value.filter(|value| !value.as_os_str().is_empty())
+fn path(value: Option<OsString>) -> Option<PathBuf> {
+    value.filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 fn digest(
@@ -594,10 +594,10 @@ mod tests {
 
     fn build(args: &[&str]) -> Result<Build, RequestError> {
         let cli = Cli::try_parse_from(["injector", "build"].iter().chain(args)).expect("a command line");
-        match parse(cli, Environment::default())?.verb {
-            Verb::Build(build) => Ok(*build),
-            verb => panic!("{verb:?}"),
-        }
+        let Command::Build { build, .. } = cli.command else {
+            unreachable!("it is a build")
+        };
+        parse_build(build)
     }
 
     #[test]

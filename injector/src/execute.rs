@@ -254,12 +254,14 @@ impl Workshop<'_> {
             failure.blame = blame(&failure.diagnostics, step.blame);
         }
         failure.elapsed = outcome.elapsed;
-        failure.argv = Some(argv(program, args));
-        failure.output = match capture {
-            Capture::Ends => [output.stdout, output.stderr].join("\n"),
-            // Standard output is data, which says nothing to a person.
-            Capture::Whole => output.stderr,
-        };
+        match capture {
+            Capture::Ends => {
+                failure.argv = Some(argv(program, args));
+                failure.output = [output.stdout, output.stderr].join("\n");
+            }
+            // A helper of ours: its command and its data say nothing to a person.
+            Capture::Whole => failure.output = output.stderr,
+        }
         Err(failure.into())
     }
 

@@ -61,7 +61,7 @@ def python_files(root, prefix):
 
 def parallel(shares):
     """Each share's exit status. A share whose file killed its process goes on behind that file."""
-    at = mmap.mmap(-1, 8 * len(shares))  # How far each process came; shared with them.
+    at = mmap.mmap(-1, 8 * len(shares) + 1)  # Shared: how far each process came, and whether one has failed.
     running = {spawn(share, at, job): (share, job) for job, share in enumerate(shares) if share}
     while running:
         child, status = os.wait()
@@ -81,18 +81,21 @@ def spawn(share, at, job):
     child = os.fork()
     if child:
         return child
-    status = 1
+    problem = None
     try:
         for index, (path, name) in enumerate(share):
             struct.pack_into("<Q", at, 8 * job, index)
+            if at[-1]:
+                break
             write(path, name)
-        status = 0
     except OSError as error:
-        print(f"compile.py: {error.strerror}: {error.filename or path}", file=sys.stderr)
-    except Exception as error:
-        print(f"compile.py: {type(error).__name__}: {error}", file=sys.stderr)
-    finally:
-        os._exit(status)
+        problem = f"{error.strerror}: {error.filename or path}"
+    except BaseException as error:
+        problem = f"{type(error).__name__}: {error}"
+    if problem and not at[-1]:
+        at[-1] = 1
+        print(f"compile.py: {problem}", file=sys.stderr, flush=True)
+    os._exit(1 if problem else 0)
 
 
 def write(path, name):
@@ -145,4 +148,6 @@ def values(value):
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
+    for number in range(256):  # Strings of one such character are shared, and are written with whether some code
+        sys.intern(chr(number))  # has made them a name: `ä = 1` in one file would show in the next.
     main()

@@ -22,9 +22,9 @@ def main(deps):
     for name, version, requirements in distributions(deps):
         installed[canonical(name)] = name, version, requirements
     packages = [{"name": name, "version": version} for _, (name, version, _) in sorted(installed.items())]
-    packaging = vendored()
-    conflicts = list(unmet(installed, *packaging)) if packaging else []
-    print(json.dumps({"checked": bool(packaging), "packages": packages, "conflicts": conflicts}))
+    requirement = requirement_parser()
+    conflicts = list(unmet(installed, requirement)) if requirement else []
+    print(json.dumps({"checked": requirement is not None, "packages": packages, "conflicts": conflicts}))
     return 1 if conflicts else 0
 
 
@@ -65,30 +65,30 @@ def canonical(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def vendored():
-    """The modules of `packaging` that parse requirements and versions, if pip or the image has them."""
+def requirement_parser():
+    """The class of `packaging` that understands requirements, if pip or the image has it."""
     try:
-        from pip._vendor.packaging import requirements, version
+        from pip._vendor.packaging.requirements import Requirement
     except ImportError:
         try:
-            from packaging import requirements, version
+            from packaging.requirements import Requirement
         except ImportError:
             return None
-    return requirements, version
+    return Requirement
 
 
-def unmet(installed, requirements, versions):
+def unmet(installed, parse):
     for name, version, wanted in (installed[key] for key in sorted(installed)):
         for text in wanted:
             try:
-                requirement = requirements.Requirement(text)
+                requirement = parse(text)
                 # With which extras it was asked for is not known here: without.
                 if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
                     continue
                 found = installed.get(canonical(requirement.name))
                 if found and requirement.specifier.contains(found[1], prereleases=True):
                     continue
-            except (ValueError, versions.InvalidVersion):  # As old packages write it: nobody can say.
+            except ValueError:  # As old packages write it: nobody can say.
                 continue
             requires = f"{requirement.name}{requirement.specifier}"
             yield {"package": name, "version": version, "requires": requires, "found": found[1] if found else None}

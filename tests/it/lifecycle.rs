@@ -28,7 +28,9 @@ fn assert_nothing_is_left(pod: &Pod) {
 
 #[test]
 fn sigterm_ends_a_tool_that_ignores_it_with_all_that_it_started() {
-    let Some(pod) = Pod::fake_pip(STUBBORN) else { return };
+    let Some(pod) = Pod::fake_pip(STUBBORN) else {
+        return;
+    };
     let run = pod.start(&["build"]);
     until("pip runs", || pod.dir("pip").exists());
     let told = Instant::now();
@@ -41,7 +43,9 @@ fn sigterm_ends_a_tool_that_ignores_it_with_all_that_it_started() {
 
 #[test]
 fn a_second_sigterm_ends_it_at_once() {
-    let Some(pod) = Pod::fake_pip(STUBBORN) else { return };
+    let Some(pod) = Pod::fake_pip(STUBBORN) else {
+        return;
+    };
     let run = pod.start(&["build"]);
     until("pip runs", || pod.dir("pip").exists());
     run.signal(Signal::TERM);
@@ -96,11 +100,17 @@ fn sigterm_is_heard_while_another_run_holds_the_volume() {
     let first = pod.start(&["build"]);
     until("pip runs", || pod.dir("pip").exists());
     let second = pod.start(&["build"]);
-    until("it waits", || second.stderr().contains("another injector holds the volume"));
+    until("it waits", || {
+        second.stderr().contains("another injector holds the volume")
+    });
     second.signal(Signal::TERM);
     second.wait().expect(143, &["SIGTERM in the stage provision"]);
     // The one that works is not disturbed.
-    assert!(first.message().contains("in the stage resolve"), "{}", first.message());
+    assert!(
+        first.message().contains("in the stage resolve"),
+        "{}",
+        first.message()
+    );
     first.signal(Signal::TERM);
     first.wait().expect(143, &[]);
     assert_nothing_is_left(&pod);
@@ -108,7 +118,9 @@ fn sigterm_is_heard_while_another_run_holds_the_volume() {
 
 #[test]
 fn two_runs_on_one_volume_wait_for_each_other() {
-    let Some(pod) = Pod::fake_pip(UNHURRIED) else { return };
+    let Some(pod) = Pod::fake_pip(UNHURRIED) else {
+        return;
+    };
     pod.build().expect(0, &["ready: python3."]);
     let runs = [pod.start(&["build"]), pod.start(&["build"])];
     let (function, receipt) = (pod.function(), pod.function().join("receipt.json"));
@@ -170,7 +182,11 @@ fn a_killed_run_has_written_ahead_and_the_next_one_clears_up() {
     run.signal(Signal::KILL);
     let ended = run.wait();
     assert_eq!(ended.code, None);
-    for said in ["killed in the stage resolve", "ran out of memory", "hint: look for OOMKilled"] {
+    for said in [
+        "killed in the stage resolve",
+        "ran out of memory",
+        "hint: look for OOMKilled",
+    ] {
         assert!(ended.message.contains(said), "{}", ended.message);
     }
     assert!(names(&pod.dir("volume/.injector")).contains(&"staging".to_owned()));
@@ -197,23 +213,32 @@ fn a_killed_run_has_written_ahead_and_the_next_one_clears_up() {
 fn a_child_that_is_killed_for_memory_is_told_with_limit_and_peak() {
     // Resident at once: 200 MiB of text in the interpreter's own memory, of 64 MiB that there may be.
     let hog = "exec \"$real\" -c 'x = bytearray(200 << 20)'";
-    let Some(python) = crate::support::machine::python() else { return };
+    let Some(python) = crate::support::machine::python() else {
+        return;
+    };
     let hog = hog.replace("$real", &python.bin.join("python3").display().to_string());
-    let Some(group) = Group::limited(64 << 20) else { return };
+    let Some(group) = Group::limited(64 << 20) else {
+        return;
+    };
     let Some(pod) = Pod::fake_pip(&hog) else { return };
     let join = format!("echo $$ >{} && exec \"$@\"", group.members().display());
     let pod = pod.wrapped(&["/bin/sh", "-c", &join, "sh"]);
     let ended = pod.build();
     ended.expect(
         52,
-        &["E52 resolve failed: the step install was killed for memory (limit 64 MiB, peak ", "resources.limits.memory"],
+        &[
+            "E52 resolve failed: the step install was killed for memory (limit 64 MiB, peak ",
+            "resources.limits.memory",
+        ],
     );
     assert_nothing_is_left(&pod);
 }
 
 #[test]
 fn an_authors_error_is_repeated_at_once() {
-    let Some(mut pod) = Pod::fake_pip("exit 0") else { return };
+    let Some(mut pod) = Pod::fake_pip("exit 0") else {
+        return;
+    };
     pod.source("hello.py", "def hello(event, context:\n    pass\n");
     let first = pod.build();
     first.expect(61, &["hello.py:1:10"]);
@@ -244,10 +269,22 @@ fn an_authors_error_is_repeated_at_once() {
     let at = value["at"].as_u64().expect("seconds");
     for (why, text) in [
         ("the report is no JSON", "{\"schema\": 1, \"code\"".to_owned()),
-        ("the report is too old", written.replace(&at.to_string(), &(at - 700).to_string())),
-        ("the report is of the future", written.replace(&at.to_string(), &(at + 700).to_string())),
-        ("the report is of another format", written.replace("\"schema\": 1", "\"schema\": 2")),
-        ("another injector judged", written.replace(value["repeats"].as_str().expect("a digest"), &"0".repeat(64))),
+        (
+            "the report is too old",
+            written.replace(&at.to_string(), &(at - 700).to_string()),
+        ),
+        (
+            "the report is of the future",
+            written.replace(&at.to_string(), &(at + 700).to_string()),
+        ),
+        (
+            "the report is of another format",
+            written.replace("\"schema\": 1", "\"schema\": 2"),
+        ),
+        (
+            "another injector judged",
+            written.replace(value["repeats"].as_str().expect("a digest"), &"0".repeat(64)),
+        ),
     ] {
         assert_ne!(text, written, "{why}");
         fs::write(&report, text).expect("written");
@@ -275,7 +312,9 @@ fn what_the_network_may_mend_is_tried_again() {
     let unreachable = "echo 'WARNING: Retrying (Retry(total=0)) after connection broken by \
                        NewConnectionError(\"Failed to establish a new connection: [Errno 111] Connection refused\")': /simple/demo/ >&2; \
                        echo 'ERROR: No matching distribution found for demo' >&2; exit 1";
-    let Some(pod) = Pod::fake_pip(unreachable) else { return };
+    let Some(pod) = Pod::fake_pip(unreachable) else {
+        return;
+    };
     for _ in 0..2 {
         pod.build().expect(52, &["E52 resolve failed"]);
         assert!(pod.calls().contains(&"pip".to_owned()));
@@ -288,11 +327,18 @@ fn the_termination_log_says_what_runs_and_then_how_it_ended() {
     let run = pod.start(&["build"]);
     until("pip runs", || pod.dir("pip").exists());
     let ahead = run.message();
-    assert!(ahead.starts_with("killed in the stage resolve, if this is still what you read"), "{ahead}");
+    assert!(
+        ahead.starts_with("killed in the stage resolve, if this is still what you read"),
+        "{ahead}"
+    );
     assert!(ahead.len() < 1024 && ahead.ends_with('\n'), "{ahead}");
     run.signal(Signal::TERM);
     let ended = run.wait();
-    assert!(!ended.message.contains("still what you read"), "{}", ended.message);
+    assert!(
+        !ended.message.contains("still what you read"),
+        "{}",
+        ended.message
+    );
 
     let Some(pod) = Pod::python() else { return };
     let ended = pod.build();
@@ -314,7 +360,11 @@ fn the_termination_log_is_written_in_place_within_its_budget() {
     };
     let before = inode(&log);
     pod.build().expect(0, &[]);
-    assert!(read(&log).starts_with("ready: ") && read(&log).lines().count() == 1, "{}", read(&log));
+    assert!(
+        read(&log).starts_with("ready: ") && read(&log).lines().count() == 1,
+        "{}",
+        read(&log)
+    );
     assert_eq!(inode(&log), before, "it is a bind mount");
 
     let broken = (0..200).map(|index| format!("{index}.py"));
@@ -334,7 +384,11 @@ fn the_termination_log_is_written_in_place_within_its_budget() {
 
     pod.set("INJECTOR_TERMINATION_BUDGET", "many");
     pod.build();
-    assert!(read(&log).starts_with("E11 request failed: INJECTOR_TERMINATION_BUDGET is \"many\""), "{}", read(&log));
+    assert!(
+        read(&log).starts_with("E11 request failed: INJECTOR_TERMINATION_BUDGET is \"many\""),
+        "{}",
+        read(&log)
+    );
 }
 
 #[test]
@@ -343,7 +397,15 @@ fn an_unwritable_termination_log_is_a_warning_and_an_absent_default_is_not_made(
     pod.set("INJECTOR_TERMINATION_LOG", "/nonexistent/log");
     let ended = pod.build();
     ended.expect(0, &[]);
-    assert_eq!(ended.stderr.matches("the termination log cannot be written").count(), 1, "{}", ended.stderr);
+    assert_eq!(
+        ended
+            .stderr
+            .matches("the termination log cannot be written")
+            .count(),
+        1,
+        "{}",
+        ended.stderr
+    );
 
     let default = std::path::Path::new("/dev/termination-log");
     if default.exists() {
@@ -362,16 +424,27 @@ fn a_dry_run_prints_the_message_and_leaves_nothing() {
     for (text, code) in [(HELLO, 0), ("def hello(:\n", 61)] {
         pod.source("hello.py", text);
         let dry = pod.run(&["build", "--dry-run"]);
-        assert_eq!((dry.code, dry.message.as_str()), (Some(code), ""), "{}", dry.stderr);
+        assert_eq!(
+            (dry.code, dry.message.as_str()),
+            (Some(code), ""),
+            "{}",
+            dry.stderr
+        );
         assert_eq!(names(&pod.dir("volume")), [""; 0]);
         assert_eq!(names(&pod.dir("tmp")), [""; 0]);
         assert_eq!(names(&pod.dir("src")), ["hello.py"]);
         if code == 0 {
-            assert!(dry.stdout.starts_with("ready: ") && dry.stdout.lines().count() == 1, "{}", dry.stdout);
+            assert!(
+                dry.stdout.starts_with("ready: ") && dry.stdout.lines().count() == 1,
+                "{}",
+                dry.stdout
+            );
         } else {
             // Compared with what a build writes, but for how long its check took.
             let timeless = |text: &str| -> String {
-                let lines = text.lines().map(|line| line.split(" after ").next().unwrap_or(line));
+                let lines = text
+                    .lines()
+                    .map(|line| line.split(" after ").next().unwrap_or(line));
                 lines.collect::<Vec<_>>().join("\n")
             };
             assert_eq!(timeless(&dry.stdout), timeless(&pod.build().message));

@@ -10,5 +10,8 @@
 mod house;
 mod launch;
 mod lifecycle;
+mod python_helpers;
+mod python_server;
+mod python_wire;
 mod support;
 mod volume;

@@ -8,21 +8,29 @@ use crate::failure::{Failure, Stage};
 use crate::sys::process;
 use crate::sys::signal::Signal;
 
+use super::redact::Redactor;
 use super::{termination, words};
 
 struct Memory {
     termination: Option<Termination>,
     stage: Stage,
+    redactor: Option<Redactor>,
 }
 
 static MEMORY: Mutex<Memory> = Mutex::new(Memory {
     termination: None,
     stage: Stage::Request,
+    redactor: None,
 });
 
 /// Remembers where the message goes.
 pub(super) fn remember(termination: Option<Termination>) {
     MEMORY.lock().unwrap_or_else(PoisonError::into_inner).termination = termination;
+}
+
+/// Remembers what may appear nowhere.
+pub(super) fn hide(redactor: Redactor) {
+    MEMORY.lock().unwrap_or_else(PoisonError::into_inner).redactor = Some(redactor);
 }
 
 /// Remembers which stage runs.
@@ -54,6 +62,10 @@ fn say(failure: impl FnOnce(Stage) -> Failure) {
         .as_ref()
         .map_or(MAX_BUDGET, |termination| termination.budget);
     let message = termination::compose(&words::message(&failure(memory.stage)), budget);
+    let message = memory
+        .redactor
+        .as_ref()
+        .map_or(message.clone(), |redactor| redactor.text(&message));
     if let Some(termination) = &memory.termination {
         // There is nobody left to tell that this failed too.
         let _ = super::write(termination, &message);

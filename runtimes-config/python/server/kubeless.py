@@ -59,8 +59,9 @@ def main():
     }
     try:
         listener = listen(port)
-    except (OSError, OverflowError) as error:
-        sys.exit(f"error: cannot listen on FUNC_PORT {port}: {getattr(error, 'strerror', None) or error}")
+    except (OSError, OverflowError) as error:  # The second for a number that no port has.
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        sys.exit(f"error: cannot listen on FUNC_PORT {port}: {reason}")
     label = f"{options.module}.{options.function}, Python {sys.version.split()[0]}"
     print(f"listening on :{listener.getsockname()[1]} ({label})", file=sys.stderr, flush=True)
     Server(function, context).serve(listener)

@@ -102,8 +102,7 @@ impl Pod {
             wrapper: Vec::new(),
             runs: AtomicU32::new(0),
         };
-        let [source, volume, tmp] =
-            ["src", "volume", "tmp"].map(|name| pod.dir(name).display().to_string());
+        let [source, volume, tmp] = ["src", "volume", "tmp"].map(|name| pod.dir(name).display().to_string());
         pod.with("INJECTOR_SOURCE", source)
             .with("KUBELESS_INSTALL_VOLUME", volume)
             .with("TMPDIR", tmp)
@@ -203,7 +202,9 @@ impl Pod {
         fs::set_permissions(&log, Permissions::from_mode(0o666)).expect("a mode");
         let file = |name: &str| File::create(dir.join(name)).expect("a file");
 
-        let words = [env!("CARGO_BIN_EXE_injector")].into_iter().chain(args.iter().copied());
+        let words = [env!("CARGO_BIN_EXE_injector")]
+            .into_iter()
+            .chain(args.iter().copied());
         let mut words = self.wrapper.iter().map(String::as_str).chain(words);
         let mut command = Command::new(words.next().expect("a program"));
         command
@@ -228,7 +229,9 @@ impl Pod {
     /// should be gone when no container runs.
     pub(crate) fn leftovers(&self) -> Vec<String> {
         let private = self.dir("volume/.injector");
-        let staging = names(&private).into_iter().filter(|name| name != "lock" && name != "report.json");
+        let staging = names(&private)
+            .into_iter()
+            .filter(|name| name != "lock" && name != "report.json");
         names(&self.dir("tmp")).into_iter().chain(staging).collect()
     }
 
@@ -242,7 +245,9 @@ impl Pod {
         let mark = self.home.path().display().to_string();
         let holds = |pid: Pid| {
             let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environ.windows(mark.len()).any(|window| window == mark.as_bytes())
+            environ
+                .windows(mark.len())
+                .any(|window| window == mark.as_bytes())
         };
         names(Path::new("/proc"))
             .iter()
@@ -300,7 +305,11 @@ impl Ended {
     pub(crate) fn expect(&self, code: i32, said: &[&str]) -> &Self {
         assert_eq!(self.code, Some(code), "{}\n{}", self.message, self.stderr);
         for part in said {
-            assert!(self.message.contains(part), "{part:?} is missing:\n{}", self.message);
+            assert!(
+                self.message.contains(part),
+                "{part:?} is missing:\n{}",
+                self.message
+            );
         }
         self
     }

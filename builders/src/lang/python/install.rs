@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::lock::{Dependency, Locked};
-use super::manifest::{Manifest, has_credentials};
-use super::requirements::{Hashed, Origin, Requirements};
-use super::settings::{self, Effective, Translation};
+use super::commands::{Wanted, export, pip, uv};
+use super::grammar::Origin;
+use super::lock::Locked;
+use super::manifest::Manifest;
+use super::requirements::{Hashed, Requirements};
+use super::settings::{self, Translation};
 use super::{byte_code, helper, offline, python, scratch, tool};
 use crate::Inputs;
 use crate::diagnostic::{Blame, Diagnostic};
@@ -45,16 +47,6 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
     done.because
         .push(format!("{} lists the dependencies", manifest.name()));
     done.because.push(why);
-    let mut step = |name: &str, why: String, action, network| {
-        let blame = Blame::Author;
-        done.steps.push(Step {
-            name: name.to_owned(),
-            why,
-            action,
-            blame,
-            network,
-        });
-    };
     let mut wanted = Wanted {
         args: Vec::new(),
         dir: Dir::Source.into(),
@@ -69,15 +61,21 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
             {
                 wanted.dir = scratch("source");
                 let (from, to) = (Dir::Source.into(), wanted.dir.clone());
-                let why = "building a package of the function's own leaves files beside it".to_owned();
-                step("copy-source", why, Action::Copy { from, to }, Network::Unused);
+                let why = "building a package of the function's own leaves files beside it";
+                done.steps.push(offline(
+                    "copy-source",
+                    why,
+                    Blame::Platform,
+                    Action::Copy { from, to },
+                ));
             }
             wanted.file(within(&wanted.dir, path.as_str()));
             wanted.hashes(requirements.hashed);
         }
         Manifest::Lock(_, locked) => {
-            let why = "what the lock pins, as requirements with hashes".to_owned();
-            step("export", why, export(interpreter), Network::Unused);
+            let why = "what the lock pins, as requirements with hashes";
+            done.steps
+                .push(offline("export", why, Blame::Author, export(interpreter)));
             wanted.file(scratch("locked.txt"));
             wanted.hashes(if locked.unhashed.is_empty() {
                 Hashed::Yes
@@ -88,13 +86,13 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
         Manifest::Project(dependencies) => {
             if let Some(text) = wanted.dependencies(dependencies, &mut done.secrets) {
                 let path = scratch("requirements.txt");
-                let why = "the project's dependencies, one a line".to_owned();
-                step(
+                let why = "the project's dependencies, one a line";
+                done.steps.push(offline(
                     "write-requirements",
                     why,
+                    Blame::Platform,
                     Action::Write { path, text },
-                    Network::Unused,
-                );
+                ));
             }
         }
     }
@@ -105,12 +103,13 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
         Installer::Pip => pip(inputs, wanted),
         Installer::Uv(translation) => uv(interpreter, wanted, translation, &mut done.secrets),
     };
-    step(
-        "install",
-        format!("the packages that {} asks for", manifest.name()),
+    done.steps.push(Step {
+        name: "install".to_owned(),
+        why: format!("the packages that {} asks for", manifest.name()),
         action,
-        Network::Needed,
-    );
+        blame: Blame::Author,
+        network: Network::Needed,
+    });
     done.steps.extend(afterwards(inputs.policy.jobs));
     Ok(done)
 }
@@ -141,43 +140,6 @@ fn within(place: &Place, file: &str) -> Place {
     Place {
         dir: place.dir,
         path: path.parse().ok(),
-    }
-}
-
-/// What pip and uv are asked for in the same words.
-#[derive(Debug)]
-struct Wanted {
-    /// The arguments.
-    args: Vec<Arg>,
-    /// Where relative paths begin.
-    dir: Place,
-}
-
-impl Wanted {
-    fn file(&mut self, place: Place) {
-        self.args.extend(["-r".into(), place.into()]);
-    }
-
-    fn hashes(&mut self, hashed: Hashed) {
-        if hashed == Hashed::Yes {
-            self.args.push("--require-hashes".into());
-        }
-    }
-
-    /// Asks for a project's dependencies; the text is what goes to a file. One with a credential
-    /// becomes an argument instead, which a plan does not show.
-    fn dependencies(&mut self, all: &[Dependency], secrets: &mut BTreeMap<String, String>) -> Option<String> {
-        let (secret, plain): (Vec<_>, Vec<_>) = all.iter().partition(|one| has_credentials(&one.text));
-        for one in secret {
-            let key = format!("{}:{}", one.entry.file, one.entry.line);
-            secrets.insert(key.clone(), one.text.clone());
-            self.args.push(Arg::secret(key));
-        }
-        if plain.is_empty() {
-            return None;
-        }
-        self.file(scratch("requirements.txt"));
-        Some(plain.iter().flat_map(|one| [one.text.as_str(), "\n"]).collect())
     }
 }
 
@@ -255,125 +217,6 @@ fn choose(
             Ok((Installer::Uv(translation), why))
         }
     }
-}
-
-fn pip(inputs: &Inputs<'_>, wanted: Wanted) -> Action {
-    let quiet = [
-        "--disable-pip-version-check",
-        "--no-input",
-        "--progress-bar",
-        "off",
-        "--no-color",
-    ];
-    let lean = [
-        "--no-cache-dir",
-        "--no-compile",
-        "--no-warn-script-location",
-        "--target",
-    ];
-    let mut args: Vec<Arg> = ["-I", "-m", "pip", "install"].map(Arg::from).into();
-    args.extend(quiet.into_iter().chain(lean).map(Arg::from));
-    args.push(Dir::Deps.into());
-    args.extend(wanted.args);
-    // What a user's configuration may say and `--target` contradicts, or what would hide the evidence of a failure.
-    let mut env = vec![
-        ("PIP_USER", "0"),
-        ("PIP_REQUIRE_VIRTUALENV", "0"),
-        ("PIP_PREFIX", ""),
-        ("PIP_ROOT", ""),
-    ];
-    env.extend([
-        ("PIP_QUIET", "0"),
-        ("PIP_DRY_RUN", "0"),
-        ("PIP_ROOT_USER_ACTION", "ignore"),
-    ]);
-    if Effective::of(inputs.settings)
-        .get("retries")
-        .is_some_and(|retries| retries.trim() == "0")
-    {
-        env.push(("PIP_RETRIES", "1"));
-    }
-    Action::Run {
-        tool: "python".to_owned(),
-        args,
-        env: env
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.into()))
-            .collect(),
-        cwd: wanted.dir,
-        capture: Capture::Ends,
-    }
-}
-
-fn uv(
-    interpreter: &Tool,
-    wanted: Wanted,
-    translation: Translation,
-    secrets: &mut BTreeMap<String, String>,
-) -> Action {
-    let mut args: Vec<Arg> = ["pip", "install"].map(Arg::from).into();
-    args.extend(uv_common(interpreter));
-    args.extend(["--target".into(), Dir::Deps.into()]);
-    args.extend(wanted.args);
-    args.extend(translation.args);
-    secrets.extend(translation.secrets);
-    let mut env = uv_env();
-    env.extend(translation.env);
-    Action::Run {
-        tool: "uv".to_owned(),
-        args,
-        env,
-        cwd: wanted.dir,
-        capture: Capture::Ends,
-    }
-}
-
-/// Turns `uv.lock` into requirements, without asking the network whether it is up to date.
-fn export(interpreter: &Tool) -> Action {
-    let what = [
-        "export",
-        "--frozen",
-        "--no-dev",
-        "--no-emit-project",
-        "--format",
-        "requirements-txt",
-        "--quiet",
-    ];
-    let mut args: Vec<Arg> = what.map(Arg::from).into();
-    args.extend(uv_common(interpreter));
-    args.extend(["-o".into(), scratch("locked.txt").into()]);
-    Action::Run {
-        tool: "uv".to_owned(),
-        args,
-        env: uv_env(),
-        cwd: Dir::Source.into(),
-        capture: Capture::Ends,
-    }
-}
-
-fn uv_common(interpreter: &Tool) -> Vec<Arg> {
-    let quiet = [
-        "--no-progress",
-        "--no-python-downloads",
-        "--color",
-        "never",
-        "--python",
-    ];
-    quiet
-        .into_iter()
-        .chain([interpreter.program.as_str()])
-        .map(Arg::from)
-        .collect()
-}
-
-fn uv_env() -> BTreeMap<String, Arg> {
-    let cache = scratch("uv-cache").into();
-    // Cache and deps may lie on different file systems, where links fail.
-    [
-        ("UV_CACHE_DIR".to_owned(), cache),
-        ("UV_LINK_MODE".to_owned(), "copy".into()),
-    ]
-    .into()
 }
 
 /// Refuses what is built whatever `--only-binary` says.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::requirements::{self, Entry};
+use super::grammar::{self, Entry};
 use crate::diagnostic::Diagnostic;
 use crate::error::PlanError;
 
@@ -111,7 +111,7 @@ fn dependency(text: &str, written: &Spanned<String>) -> Result<Dependency, PlanE
             0,
         ));
     }
-    let entry = requirements::entry(requirement, PYPROJECT, line)
+    let entry = grammar::entry(requirement, PYPROJECT, line)
         .map_err(|bad| malformed(bad.message, bad.hint, bad.offset))?;
     if entry.name.is_none() {
         let hint = "write `name @ URL`";
@@ -139,7 +139,8 @@ struct Package {
     name: String,
     #[serde(default)]
     source: BTreeMap<String, toml::Value>,
-    metadata: Option<Metadata>,
+    #[serde(rename = "metadata")]
+    made_from: Option<Metadata>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -177,9 +178,9 @@ pub(super) fn lock(text: &str, dependencies: &[Dependency]) -> Result<Locked, Pl
     };
     if let Some(root) = lock.package.iter().find(is_root) {
         let dists = root
-            .metadata
+            .made_from
             .as_ref()
-            .and_then(|metadata| metadata.requires_dist.as_deref());
+            .and_then(|made_from| made_from.requires_dist.as_deref());
         compare(dists.unwrap_or_default(), dependencies)?;
     }
     let hashless = |package: &&Package| {
@@ -272,7 +273,7 @@ fn wanted(text: &str) -> (BTreeSet<String>, Option<BTreeSet<String>>) {
     } else {
         canonical(specifier.trim().trim_matches(['(', ')']))
     };
-    (extras.map(requirements::normalise).collect(), specifier)
+    (extras.map(grammar::normalise).collect(), specifier)
 }
 
 /// Specifiers as uv writes them; `None` for versions with letters, which have many spellings.

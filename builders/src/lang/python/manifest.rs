@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::grammar::Entry;
 use super::lock::{self, Dependency, LOCK, Locked, PYPROJECT};
 use super::pattern;
-use super::requirements::{self, Entry, Requirements};
+use super::requirements::{self, Requirements};
 use crate::diagnostic::Diagnostic;
 use crate::error::PlanError;
 use crate::function::{Function, RelPath};

@@ -1,6 +1,8 @@
 //! Python: checked by the interpreter itself, resolved by pip or uv, compiled to byte-code.
 
+mod commands;
 mod diagnose;
+mod grammar;
 mod install;
 mod lock;
 mod manifest;
@@ -165,7 +167,7 @@ fn check(file: &RelPath, handler: &Handler) -> Vec<Step> {
     ]
 }
 
-/// Byte-code of the function itself; that of its dependencies is kept with them.
+/// Byte-code of the function itself, for that of its dependencies is kept with them; and the server.
 fn compile(jobs: usize) -> Vec<Step> {
     let compile = byte_code(jobs, Dir::Source);
     let mut steps = vec![offline(

@@ -78,7 +78,7 @@ impl Keep {
         if self.left_out > 0 && self.tail_room > 0 {
             self.cut_between_lines();
             let mark = format!("… {} left out …\n", Size(self.left_out));
-            if !self.head.ends_with(b"\n") {
+            if !self.head.is_empty() && !self.head.ends_with(b"\n") {
                 self.head.push(b'\n');
             }
             self.head.extend_from_slice(mark.as_bytes());
@@ -90,16 +90,22 @@ impl Keep {
         }
     }
 
+    /// Moves both cuts to the end of a line, or, within a line that is longer than that, to a space.
     fn cut_between_lines(&mut self) {
-        let from = self.head.len().saturating_sub(LINE);
-        if let Some(end) = self.head[from..].iter().rposition(|byte| *byte == b'\n') {
-            self.left_out += self.head.len() - (from + end + 1);
-            self.head.truncate(from + end + 1);
-        }
-        if let Some(end) = self.tail.iter().take(LINE).position(|byte| *byte == b'\n') {
-            self.left_out += end + 1;
-            self.tail.drain(..=end);
-        }
+        let line_end = |byte: &u8| *byte == b'\n';
+        let near = self.head.len().saturating_sub(LINE);
+        let end = self.head[near..].iter().rposition(line_end).map(|end| near + end);
+        let end = end
+            .or_else(|| self.head.iter().rposition(u8::is_ascii_whitespace))
+            .map_or(0, |end| end + 1);
+        self.left_out += self.head.len() - end;
+        self.head.truncate(end);
+
+        let begin = self.tail.iter().take(LINE).position(line_end);
+        let begin = begin.or_else(|| self.tail.iter().position(u8::is_ascii_whitespace));
+        let begin = begin.map_or(self.tail.len(), |begin| begin + 1);
+        self.left_out += begin;
+        self.tail.drain(..begin);
     }
 }
 
@@ -136,16 +142,16 @@ mod tests {
     #[test]
     fn between_head_and_tail_a_line_says_how_much_is_missing() {
         for chunks in [
-            &[&b"abcdefghijk"[..]][..],
-            &[b"abc", b"defghij", b"k"],
-            &[b"abcd", b"efgh", b"ijk"],
+            &[&b"abc defgh ijk"[..]][..],
+            &[b"abc", b" defgh i", b"jk"],
+            &[b"abc ", b"defgh", b" ijk"],
         ] {
             let captured = kept(Keep::new(4, 4), chunks);
             assert_eq!(
                 String::from_utf8(captured.bytes).expect("text"),
-                "abcd\n… 3 bytes left out …\nhijk"
+                "abc \n… 6 bytes left out …\nijk"
             );
-            assert_eq!(captured.left_out, 3);
+            assert_eq!(captured.left_out, 6);
         }
     }
 
@@ -155,6 +161,15 @@ mod tests {
         assert_eq!(
             String::from_utf8(captured.bytes).expect("text"),
             "one\n… 18 bytes left out …\nlast\n"
+        );
+    }
+
+    #[test]
+    fn a_cut_within_a_word_leaves_nothing_of_it() {
+        let captured = kept(Keep::new(4, 4), &[b"SECRETSECRETSECRET"]);
+        assert_eq!(
+            String::from_utf8(captured.bytes).expect("text"),
+            "… 18 bytes left out …\n"
         );
     }
 

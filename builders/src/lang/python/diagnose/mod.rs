@@ -7,8 +7,8 @@ mod packages;
 use serde::Deserialize;
 
 use self::packages::{OnlyWheels, Said};
+use super::grammar::normalise;
 use super::manifest::Manifest;
-use super::requirements::normalise;
 use crate::Package;
 use crate::diagnostic::{Blame, Diagnostic, Output};
 use crate::function::Function;

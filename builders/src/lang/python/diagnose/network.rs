@@ -16,10 +16,10 @@ pub(super) fn evidence(text: &str) -> Option<Diagnostic> {
         cause.pattern.find(text).map(|found| (cause, found.as_str()))
     });
     found.map(|(cause, found)| {
-        let host = host(text).unwrap_or("the registry");
+        let host = host(text).unwrap_or_else(|| "the registry".to_owned());
         let message = cause
             .message
-            .replace("{host}", host)
+            .replace("{host}", &host)
             .replace("{found}", found.trim());
         Diagnostic::new(message).hint(cause.hint).blame(Blame::Platform)
     })
@@ -37,10 +37,10 @@ pub(super) fn without_passing_trouble(text: &str) -> String {
 
 /// Lines in which the installers themselves speak, not a build that they ran.
 ///     WARNING: Retrying …
-///     Could not fetch URL https://registry.example/simple/six/: There was a problem confirming the ssl certificate: …
+///     Could not fetch URL …: There was a problem confirming the ssl certificate: …
 ///       cause: tcp connect error
 ///       Caused by: tcp connect error
-///     hint: An index (https://registry.example/simple) returned a 403 Forbidden error. …
+///     hint: An index (…) returned a 403 Forbidden error. …
 static TOLD: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"^[\s│╰├─▶]*(?:WARNING:|ERROR:|error:|cause:|Caused by:|hint:|Could not fetch URL)")
 });
@@ -112,21 +112,23 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // WARNING: 401 Error, Credentials not correct for https://registry.example/simple/six/
         // hint: An index URL (…) could not be queried due to a lack of valid authentication credentials (401 Unauthorized)
         told(
-            r"401 Error|401 Unauthorized|HTTP error 401",
+            r"401 Error|401 Client Error|401 Unauthorized|HTTP error 401",
             "{host} asks for credentials, or refuses those given (401)",
             "mount the registry's credentials: pip.conf or netrc",
         ),
         // hint: An index (https://registry.example/simple) returned a 403 Forbidden error. …
         told(
-            r"403 Forbidden|HTTP error 403",
+            r"403 Client Error|403 Forbidden|HTTP error 403",
             "{host} refuses access (403)",
             "check the registry's credentials and what they allow",
         ),
         //   cause: HTTP status client error (429 Too Many Requests) for url (…)
         //   cause: HTTP status server error (503 Service Unavailable) for url (…)
+        // Could not fetch URL https://registry.example/simple/six/: 429 Client Error: Too Many Requests for url: …
+        // Could not fetch URL …: Max retries exceeded with url: /simple/six/ (Caused by ResponseError('too many 503 error responses'))
         // ERROR: HTTP error 503 while getting https://registry.example/packages/…
         told(
-            r"429 Too Many Requests|HTTP error (?:429|5\d\d)|\b5\d\d (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Timeout|Server Error)",
+            r"429 Client Error|too many \d+ error responses|429 Too Many Requests|HTTP error (?:429|5\d\d)|\b5\d\d (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Timeout|Server Error)",
             "{host} is in trouble: {found}",
             "the registry is overloaded or down: try again later",
         ),
@@ -152,14 +154,14 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
 });
 
 /// The host that was spoken to, without credentials.
-fn host(text: &str) -> Option<&str> {
+fn host(text: &str) -> Option<String> {
     static HOSTS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         let url = r"[a-z+]+://(?:[^@/\s]*@)?([^/\s:)`]+(?::\d+)?)";
         vec![
             //   cause: Failed to fetch: https://registry.example/simple/six/
             pattern(&format!("Failed to fetch: `?{url}")),
             // HTTPSConnection(host='registry.example', port=443): Failed to resolve …
-            pattern(r"host='([^']+)'"),
+            pattern(r"host='([^']+)'(?:, port=(\d+))?"),
             // hint: An index (https://registry.example/simple) returned …
             pattern(&format!(r"An index(?: URL)? \({url}")),
             // Looking in indexes: https://registry.example/simple
@@ -168,7 +170,11 @@ fn host(text: &str) -> Option<&str> {
             )),
         ]
     });
-    HOSTS
-        .iter()
-        .find_map(|pattern| Some(pattern.captures(text)?.get(1)?.as_str()))
+    let found = HOSTS.iter().find_map(|pattern| pattern.captures(text))?;
+    let host = found.get(1)?.as_str();
+    let port = found
+        .get(2)
+        .map(|port| port.as_str())
+        .filter(|port| *port != "443");
+    Some(port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }

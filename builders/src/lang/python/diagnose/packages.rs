@@ -6,8 +6,8 @@ use regex::Regex;
 
 use super::build;
 use crate::diagnostic::Diagnostic;
+use crate::lang::python::grammar::{Entry, normalise};
 use crate::lang::python::pattern;
-use crate::lang::python::requirements::{Entry, normalise};
 
 /// What an installer said, and what it had been asked.
 pub(super) struct Said<'a> {
@@ -203,11 +203,12 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             r"No solution found when resolving dependencies:? ?(?:for [^:]+: )?(?:cause: )?(.+?)(?: hint: .*)?$",
             |said, found| {
                 let reasons = first(found)
-                    .trim_end_matches('.')
-                    .replace(", we can conclude that", ", so");
-                let package = WORD.find_iter(&reasons).find(|word| word.as_str() != "Because");
+                    .rsplit_once(", we can conclude that")
+                    .map_or(first(found), |(reasons, _)| reasons);
+                let package = WORD.find_iter(reasons).find(|word| word.as_str() != "Because");
                 let package = package.map_or("", |word| word.as_str()).to_owned();
-                said.at(&package, reasons).hint("loosen one of these versions")
+                said.at(&package, reasons.to_owned())
+                    .hint("loosen one of these versions")
             },
         ),
         // ERROR: Invalid requirement: 'idna==3.7==3.8': Expected comma (within version specifier), … (from line 2 of …)
@@ -216,10 +217,10 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         }),
         // error: Couldn't parse requirement in `requirements.txt` at position 4 cause: after parsing `3.7`, found …
         rule(
-            r"Couldn't parse requirement in `[^`]+` at position \d+ (?:cause|Caused by): (.+)",
+            r"Couldn't parse requirement in `[^`]+` at position \d+ (?:cause|Caused by): (.+?)(?: \S+ \^+)?$",
             |said, found| {
                 let names = said.entries.iter().filter_map(|entry| entry.name.as_deref());
-                let named: Vec<_> = names.filter(|name| first(found).contains(*name)).collect();
+                let named: Vec<_> = names.filter(|name| said.flat.contains(*name)).collect();
                 said.at(
                     named.last().copied().unwrap_or_default(),
                     format!("Invalid requirement: {}", first(found)),

@@ -1,0 +1,161 @@
+//! How the Python function server speaks HTTP/1.1, well-formed and not.
+
+use serde_json::json;
+
+use crate::support::http::{Client, get};
+use crate::support::python::interpreters;
+use crate::support::server::Server;
+
+/// Answers with what the request brought.
+const ECHO: &str = "def handler(event, context):
+    request = event['extensions']['request']
+    return [request.method, request.path, event['data'].decode(), request.get_header('x')]
+";
+
+#[test]
+fn chunked_bodies_pipelines_and_keep_alive_are_understood() {
+    for python in interpreters() {
+        let server = Server::of(python, ECHO);
+        let mut client = Client::connect(server.port);
+        client.write(b"POST /1 HTTP/1.1\r\nHost: f\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=b\r\nhello\r\n");
+        client.write(b"00001\r\n \r\n5\r\nwor\r\n\r\n0\r\nTrailer: t\r\n\r\n");
+        client.write(b"\r\nBREW http://f/2?q HTTP/1.1\r\nX:  a\t\r\nx: b\r\nContent-Length: 2\r\n\r\nhiGET /3 HTTP/1.1\r\n\r\n");
+        let mut answer = || client.response().expect("an answer").json();
+        assert_eq!(answer(), json!(["POST", "/1", "hello wor\r\n", null]));
+        assert_eq!(answer(), json!(["BREW", "/2", "hi", "a, b"]));
+        assert_eq!(answer(), json!(["GET", "/3", "", null]));
+    }
+}
+
+#[test]
+fn a_client_that_waits_for_100_continue_gets_it() {
+    for python in interpreters() {
+        let server = Server::of(python, ECHO);
+        let mut client = Client::connect(server.port);
+        client.write(b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+        assert_eq!(client.head().expect("an interim answer").status, 100);
+        client.write(b"body");
+        assert_eq!(
+            client.response().expect("an answer").json(),
+            json!(["PUT", "/", "body", null])
+        );
+    }
+}
+
+#[test]
+fn connections_close_when_the_client_wants_it() {
+    for python in interpreters() {
+        let server = Server::of(python, ECHO);
+        for request in [
+            "GET / HTTP/1.1\r\nConnection: Close\r\n\r\n",
+            "GET / HTTP/1.0\r\n\r\n",
+        ] {
+            let mut client = Client::connect(server.port);
+            client.write(request.as_bytes());
+            let response = client.response().expect("an answer");
+            assert_eq!(
+                (response.status, response.header("connection")),
+                (200, Some("close"))
+            );
+            assert!(client.is_closed());
+        }
+    }
+}
+
+#[test]
+fn malformed_requests_are_refused_and_the_server_lives_on() {
+    let long = "a".repeat(70_000);
+    let cases = [
+        ("nonsense\r\n\r\n".to_owned(), 400),
+        ("GET /\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/x\r\n\r\n".to_owned(), 400),
+        ("G(T / HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("\u{16}\u{3}\u{1}\u{2}\r\n\r\n".to_owned(), 400), // TLS.
+        ("GET / HTTP/2.0\r\n\r\n".to_owned(), 505),
+        ("GET / HTTP/1.1\r\nno colon\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/1.1\r\nName : value\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/1.1\r\nX: a\r\n folded\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/1.1\r\nX: a\rb\r\n\r\n".to_owned(), 400),
+        ("POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n".to_owned(), 400),
+        (
+            "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_owned(),
+            400,
+        ),
+        (
+            "POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
+            400,
+        ),
+        (
+            "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(),
+            501,
+        ),
+        (
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n".to_owned(),
+            400,
+        ),
+        (
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n".to_owned(),
+            400,
+        ),
+        (format!("GET /{long} HTTP/1.1\r\n\r\n"), 414),
+        (format!("GET / HTTP/1.1\r\nX: {long}{long}\r\n\r\n"), 431),
+        (
+            format!("GET / HTTP/1.1\r\n{}\r\n", "X: aaaaaaaaaa\r\n".repeat(6_000)),
+            431,
+        ),
+    ];
+    for python in interpreters() {
+        let server = Server::of(python, ECHO);
+        for (request, status) in &cases {
+            let mut client = Client::connect(server.port);
+            client.write(request.as_bytes());
+            let shown = &request[..request.len().min(80)];
+            let response = client
+                .response()
+                .unwrap_or_else(|error| panic!("{error}: {shown:?}"));
+            assert_eq!(response.status, *status, "{shown:?}");
+            assert_eq!(response.header("connection"), Some("close"));
+        }
+        assert_eq!(get(server.port, "/").status, 200);
+    }
+}
+
+#[test]
+fn a_body_that_ends_early_calls_nothing() {
+    for python in interpreters() {
+        let server = Server::of(
+            python,
+            "import sys\ndef handler(e, c): print('called', file=sys.stderr)\n",
+        );
+        for announced in [
+            "Content-Length: 9",
+            "Content-Length: 999999999999999999",
+            "Transfer-Encoding: chunked",
+        ] {
+            let mut client = Client::connect(server.port);
+            client.write(format!("POST / HTTP/1.1\r\n{announced}\r\n\r\n4\r\nab").as_bytes());
+            client.finish();
+            assert!(client.is_closed(), "{announced}");
+        }
+        assert_eq!(get(server.port, "/healthz").status, 200);
+        server.signal(rustix::process::Signal::TERM);
+        let (status, log) = server.end();
+        assert_eq!(status.code(), Some(0));
+        assert!(!log.contains("called"), "{log}");
+    }
+}
+
+#[test]
+fn both_versions_of_ip_are_served() {
+    for python in interpreters() {
+        let server = Server::of(
+            python,
+            "def handler(e, c): return e['extensions']['request'].remote_addr\n",
+        );
+        assert_eq!(get(server.port, "/").text(), "127.0.0.1");
+        match Client::to(&format!("[::1]:{}", server.port)) {
+            Ok(mut client) => assert_eq!(client.call("GET", "/", &[], b"").text(), "::1"),
+            Err(_) => eprintln!("SKIP IPv6: this machine has none"),
+        }
+    }
+}
