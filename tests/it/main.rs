@@ -9,7 +9,11 @@
 
 mod fixtures;
 mod house;
+mod launch;
+mod lifecycle;
+mod network;
 mod python_helpers;
 mod python_server;
 mod python_wire;
 mod support;
+mod volume;

@@ -47,16 +47,6 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
     done.because
         .push(format!("{} lists the dependencies", manifest.name()));
     done.because.push(why);
-    let mut step = |name: &str, why: String, action, network| {
-        let blame = Blame::Author;
-        done.steps.push(Step {
-            name: name.to_owned(),
-            why,
-            action,
-            blame,
-            network,
-        });
-    };
     let mut wanted = Wanted {
         args: Vec::new(),
         dir: Dir::Source.into(),
@@ -71,15 +61,21 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
             {
                 wanted.dir = scratch("source");
                 let (from, to) = (Dir::Source.into(), wanted.dir.clone());
-                let why = "building a package of the function's own leaves files beside it".to_owned();
-                step("copy-source", why, Action::Copy { from, to }, Network::Unused);
+                let why = "building a package of the function's own leaves files beside it";
+                done.steps.push(offline(
+                    "copy-source",
+                    why,
+                    Blame::Platform,
+                    Action::Copy { from, to },
+                ));
             }
             wanted.file(within(&wanted.dir, path.as_str()));
             wanted.hashes(requirements.hashed);
         }
         Manifest::Lock(_, locked) => {
-            let why = "what the lock pins, as requirements with hashes".to_owned();
-            step("export", why, export(interpreter), Network::Unused);
+            let why = "what the lock pins, as requirements with hashes";
+            done.steps
+                .push(offline("export", why, Blame::Author, export(interpreter)));
             wanted.file(scratch("locked.txt"));
             wanted.hashes(if locked.unhashed.is_empty() {
                 Hashed::Yes
@@ -90,13 +86,13 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
         Manifest::Project(dependencies) => {
             if let Some(text) = wanted.dependencies(dependencies, &mut done.secrets) {
                 let path = scratch("requirements.txt");
-                let why = "the project's dependencies, one a line".to_owned();
-                step(
+                let why = "the project's dependencies, one a line";
+                done.steps.push(offline(
                     "write-requirements",
                     why,
+                    Blame::Platform,
                     Action::Write { path, text },
-                    Network::Unused,
-                );
+                ));
             }
         }
     }
@@ -107,21 +103,22 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
         Installer::Pip => pip(inputs, wanted),
         Installer::Uv(translation) => uv(interpreter, wanted, translation, &mut done.secrets),
     };
-    step(
-        "install",
-        format!("the packages that {} asks for", manifest.name()),
+    done.steps.push(Step {
+        name: "install".to_owned(),
+        why: format!("the packages that {} asks for", manifest.name()),
         action,
-        Network::Needed,
-    );
-    done.steps.extend(afterwards(inputs.policy.jobs));
+        blame: Blame::Author,
+        network: Network::Needed,
+    });
+    done.steps.extend(afterwards());
     Ok(done)
 }
 
 /// What follows an installation: it is checked as a whole, and compiled once for all functions that share it.
-fn afterwards(jobs: usize) -> [Step; 3] {
+fn afterwards() -> [Step; 3] {
     let args = vec!["-I".into(), scratch("conflicts.py").into(), Dir::Deps.into()];
     let why = "whether the installed packages go together";
-    let compile = byte_code(jobs, Dir::Deps);
+    let compile = byte_code(&[Dir::Deps]);
     [
         helper("conflicts"),
         offline("conflicts", why, Blame::Author, python(args, Capture::Whole)),

@@ -139,7 +139,8 @@ struct Package {
     name: String,
     #[serde(default)]
     source: BTreeMap<String, toml::Value>,
-    metadata: Option<Metadata>,
+    #[serde(rename = "metadata")]
+    made_from: Option<Metadata>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -177,9 +178,9 @@ pub(super) fn lock(text: &str, dependencies: &[Dependency]) -> Result<Locked, Pl
     };
     if let Some(root) = lock.package.iter().find(is_root) {
         let dists = root
-            .metadata
+            .made_from
             .as_ref()
-            .and_then(|metadata| metadata.requires_dist.as_deref());
+            .and_then(|made_from| made_from.requires_dist.as_deref());
         compare(dists.unwrap_or_default(), dependencies)?;
     }
     let hashless = |package: &&Package| {
