@@ -35,7 +35,7 @@ fn a_plan_says_what_would_run_and_touches_nothing() {
         }
         let file = variant.file("plan", ".txt");
         match ended.code {
-            Some(0) => culprits.extend(same(&file, &steady(&ended.stdout))),
+            Some(0) => culprits.extend(same(&file, &ended.stdout)),
             code => {
                 culprits.extend(file.exists().then(|| format!("there is no plan: {}", ended.stderr)));
                 culprits.extend(ended_otherwise(variant, code, &ended));
