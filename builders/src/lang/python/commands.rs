@@ -11,7 +11,7 @@ use crate::Inputs;
 use crate::plan::{Action, Arg, Capture, Dir, Place};
 use crate::toolchain::Tool;
 
-/// Installs with pip.
+/// Installs with pip, by our program that lets it say when an index answers with an error.
 pub(super) fn pip(inputs: &Inputs<'_>, wanted: Wanted) -> Action {
     let quiet = [
         "--disable-pip-version-check",
@@ -27,7 +27,7 @@ pub(super) fn pip(inputs: &Inputs<'_>, wanted: Wanted) -> Action {
         "--prefix=",
         "--target",
     ];
-    let mut args: Vec<Arg> = ["-I", "-m", "pip", "install"].map(Arg::from).into();
+    let mut args: Vec<Arg> = vec!["-I".into(), scratch("pip.py").into(), "install".into()];
     args.extend(quiet.into_iter().chain(lean).map(Arg::from));
     args.push(Dir::Deps.into());
     args.extend(wanted.args);

@@ -192,28 +192,36 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         ),
         // Because there is no version of six==99.0 and you require six==99.0
         rule(
-            r"Because (?:there (?:is|are) no versions? of|only) (\S+?)(?:,| and| is available)",
+            r"Because there (?:is|are) no versions? of (\S+?)(?:,| and)",
+            |said, found| unsatisfied(said, first(found), "").hint(ANOTHER),
+        ),
+        // Because only six<=1.17.0 is available and you require six>99, we can conclude that …
+        rule(
+            r"Because only (\S+) is available and (?:you require|\S+ depends on) (\S+?)(?:,| and)",
             |said, found| {
-                said.at(first(found), format!("there is no version {}", first(found)))
-                    .hint(ANOTHER)
+                let [there, wanted] = found else {
+                    return Diagnostic::new(first(found));
+                };
+                unsatisfied(said, wanted, &format!("; there is only {there}")).hint(ANOTHER)
             },
         ),
         // cause: Because requests==2.20.0 depends on urllib3>=1.21.1,<1.25 and you require …, we can conclude that …
         rule(
             r"No solution found when resolving dependencies:? ?(?:for [^:]+: )?(?:cause: )?(.+?)(?: hint: .*)?$",
             |said, found| {
-                let reasons = first(found)
+                let reasons = CONCLUSION.replace_all(first(found), ", but ");
+                let reasons = reasons
                     .rsplit_once(", we can conclude that")
-                    .map_or(first(found), |(reasons, _)| reasons);
-                let package = WORD.find_iter(reasons).find(|word| word.as_str() != "Because");
-                let package = package.map_or("", |word| word.as_str()).to_owned();
-                said.at(&package, reasons.to_owned())
-                    .hint("loosen one of these versions")
+                    .map_or(&*reasons, |(reasons, _)| reasons);
+                let reasons = reasons.strip_prefix("Because ").unwrap_or(reasons);
+                said.at(reasons, format!("the requirements cannot all be met: {reasons}"))
+                    .hint("loosen one of these versions, or leave it to the installer")
             },
         ),
         // ERROR: Invalid requirement: 'idna==3.7==3.8': Expected comma (within version specifier), … (from line 2 of …)
         rule(r"Invalid requirement: '([^']*)'", |said, found| {
             said.at(first(found), format!("Invalid requirement: {:?}", first(found)))
+                .hint(SYNTAX)
         }),
         // error: Couldn't parse requirement in `requirements.txt` at position 4 cause: after parsing `3.7`, found …
         rule(
@@ -225,6 +233,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
                     named.last().copied().unwrap_or_default(),
                     format!("Invalid requirement: {}", first(found)),
                 )
+                .hint(SYNTAX)
             },
         ),
         // requirements.txt: error: no such option: --foo
@@ -236,6 +245,13 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         }),
     ]
 });
+
+/// …, we can conclude that you require urllib3>=1.21.1,<1.25. And because you require urllib3==2.2.0
+static CONCLUSION: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r",? we can conclude that .+?\. And because (?:we know from \(\d+\) that )?"));
+
+/// Advice where a requirement is not one.
+const SYNTAX: &str = "write a name and versions, as in `idna==3.7` or `idna>=3,<4`";
 
 /// Advice where a version does not exist.
 const ANOTHER: &str = "ask for a version that exists";
@@ -301,7 +317,7 @@ fn other_python(said: &Said<'_>, package: &str, wants: &str, here: &str) -> Diag
 
 fn unknown(said: &Said<'_>, package: &str) -> Diagnostic {
     said.at(package, format!("there is no package {package} in the index"))
-        .hint("check the spelling; for a private package, configure its index (pip.conf, PIP_INDEX_URL)")
+        .hint("check the spelling, and whether it supports this Python; for a private package, configure its index (pip.conf, PIP_INDEX_URL)")
 }
 
 fn no_wheel(said: &Said<'_>, package: &str) -> Diagnostic {
@@ -317,9 +333,6 @@ fn no_version(said: &Said<'_>, found: &[&str]) -> Diagnostic {
     // Ignored the following versions that require a different python version: 6.0 Requires-Python >=3.12; 6.0.1 …
     static IGNORED: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"require a different python version: (.+?) (?:ERROR|WARNING):"));
-    // Looking in indexes: https://registry.example/simple
-    static INDEX: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"Looking in indexes: [a-z]+://(?:[^@/\s]*@)?([^/\s,]+)"));
     let requirement = first(found);
     let name = name_of(requirement);
     let versions: Vec<_> = found
@@ -345,20 +358,17 @@ fn no_version(said: &Said<'_>, found: &[&str]) -> Diagnostic {
     if said.only_wheels == OnlyWheels::Yes {
         return no_wheel(said, requirement);
     }
-    if let (true, Some(index)) = (versions.is_empty(), said.find(&INDEX)) {
-        let hint =
-            "check the name, and the credentials: pip does not say when a registry answers 401, 403 or 503";
-        return said
-            .at(name, format!("{index} offers no version of {name}"))
-            .hint(hint);
-    }
     if versions.is_empty() {
         return unknown(said, name);
     }
     let last = versions[versions.len().saturating_sub(5)..].join(", ");
+    unsatisfied(said, requirement, &format!("; the last ones are {last}")).hint(ANOTHER)
+}
+
+fn unsatisfied(said: &Said<'_>, requirement: &str, there: &str) -> Diagnostic {
+    let name = name_of(requirement);
     said.at(
         name,
-        format!("no version of {name} satisfies {requirement}; the last ones are {last}"),
+        format!("no version of {name} satisfies {requirement}{there}"),
     )
-    .hint(ANOTHER)
 }
