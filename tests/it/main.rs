@@ -9,6 +9,7 @@
 
 mod house;
 mod python_helpers;
+mod python_pip;
 mod python_server;
 mod python_wire;
 mod support;

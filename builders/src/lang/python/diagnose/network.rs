@@ -148,12 +148,12 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // ProxyError('Cannot connect to proxy.', NewConnectionError(…
         //   cause: tunnel error: failed to create underlying connection
         told(
-            r"Tunnel connection failed: (\d+)",
-            "the proxy refuses to connect to {host} ({status})",
-            "ask for its leave, or put the host into NO_PROXY",
+            r"Tunnel connection failed: \d+|tunnel error: unsuccessful",
+            "the proxy refuses to connect to {host}",
+            "ask for access, or put the host into NO_PROXY",
         ),
         told(
-            r"ProxyError|tunnel error",
+            r"ProxyError|proxy connection error|tunnel error",
             "the proxy cannot be reached",
             "check HTTPS_PROXY, or put the registry's host into NO_PROXY",
         ),
