@@ -145,3 +145,27 @@ fn pip_can_still_run_itself_to_build_in_isolation() {
         assert!(dir.path().join("deps/app.py").is_file(), "{python:?}");
     }
 }
+
+/// Runs `pip.py` where `pip` is found in `dir`, which `-I` would forbid to be named otherwise.
+const ELSEWHERE: &str = "import runpy, sys; script, dir, *sys.argv[1:] = sys.argv[1:]; \
+    sys.path.insert(0, dir); sys.argv[0] = script; runpy.run_path(script, run_name='__main__')";
+
+#[test]
+fn a_pip_that_is_built_otherwise_runs_as_it_is() {
+    let shown = "import sys\nprint(sys.argv[1:], __name__, __package__)\nsys.exit(7)\n";
+    let dir = tree(&[("pip/__init__.py", ""), ("pip/__main__.py", shown)]);
+    for python in interpreters() {
+        let output = Command::new(python)
+            .args(["-I", "-c", ELSEWHERE])
+            .args([asset("pip.py").as_path(), dir.path()])
+            .args(["install", "six"])
+            .output()
+            .expect("the interpreter runs");
+        assert_eq!(output.status.code(), Some(7), "{python:?}: {output:?}");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "['install', 'six'] __main__ pip\n"
+        );
+        assert!(output.stderr.is_empty(), "{python:?}: {output:?}");
+    }
+}

@@ -152,6 +152,7 @@ fn installer(step: &Step, output: &Output, function: &Function) -> Vec<Diagnosti
     let said = Said {
         text: &text,
         flat: &flat(&text),
+        function,
         entries: &manifest.as_ref().map(Manifest::entries).unwrap_or_default(),
         only_wheels,
     };

@@ -6,6 +6,7 @@ use regex::Regex;
 
 use super::build;
 use crate::diagnostic::Diagnostic;
+use crate::function::Function;
 use crate::lang::python::grammar::{Entry, normalise};
 use crate::lang::python::pattern;
 
@@ -15,6 +16,8 @@ pub(super) struct Said<'a> {
     pub(super) text: &'a str,
     /// The same on one line and without frames: uv wraps what it says.
     pub(super) flat: &'a str,
+    /// The function whose requirements they are.
+    pub(super) function: &'a Function,
     /// The requirements with their places.
     pub(super) entries: &'a [&'a Entry],
     /// Whether building was forbidden.
@@ -48,6 +51,17 @@ impl Said<'_> {
             Some(entry) => message.at(entry.file.as_str(), Some(entry.line), None),
             None => message,
         }
+    }
+
+    /// The file and the line that begin with an option.
+    fn line_of(&self, option: &str) -> Option<(&str, u32)> {
+        self.function.files.iter().find_map(|(path, file)| {
+            let lines = file.text.as_deref()?.lines();
+            let (number, _) = (1..)
+                .zip(lines)
+                .find(|(_, line)| line.trim().starts_with(option))?;
+            Some((path.as_str(), number))
+        })
     }
 
     /// What follows the first match of a pattern's group.
@@ -138,7 +152,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         // ERROR: Failed to build 'mysqlclient' when getting requirements to build wheel
         // error: Failed to build `python-levenshtein==0.12.2`
         rule(
-            r"Failed building wheel for (\S+)|Failed to (?:download and )?build ['`]([^'`]+)['`]",
+            r"Failed building wheel for (\S+)|Failed to build ['`]([^'`]+)['`]",
             |said, found| build::failed(said, first(found)),
         ),
         // × Getting requirements to build wheel did not run successfully.
@@ -157,22 +171,12 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         ),
         // Because the current Python version (3.11.7) does not satisfy Python>=3.12 and django==6.0 depends on Python>=3.12
         rule(
-            r"the (?:current|requested) Python version \(([^)]+)\) does not satisfy Python(\S+) and (?:all versions of )?(\S+)",
+            r"the current Python version \(([^)]+)\) does not satisfy Python(\S+) and (\S+)",
             |said, found| {
                 let [here, wants, package] = found else {
                     return Diagnostic::new(first(found));
                 };
                 other_python(said, package, wants, here)
-            },
-        ),
-        // … which is incompatible with the project's Python requirement: `>=3.12`
-        rule(
-            r"resolved to Python (\S+), which is incompatible with the project's Python requirement: `([^`]+)`",
-            |said, found| {
-                let [here, wants] = found else {
-                    return Diagnostic::new(first(found));
-                };
-                other_python(said, "this project", wants, here)
             },
         ),
         // ERROR: Could not find a version that satisfies the requirement six==99.0 (from versions: 0.9.0, 0.9.1)
@@ -186,10 +190,9 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             |said, found| unknown(said, first(found)),
         ),
         // Because python-levenshtein==0.12.2 has no usable wheels and you require …
-        rule(
-            r"Because (?:only )?(\S+) (?:has|have) no (?:usable )?wheels",
-            |said, found| no_wheel(said, first(found)),
-        ),
+        rule(r"Because (\S+) has no usable wheels", |said, found| {
+            no_wheel(said, first(found))
+        }),
         // Because there is no version of six==99.0 and you require six==99.0
         rule(
             r"Because there (?:is|are) no versions? of (\S+?)(?:,| and)",
@@ -207,7 +210,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         ),
         // cause: Because requests==2.20.0 depends on urllib3>=1.21.1,<1.25 and you require …, we can conclude that …
         rule(
-            r"No solution found when resolving dependencies:? ?(?:for [^:]+: )?(?:cause: )?(.+?)(?: hint: .*)?$",
+            r"No solution found when resolving dependencies:? (?:cause: )?(.+?)(?: hint: .*)?$",
             |said, found| {
                 let reasons = CONCLUSION.replace_all(first(found), ", but ");
                 let reasons = reasons
@@ -236,13 +239,27 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
                 .hint(SYNTAX)
             },
         ),
-        // requirements.txt: error: no such option: --foo
-        rule(r"no such option: (\S+)", |_, found| {
-            Diagnostic::new(format!(
-                "pip knows no option {} in a requirements file",
-                first(found)
-            ))
+        // __main__.py: error: no such option: --foo
+        rule(r"no such option: (\S+)", |said, found| {
+            let option = first(found);
+            let message = Diagnostic::new(format!("pip knows no option {option} in a requirements file"));
+            match said.line_of(option) {
+                Some((file, line)) => message.at(file, Some(line), None),
+                None => message,
+            }
         }),
+        // error: Unexpected '-', expected '-c', '-e', '-r' or the start of a requirement: requirements.txt:2:1
+        rule(
+            r"Unexpected '-', expected .* start of a requirement: (\S+):(\d+):(\d+)",
+            |_, found| {
+                let number = |at: usize| found.get(at).and_then(|text| text.parse().ok());
+                Diagnostic::new("uv knows no such option in a requirements file").at(
+                    first(found),
+                    number(1),
+                    number(2),
+                )
+            },
+        ),
     ]
 });
 
