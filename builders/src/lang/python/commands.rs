@@ -25,12 +25,12 @@ pub(super) fn pip(inputs: &Inputs<'_>, wanted: Wanted) -> Action {
         "--no-compile",
         "--no-warn-script-location",
         "--prefix=",
-        "--target",
     ];
+    // What says something to an author comes first, as a report shortens a long command.
     let mut args: Vec<Arg> = vec!["-I".into(), scratch("pip.py").into(), "install".into()];
-    args.extend(quiet.into_iter().chain(lean).map(Arg::from));
-    args.push(Dir::Deps.into());
+    args.extend(["--target".into(), Dir::Deps.into()]);
     args.extend(wanted.args);
+    args.extend(quiet.into_iter().chain(lean).map(Arg::from));
     // What a user's configuration may say and `--target` contradicts, or what would hide the evidence of a failure.
     let mut env = vec![
         ("PIP_USER", "0"),
