@@ -13,6 +13,7 @@ mod launch;
 mod lifecycle;
 mod network;
 mod python_helpers;
+mod python_pip;
 mod python_server;
 mod python_wire;
 mod support;

@@ -54,7 +54,7 @@ fn what_the_helpers_find_is_located() {
     assert_eq!(
         diagnosed("check", 1, missing, ""),
         [
-            "hello.py: `handler` is not defined in hello.py | the file defines hi (line 4); name one of them, or define `handler` | None"
+            "hello.py: `handler` is not defined | the file defines hi (line 4); name one of them, or define `handler` | None"
         ]
     );
     assert_eq!(
@@ -75,7 +75,7 @@ fn what_the_helpers_find_is_located() {
 fn trouble_that_passed_is_no_evidence() {
     let retry = |left| {
         format!(
-            "WARNING: Retrying (Retry(total={left}, connect=None)) after connection broken by 'ReadTimeoutError(\"HTTPSConnectionPool(host='a.example', port=443): Read timed out.\")': /simple/\n"
+            "WARNING: Retrying (Retry(total={left}, connect=None)) after connection broken by 'ReadTimeoutError(\"HTTPSConnectionPool(host='a.example', port=443): Read timed out.\")': /simple/nix/\n"
         )
     };
     let unknown = "ERROR: Could not find a version that satisfies the requirement nix (from requests==2.20.0->-r x (line 2)) (from versions: none)\n";
@@ -90,5 +90,46 @@ fn trouble_that_passed_is_no_evidence() {
         [
             "a.example cannot be reached | check egress (network policy, a mesh's sidecar), HTTPS_PROXY and the registry's URL | Some(Platform)"
         ]
+    );
+    let other = retry(0).replace("nix", "another");
+    assert_eq!(diagnosed("install", 1, "", &format!("{other}{unknown}")), passed);
+}
+
+#[test]
+fn an_index_that_failed_counts_where_its_package_is_missed() {
+    let failed = "WARNING: Could not fetch URL https://b.example/simple/nix/: 403 Client Error: Forbidden for url: https://b.example/simple/nix/ - skipping\n";
+    let missed = |versions: &str| {
+        format!(
+            "{failed}ERROR: Could not find a version that satisfies the requirement nix==2 (from versions: {versions})\n"
+        )
+    };
+    let said = |stderr: &str| {
+        diagnosed(
+            "install",
+            1,
+            "Looking in indexes: https://a.example/simple, https://b.example/simple\n",
+            stderr,
+        )[0]
+        .clone()
+    };
+    assert!(
+        said(&missed("none")).starts_with("b.example refuses access (403) | "),
+        "no index has it"
+    );
+    assert!(
+        said(&missed("1.0, 1.1")).starts_with("no version of nix satisfies nix==2"),
+        "another index has it"
+    );
+    let down = missed("1.0").replace("403 Client Error: Forbidden", "502 Server Error: Bad Gateway");
+    assert!(
+        said(&down).starts_with("b.example is in trouble (502) | "),
+        "it could have the version"
+    );
+    let conflict = said(&format!(
+        "{failed}ERROR: ResolutionImpossible: for help visit …\n"
+    ));
+    assert!(
+        conflict.starts_with("these requirements contradict"),
+        "nothing was missed: {conflict}"
     );
 }

@@ -49,7 +49,9 @@ check
   check: in <scratch>: python -I -S -W ignore <scratch>/check.py <source> hello.py handler
     syntax of every file, and whether the handler is there
 resolve
-  install: in <source>: PIP_DRY_RUN=0 PIP_QUIET=0 PIP_REQUIRE_VIRTUALENV=0 PIP_ROOT= PIP_ROOT_USER_ACTION=ignore PIP_USER=0 python -I -m pip install --disable-pip-version-check --no-input --progress-bar off --no-color --no-cache-dir --no-compile --no-warn-script-location --prefix= --target <deps> -r <source>/requirements.txt
+  pip-helper: put python/pip.py at <scratch>/pip.py
+    our program behind `pip`
+  install: in <source>: PIP_DRY_RUN=0 PIP_QUIET=0 PIP_REQUIRE_VIRTUALENV=0 PIP_ROOT= PIP_ROOT_USER_ACTION=ignore PIP_USER=0 python -I <scratch>/pip.py install --target <deps> -r <source>/requirements.txt --disable-pip-version-check --no-input --progress-bar off --no-color --no-cache-dir --no-compile --no-warn-script-location --prefix=
     the packages that requirements.txt asks for (network)
   conflicts-helper: put python/conflicts.py at <scratch>/conflicts.py
     our program behind `conflicts`

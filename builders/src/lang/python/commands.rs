@@ -11,7 +11,7 @@ use crate::Inputs;
 use crate::plan::{Action, Arg, Capture, Dir, Place};
 use crate::toolchain::Tool;
 
-/// Installs with pip.
+/// Installs with pip, by our program that lets it say when an index answers with an error.
 pub(super) fn pip(inputs: &Inputs<'_>, wanted: Wanted) -> Action {
     let quiet = [
         "--disable-pip-version-check",
@@ -25,12 +25,12 @@ pub(super) fn pip(inputs: &Inputs<'_>, wanted: Wanted) -> Action {
         "--no-compile",
         "--no-warn-script-location",
         "--prefix=",
-        "--target",
     ];
-    let mut args: Vec<Arg> = ["-I", "-m", "pip", "install"].map(Arg::from).into();
-    args.extend(quiet.into_iter().chain(lean).map(Arg::from));
-    args.push(Dir::Deps.into());
+    // What says something to an author comes first, as a report shortens a long command.
+    let mut args: Vec<Arg> = vec!["-I".into(), scratch("pip.py").into(), "install".into()];
+    args.extend(["--target".into(), Dir::Deps.into()]);
     args.extend(wanted.args);
+    args.extend(quiet.into_iter().chain(lean).map(Arg::from));
     // What a user's configuration may say and `--target` contradicts, or what would hide the evidence of a failure.
     let mut env = vec![
         ("PIP_USER", "0"),

@@ -100,7 +100,10 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
         wanted.args.extend(["--only-binary", ":all:"].map(Arg::from));
     }
     let action = match installer {
-        Installer::Pip => pip(inputs, wanted),
+        Installer::Pip => {
+            done.steps.push(helper("pip"));
+            pip(inputs, wanted)
+        }
         Installer::Uv(translation) => uv(interpreter, wanted, translation, &mut done.secrets),
     };
     done.steps.push(Step {

@@ -77,6 +77,11 @@ static CAUSES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             pattern(r"Command 'pkg-config --exists ([\w.+-]+)' returned non-zero"),
             "the library {} is not in this image",
         ),
+        // error: Command '['/bin/false', '-Wsign-compare', …]' returned non-zero exit status 1.
+        (
+            pattern(r"error: Command '\['([^']+)'.*returned non-zero exit status"),
+            "{} failed",
+        ),
         // /usr/bin/ld: cannot find -lfoo
         (
             pattern(r"cannot find (-l\w+)"),

@@ -67,7 +67,7 @@ fn check(output: &Output, function: &Function) -> Vec<Diagnostic> {
     let mut found: Vec<_> = checked.errors.into_iter().map(syntax).collect();
     let missing = checked.handler.filter(|handler| handler.state == "missing");
     if let (Some(names), Ok((handler, file))) = (missing, super::handler(function)) {
-        let message = format!("`{}` is not defined in {file}", handler.function);
+        let message = format!("`{}` is not defined", handler.function);
         let there: Vec<_> = names
             .names
             .iter()
@@ -140,7 +140,7 @@ fn conflicts(output: &Output, function: &Function) -> Vec<Diagnostic> {
 /// registry down, pip says at last that there is no such package.
 fn installer(step: &Step, output: &Output, function: &Function) -> Vec<Diagnostic> {
     let text = format!("{}\n{}", output.stdout, output.stderr);
-    let lasting = network::without_passing_trouble(&text);
+    let lasting = network::lasting(&text);
     if let Some(evidence) = network::evidence(&lasting) {
         return vec![evidence];
     }
@@ -152,6 +152,7 @@ fn installer(step: &Step, output: &Output, function: &Function) -> Vec<Diagnosti
     let said = Said {
         text: &text,
         flat: &flat(&text),
+        function,
         entries: &manifest.as_ref().map(Manifest::entries).unwrap_or_default(),
         only_wheels,
     };

@@ -1,38 +1,95 @@
 //! Evidence that it was the platform: network, registry, disk, memory.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
 use crate::diagnostic::{Blame, Diagnostic};
+use crate::lang::python::grammar::normalise;
 use crate::lang::python::pattern;
 
 /// What speaks for a failure that the author cannot mend, if anything does.
 pub(super) fn evidence(text: &str) -> Option<Diagnostic> {
-    let told: Vec<&str> = text.lines().filter(|line| TOLD.is_match(line)).collect();
-    let told = told.join("\n");
+    let mut hint = false;
+    let told = text.lines().filter(|line| {
+        // An older uv wraps its hints, and ends them with an empty line.
+        hint = line.contains("hint: ") || hint && !line.trim().is_empty();
+        hint || TOLD.is_match(line)
+    });
+    let told: String = told.flat_map(|line| [line, "\n"]).collect();
     let found = CAUSES.iter().find_map(|cause| {
         let text = if cause.anywhere { text } else { &told };
-        cause.pattern.find(text).map(|found| (cause, found.as_str()))
+        cause.pattern.captures(text).map(|found| (cause, text, found))
     });
-    found.map(|(cause, found)| {
-        let host = host(text).unwrap_or_else(|| "the registry".to_owned());
-        let message = cause
-            .message
-            .replace("{host}", &host)
-            .replace("{found}", found.trim());
+    found.map(|(cause, searched, found)| {
+        let (start, end) = found.get(0).map_or((0, 0), |all| (all.start(), all.end()));
+        let line = searched[..start].rfind('\n').map_or(0, |before| before + 1)..end;
+        // The line that tells of the trouble names its index, where there are several.
+        let host = host(&searched[line]).or_else(|| host(text));
+        let host = host.unwrap_or_else(|| "the registry".to_owned());
+        let status = found
+            .iter()
+            .skip(1)
+            .flatten()
+            .next()
+            .map_or("", |group| group.as_str());
+        let message = cause.message.replace("{host}", &host).replace("{status}", status);
         Diagnostic::new(message).hint(cause.hint).blame(Blame::Platform)
     })
 }
 
-/// The text without the attempts after which there was another one.
-pub(super) fn without_passing_trouble(text: &str) -> String {
+/// The text without trouble that passed: attempts after which there was another one, and pages of an index without
+/// which pip found the package, or whose package it did not miss in the end.
+pub(super) fn lasting(text: &str) -> String {
     // WARNING: Retrying (Retry(total=4, connect=None, read=None, redirect=None, status=None)) after connection broken by …
     static PASSING: LazyLock<Regex> = LazyLock::new(|| pattern(r"Retrying \(Retry\(total=[1-9]"));
-    text.lines()
-        .filter(|line| !PASSING.is_match(line))
-        .flat_map(|line| [line, "\n"])
-        .collect()
+    // WARNING: Retrying (…) after connection broken by 'NewConnectionError(…)': /simple/six/
+    // WARNING: Could not fetch URL https://registry.example/simple/six/: 403 Client Error: Forbidden for url: … - skipping
+    static PAGE: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"Retrying .*: /(?:\S*/)?([^/\s]+)/$|Could not fetch URL \S+/([^/\s]+)/: "));
+    let missed = missed(text);
+    let lasts = |line: &&str| {
+        let page = PAGE.captures(line);
+        let package = page
+            .iter()
+            .flat_map(|found| found.iter().skip(1).flatten())
+            .next();
+        !PASSING.is_match(line)
+            && package.is_none_or(|package| {
+                let found = missed.get(&normalise(package.as_str()));
+                // Some indexes answer 403 for every package that they do not have.
+                found.is_some_and(|found| *found == Found::Nothing || !line.contains(": 403 "))
+            })
+    };
+    text.lines().filter(lasts).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Whether pip found other versions of a package that it misses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    OtherVersions,
+}
+
+/// The packages for whose want pip gave up.
+fn missed(text: &str) -> BTreeMap<String, Found> {
+    // ERROR: Could not find a version that satisfies the requirement six==99.0 (from versions: 0.9.0, 0.9.1)
+    static MISSED: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"Could not find a version that satisfies the requirement ([\w.-]+)(?:.*\(from versions: (\w+))?",
+        )
+    });
+    let found = MISSED.captures_iter(text).filter_map(|found| {
+        let version = found.get(2).map_or("none", |version| version.as_str());
+        let others = if version == "none" {
+            Found::Nothing
+        } else {
+            Found::OtherVersions
+        };
+        Some((normalise(found.get(1)?.as_str()), others))
+    });
+    found.collect()
 }
 
 /// Lines in which the installers themselves speak, not a build that they ran.
@@ -91,8 +148,13 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // ProxyError('Cannot connect to proxy.', NewConnectionError(…
         //   cause: tunnel error: failed to create underlying connection
         told(
-            r"ProxyError|Tunnel connection failed: \d+ [\w ]+|tunnel error",
-            "the proxy cannot be used: {found}",
+            r"Tunnel connection failed: \d+|tunnel error: unsuccessful",
+            "the proxy refuses to connect to {host}",
+            "ask for access, or put the host into NO_PROXY",
+        ),
+        told(
+            r"ProxyError|proxy connection error|tunnel error",
+            "the proxy cannot be reached",
             "check HTTPS_PROXY, or put the registry's host into NO_PROXY",
         ),
         // [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1006)
@@ -120,7 +182,7 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         told(
             r"403 Client Error|403 Forbidden|HTTP error 403",
             "{host} refuses access (403)",
-            "check the registry's credentials and what they allow",
+            "check the registry's credentials and what they allow, and the name: some registries answer so for a package that they do not have",
         ),
         //   cause: HTTP status client error (429 Too Many Requests) for url (…)
         //   cause: HTTP status server error (503 Service Unavailable) for url (…)
@@ -128,8 +190,13 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // Could not fetch URL …: Max retries exceeded with url: /simple/six/ (Caused by ResponseError('too many 503 error responses'))
         // ERROR: HTTP error 503 while getting https://registry.example/packages/…
         told(
-            r"429 Client Error|too many \d+ error responses|429 Too Many Requests|HTTP error (?:429|5\d\d)|\b5\d\d (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Timeout|Server Error)",
-            "{host} is in trouble: {found}",
+            r"429 Client Error|429 Too Many Requests|HTTP error 429",
+            "{host} gets too many requests (429)",
+            "try again later, or use a mirror that has no such limit",
+        ),
+        told(
+            r"too many (\d+) error responses|HTTP error (5\d\d)|\b(5\d\d) (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Timeout|Server Error)",
+            "{host} is in trouble ({status})",
             "the registry is overloaded or down: try again later",
         ),
         // Failed to establish a new connection: [Errno 111] Connection refused

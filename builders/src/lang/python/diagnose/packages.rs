@@ -6,6 +6,7 @@ use regex::Regex;
 
 use super::build;
 use crate::diagnostic::Diagnostic;
+use crate::function::Function;
 use crate::lang::python::grammar::{Entry, normalise};
 use crate::lang::python::pattern;
 
@@ -15,6 +16,8 @@ pub(super) struct Said<'a> {
     pub(super) text: &'a str,
     /// The same on one line and without frames: uv wraps what it says.
     pub(super) flat: &'a str,
+    /// The function whose requirements they are.
+    pub(super) function: &'a Function,
     /// The requirements with their places.
     pub(super) entries: &'a [&'a Entry],
     /// Whether building was forbidden.
@@ -48,6 +51,17 @@ impl Said<'_> {
             Some(entry) => message.at(entry.file.as_str(), Some(entry.line), None),
             None => message,
         }
+    }
+
+    /// The file and the line that begin with an option.
+    fn line_of(&self, option: &str) -> Option<(&str, u32)> {
+        self.function.files.iter().find_map(|(path, file)| {
+            let lines = file.text.as_deref()?.lines();
+            let (number, _) = (1..)
+                .zip(lines)
+                .find(|(_, line)| line.trim().starts_with(option))?;
+            Some((path.as_str(), number))
+        })
     }
 
     /// What follows the first match of a pattern's group.
@@ -138,7 +152,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         // ERROR: Failed to build 'mysqlclient' when getting requirements to build wheel
         // error: Failed to build `python-levenshtein==0.12.2`
         rule(
-            r"Failed building wheel for (\S+)|Failed to (?:download and )?build ['`]([^'`]+)['`]",
+            r"Failed building wheel for (\S+)|Failed to build ['`]([^'`]+)['`]",
             |said, found| build::failed(said, first(found)),
         ),
         // × Getting requirements to build wheel did not run successfully.
@@ -157,22 +171,12 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         ),
         // Because the current Python version (3.11.7) does not satisfy Python>=3.12 and django==6.0 depends on Python>=3.12
         rule(
-            r"the (?:current|requested) Python version \(([^)]+)\) does not satisfy Python(\S+) and (?:all versions of )?(\S+)",
+            r"the current Python version \(([^)]+)\) does not satisfy Python(\S+) and (\S+)",
             |said, found| {
                 let [here, wants, package] = found else {
                     return Diagnostic::new(first(found));
                 };
                 other_python(said, package, wants, here)
-            },
-        ),
-        // … which is incompatible with the project's Python requirement: `>=3.12`
-        rule(
-            r"resolved to Python (\S+), which is incompatible with the project's Python requirement: `([^`]+)`",
-            |said, found| {
-                let [here, wants] = found else {
-                    return Diagnostic::new(first(found));
-                };
-                other_python(said, "this project", wants, here)
             },
         ),
         // ERROR: Could not find a version that satisfies the requirement six==99.0 (from versions: 0.9.0, 0.9.1)
@@ -186,41 +190,41 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             |said, found| unknown(said, first(found)),
         ),
         // Because python-levenshtein==0.12.2 has no usable wheels and you require …
-        rule(
-            r"Because (?:only )?(\S+) (?:has|have) no (?:usable )?wheels",
-            |said, found| no_wheel(said, first(found)),
-        ),
+        rule(r"Because (\S+) has no usable wheels", |said, found| {
+            no_wheel(said, first(found))
+        }),
         // Because there is no version of six==99.0 and you require six==99.0
         rule(
-            r"Because (?:there (?:is|are) no versions? of|only) (\S+?)(?:,| and| is available)",
+            r"Because there (?:is|are) no versions? of (\S+?)(?:,| and)",
+            |said, found| unsatisfied(said, first(found), "").hint(ANOTHER),
+        ),
+        // Because only six<=1.17.0 is available and you require six>99, we can conclude that …
+        rule(
+            r"Because only (\S+) is available and (?:you require|\S+ depends on) (\S+?)(?:,| and)",
             |said, found| {
-                said.at(first(found), format!("there is no version {}", first(found)))
-                    .hint(ANOTHER)
+                let [there, wanted] = found else {
+                    return Diagnostic::new(first(found));
+                };
+                unsatisfied(said, wanted, &format!("; there is only {there}")).hint(ANOTHER)
             },
         ),
         // cause: Because requests==2.20.0 depends on urllib3>=1.21.1,<1.25 and you require …, we can conclude that …
         rule(
-            r"No solution found when resolving dependencies:? ?(?:for [^:]+: )?(?:cause: )?(.+?)(?: hint: .*)?$",
+            r"No solution found when resolving dependencies:? (?:cause: )?(.+?)(?: hint: .*)?$",
             |said, found| {
-                let reasons = first(found)
-                    .rsplit_once(", we can conclude that")
-                    .map_or(first(found), |(reasons, _)| reasons);
-                let package = WORD.find_iter(reasons).find(|word| word.as_str() != "Because");
-                let package = package.map_or("", |word| word.as_str()).to_owned();
+                let reasons = CONCLUSION.replace_all(first(found), ", but ");
                 let reasons = reasons
-                    .trim_start_matches("Because ")
-                    .replace(", we can conclude that ", ", so ")
-                    .replace(". And because ", ", but ");
-                said.at(
-                    &package,
-                    format!("no versions satisfy all requirements: {reasons}"),
-                )
-                .hint("loosen one of these versions")
+                    .rsplit_once(", we can conclude that")
+                    .map_or(&*reasons, |(reasons, _)| reasons);
+                let reasons = reasons.strip_prefix("Because ").unwrap_or(reasons);
+                said.at(reasons, format!("the requirements cannot all be met: {reasons}"))
+                    .hint("loosen one of these versions, or leave it to the installer")
             },
         ),
         // ERROR: Invalid requirement: 'idna==3.7==3.8': Expected comma (within version specifier), … (from line 2 of …)
         rule(r"Invalid requirement: '([^']*)'", |said, found| {
             said.at(first(found), format!("Invalid requirement: {:?}", first(found)))
+                .hint(SYNTAX)
         }),
         // error: Couldn't parse requirement in `requirements.txt` at position 4 cause: after parsing `3.7`, found …
         rule(
@@ -232,17 +236,39 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
                     named.last().copied().unwrap_or_default(),
                     format!("Invalid requirement: {}", first(found)),
                 )
+                .hint(SYNTAX)
             },
         ),
-        // requirements.txt: error: no such option: --foo
-        rule(r"no such option: (\S+)", |_, found| {
-            Diagnostic::new(format!(
-                "pip knows no option {} in a requirements file",
-                first(found)
-            ))
+        // __main__.py: error: no such option: --foo
+        rule(r"no such option: (\S+)", |said, found| {
+            let option = first(found);
+            let message = Diagnostic::new(format!("pip knows no option {option} in a requirements file"));
+            match said.line_of(option) {
+                Some((file, line)) => message.at(file, Some(line), None),
+                None => message,
+            }
         }),
+        // error: Unexpected '-', expected '-c', '-e', '-r' or the start of a requirement: requirements.txt:2:1
+        rule(
+            r"Unexpected '-', expected .* start of a requirement: (\S+):(\d+):(\d+)",
+            |_, found| {
+                let number = |at: usize| found.get(at).and_then(|text| text.parse().ok());
+                Diagnostic::new("uv knows no such option in a requirements file").at(
+                    first(found),
+                    number(1),
+                    number(2),
+                )
+            },
+        ),
     ]
 });
+
+/// …, we can conclude that you require urllib3>=1.21.1,<1.25. And because you require urllib3==2.2.0
+static CONCLUSION: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r",? we can conclude that .+?\. And because (?:we know from \(\d+\) that )?"));
+
+/// Advice where a requirement is not one.
+const SYNTAX: &str = "write a name and versions, as in `idna==3.7` or `idna>=3,<4`";
 
 /// Advice where a version does not exist.
 const ANOTHER: &str = "ask for a version that exists";
@@ -308,7 +334,7 @@ fn other_python(said: &Said<'_>, package: &str, wants: &str, here: &str) -> Diag
 
 fn unknown(said: &Said<'_>, package: &str) -> Diagnostic {
     said.at(package, format!("there is no package {package} in the index"))
-        .hint("check the spelling; for a private package, configure its index (pip.conf, PIP_INDEX_URL)")
+        .hint("check the spelling, and whether it supports this Python; for a private package, configure its index (pip.conf, PIP_INDEX_URL)")
 }
 
 fn no_wheel(said: &Said<'_>, package: &str) -> Diagnostic {
@@ -324,9 +350,6 @@ fn no_version(said: &Said<'_>, found: &[&str]) -> Diagnostic {
     // Ignored the following versions that require a different python version: 6.0 Requires-Python >=3.12; 6.0.1 …
     static IGNORED: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"require a different python version: (.+?) (?:ERROR|WARNING):"));
-    // Looking in indexes: https://registry.example/simple
-    static INDEX: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"Looking in indexes: [a-z]+://(?:[^@/\s]*@)?([^/\s,]+)"));
     let requirement = first(found);
     let name = name_of(requirement);
     let versions: Vec<_> = found
@@ -352,20 +375,17 @@ fn no_version(said: &Said<'_>, found: &[&str]) -> Diagnostic {
     if said.only_wheels == OnlyWheels::Yes {
         return no_wheel(said, requirement);
     }
-    if let (true, Some(index)) = (versions.is_empty(), said.find(&INDEX)) {
-        let hint =
-            "check the name, and the credentials: pip does not say when a registry answers 401, 403 or 503";
-        return said
-            .at(name, format!("{index} offers no version of {name}"))
-            .hint(hint);
-    }
     if versions.is_empty() {
         return unknown(said, name);
     }
     let last = versions[versions.len().saturating_sub(5)..].join(", ");
+    unsatisfied(said, requirement, &format!("; the last ones are {last}")).hint(ANOTHER)
+}
+
+fn unsatisfied(said: &Said<'_>, requirement: &str, there: &str) -> Diagnostic {
+    let name = name_of(requirement);
     said.at(
         name,
-        format!("no version of {name} satisfies {requirement}; the last ones are {last}"),
+        format!("no version of {name} satisfies {requirement}{there}"),
     )
-    .hint(ANOTHER)
 }
