@@ -127,7 +127,7 @@ fn an_index_that_redirects_is_followed(installer: Installer) {
 fn a_token_is_passed_on_by_the_name_in_a_requirements_file(installer: Installer) {
     let registry = Registry::start(Scheme::Http, Manner::Asks(format!("ci-user:{TOKEN}")));
     let index = registry.url("ci-user:${COMPANY_PASS}@");
-    let Some(mut pod) = Pod::new(installer, &format!("--index-url {index}\ngreeting\n")) else {
+    let Some(mut pod) = Pod::new(installer, &format!("--index-url {index}\nacmegreeting\n")) else {
         return;
     };
     pod.var("COMPANY_PASS", TOKEN).secret(TOKEN);
