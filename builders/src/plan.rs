@@ -120,6 +120,8 @@ pub enum Piece {
     Text(String),
     /// The absolute path of a place.
     Place(Place),
+    /// How many processes or threads a tool may use: the container's quota, which is the injector's to know.
+    Jobs {},
     /// A value of the package clients' configuration, by its key in [`Plan::secrets`]: it may hold
     /// a credential, so that plans, receipts and logs show the key only.
     Secret(String),
@@ -170,6 +172,12 @@ impl Arg {
         Arg(vec![Piece::Secret(key.into())])
     }
 
+    /// How many processes or threads a tool may use.
+    #[must_use]
+    pub fn jobs() -> Self {
+        Arg(vec![Piece::Jobs {}])
+    }
+
     /// The argument with more at its end.
     #[must_use]
     pub fn then(mut self, more: impl Into<Arg>) -> Self {
@@ -208,6 +216,7 @@ impl fmt::Display for Arg {
             match piece {
                 Piece::Text(text) => f.write_str(text)?,
                 Piece::Place(place) => write!(f, "{place}")?,
+                Piece::Jobs {} => f.write_str("<jobs>")?,
                 Piece::Secret(key) => write!(f, "<{key}>")?,
             }
         }
@@ -463,6 +472,7 @@ mod tests {
                 r#"[{"text":"--x="},{"place":"<deps>/a/b"}]"#,
             ),
             (Arg::secret("pip.index-url"), r#"{"secret":"pip.index-url"}"#),
+            (Arg::jobs(), r#"{"jobs":{}}"#),
             (Arg(Vec::new()), "[]"),
         ] {
             assert_eq!(serde_json::to_string(&arg).expect("JSON"), written);

@@ -187,8 +187,6 @@ pub enum BuildScripts {
 pub struct Policy {
     /// Code of dependencies at build time.
     pub build_scripts: BuildScripts,
-    /// How many processes or threads a tool may use.
-    pub jobs: usize,
     /// Choices that belong to one language, by variable name (`INJECTOR_PYTHON_INSTALLER`).
     pub choices: BTreeMap<String, String>,
 }

@@ -18,7 +18,7 @@ use crate::report::Reporter;
 use crate::sys::exec::{self, Command, Ended, ExecError};
 use crate::sys::memory::Facts;
 use crate::sys::volume::Space;
-use crate::sys::{fs, signal, volume};
+use crate::sys::{fs, host, signal, volume};
 
 /// All that the steps of one build share.
 pub(crate) struct Workshop<'a> {
@@ -221,6 +221,13 @@ impl Workshop<'_> {
                 return Err(self.failed(stage, step, Cause::NotStarted(error)).into());
             }
         };
+        if !outcome.survivors.is_empty() {
+            let text = format!(
+                "these processes of {tool} could not be ended: {:?}",
+                outcome.survivors
+            );
+            reporter.warn(&text);
+        }
         let output = Output {
             status: if let Ended::Exited(status) = outcome.ended {
                 Some(status)
@@ -309,6 +316,7 @@ impl Workshop<'_> {
             .map(|piece| match piece {
                 Piece::Text(text) => Ok(text.clone()),
                 Piece::Place(place) => Ok(self.rooms.place(place).display().to_string()),
+                Piece::Jobs {} => Ok(host::parallelism().to_string()),
                 Piece::Secret(key) => self
                     .secrets
                     .0

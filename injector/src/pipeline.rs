@@ -154,7 +154,9 @@ fn run(
         ..
     } = &mut prepared;
     surroundings.furnish(&rooms.scratch, &detected.runtime, request.ca_file.as_deref())?;
-    let (toolchain, programs) = prepared.probe()?;
+    let probed = prepared.probe();
+    go_on(Stage::Provision)?;
+    let (toolchain, programs) = probed?;
     let plan = prepared.plan(&toolchain)?;
     reporter.hide(
         prepared

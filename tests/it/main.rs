@@ -8,8 +8,11 @@
 )]
 
 mod house;
+mod launch;
+mod lifecycle;
 mod network;
 mod python_helpers;
 mod python_server;
 mod python_wire;
 mod support;
+mod volume;

@@ -29,6 +29,8 @@ use redact::Redactor;
 /// Tells the story of one run, and writes its last known truth to the termination log.
 pub(crate) struct Reporter {
     termination: Option<Termination>,
+    /// The bytes that a message may have, also where it is not written.
+    budget: usize,
     redactor: Redactor,
     console: Console,
 }
@@ -38,6 +40,7 @@ impl Reporter {
     pub(crate) fn new(termination: Option<Termination>, look: Look) -> Self {
         last_words::remember(termination.clone());
         Reporter {
+            budget: termination.as_ref().map_or(MAX_BUDGET, |one| one.budget),
             termination,
             redactor: Redactor::new([]),
             console: Console::stderr(look),
@@ -86,13 +89,9 @@ impl Reporter {
 
     /// Reports a failure, and returns the termination message.
     pub(crate) fn failed(&mut self, failure: &Failure) -> String {
-        let budget = self
-            .termination
-            .as_ref()
-            .map_or(MAX_BUDGET, |termination| termination.budget);
         let message = match failure {
             Failure::Replayed { message, .. } => message.clone(),
-            failure => termination::compose(&redacted(words::message(failure), &self.redactor), budget),
+            failure => termination::compose(&redacted(words::message(failure), &self.redactor), self.budget),
         };
         // Once more: an escape sequence within a credential hid it until now. The mask is never longer.
         let message = self.redactor.text(&message);

@@ -1,7 +1,9 @@
-//! What several tests need: a small HTTP client, the Python of this machine, and a package registry.
+//! What several tests need: a pod without a cluster, an HTTP client, package registries, and what this machine has.
 
 pub(crate) mod http;
+pub(crate) mod machine;
 pub(crate) mod packages;
+pub(crate) mod pod;
 pub(crate) mod python;
 pub(crate) mod registry;
 pub(crate) mod server;
