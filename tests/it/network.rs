@@ -376,8 +376,11 @@ fn a_proxy_that_refuses_connections(installer: Installer) {
     };
     pod.var("HTTPS_PROXY", &format!("http://ci-user:{TOKEN}@{CLOSED}"))
         .secret(TOKEN);
-    pod.build()
-        .fails(52, &["proxy"], &[CLOSED, "hint: check HTTPS_PROXY", "NO_PROXY"]);
+    pod.build().fails(
+        52,
+        &["the proxy cannot be used"],
+        &[&registry.host, "hint: check HTTPS_PROXY", "NO_PROXY"],
+    );
 }
 
 fn a_proxy_that_does_not_know_us(installer: Installer) {
@@ -410,20 +413,69 @@ fn a_package_that_a_working_registry_does_not_have(installer: Installer) {
 // ---- code of dependencies
 
 both!(
+    a_build_sees_nothing_of_our_environment,
     a_build_that_shouts_is_masked,
     a_dependency_that_must_be_built_is_refused,
 );
+
+fn a_build_sees_nothing_of_our_environment(installer: Installer) {
+    let registry = Registry::start(Scheme::Http, Manner::Serves);
+    let Some(mut pod) = Pod::new(installer, "nosy\n") else {
+        return;
+    };
+    pod.var("PIP_INDEX_URL", &registry.url(""))
+        .var("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG")
+        .var("CODE_SIGNING_LABEL", "a-value-of-ours")
+        .var("INJECTOR_PASS_ENV", "CODE_SIGNING_LABEL,ABSENT")
+        .secret("wJalrXUtnFEMI/K7MDENG");
+    // Root may read everything.
+    let Some(mut command) = pod.unprivileged() else {
+        return;
+    };
+    pod.build_by(&mut command).succeeds();
+    let seen: serde_json::Value = serde_json::from_str(&pod.published("deps/nosy.py")).expect("JSON");
+    let names: Vec<_> = seen["env"]
+        .as_array()
+        .expect("names")
+        .iter()
+        .filter_map(|name| name.as_str())
+        .collect();
+    assert!(
+        names.contains(&"CODE_SIGNING_LABEL") && names.contains(&"PIP_INDEX_URL"),
+        "{names:?}"
+    );
+    let ours = ["AWS_", "FUNC_", "INJECTOR_", "KUBELESS_", "ABSENT"];
+    assert!(
+        !names
+            .iter()
+            .any(|name| ours.iter().any(|ours| name.starts_with(ours))),
+        "{names:?}"
+    );
+    // It did find us among its ancestors, and was not let in.
+    let above = seen["above"].as_array().expect("processes");
+    assert!(
+        above.contains(&serde_json::json!(["injector", "Permission denied"])),
+        "{above:?}"
+    );
+}
 
 fn a_build_that_shouts_is_masked(installer: Installer) {
     let registry = Registry::start(Scheme::Http, Manner::Asks(LOGIN.to_owned()));
     let Some(mut pod) = asking(installer, &registry) else {
         return;
     };
+    let netrc = pod.path("mounted/login");
     pod.file("src/requirements.txt", "leaky\n")
         .var("HTTP_PROXY", &format!("http://ci-user:{TOKEN}@{CLOSED}"))
         .var("NO_PROXY", "127.0.0.1")
         .var("REGISTRY_LOGIN", "opaque-value-of-ours")
         .var("INJECTOR_PASS_ENV", "REGISTRY_LOGIN")
+        .file(
+            "mounted/login",
+            "machine elsewhere.invalid\nlogin me\npassword another-p4ssword\n",
+        )
+        .var("NETRC", &netrc)
+        .secret("another-p4ssword")
         .secret(TOKEN)
         .secret("opaque-value-of-ours");
     let ended = pod.build();

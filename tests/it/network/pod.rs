@@ -1,8 +1,11 @@
 //! A function's pod as far as the build sees it, and a search for secrets in all that it leaves behind.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::env;
+use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use base64::Engine as _;
@@ -11,7 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use tempfile::TempDir;
 use walkdir::WalkDir;
 
-use crate::support::packages::{PYTHON, UV, dir_of};
+use crate::support::packages::{PYTHON, UV, dir_of, missing};
 
 /// Who installs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +161,41 @@ impl Pod {
     pub(super) fn published(&self, below: &str) -> String {
         let path = self.path(&format!("volume/function/{below}"));
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// A command that builds as somebody who is not root, with a Python that is not root's own; `None` where
+    /// there is no such Python.
+    pub(super) fn unprivileged(&mut self) -> Option<Command> {
+        let somebody = |program: &Path| {
+            let mut command = Command::new("setpriv");
+            command
+                .args(["--reuid=65532", "--regid=65532", "--clear-groups"])
+                .arg(program);
+            command
+        };
+        let can = |dir: &Path| {
+            let mut asked = somebody(&dir.join("python3"));
+            let asked = asked.args(["-I", "-c", "import pip"]).env_clear().output();
+            asked.is_ok_and(|output| output.status.success())
+        };
+        let Some(dir) = env::split_paths(&self.env["PATH"]).find(|dir| can(dir)) else {
+            missing("a Python with pip, and setpriv, for those who are not root");
+            return None;
+        };
+        // Where uv lies, root alone may reach.
+        if let Some(uv) = UV.as_deref() {
+            fs::copy(uv, self.path("home/uv")).expect("a copy");
+        }
+        for entry in WalkDir::new(self.room.path()).into_iter().flatten() {
+            fs::set_permissions(entry.path(), Permissions::from_mode(0o777)).expect("we own it");
+        }
+        let path = format!("{}:{}", dir.display(), self.path("home"));
+        self.var("PATH", &path);
+        let ourselves = self.room.path().join("injector");
+        fs::copy(env!("CARGO_BIN_EXE_injector"), &ourselves).expect("a copy");
+        let mut command = somebody(&ourselves);
+        command.arg("build");
+        Some(command)
     }
 
     fn run(&self, command: &mut Command) -> Output {

@@ -45,18 +45,23 @@ pub(crate) static UV: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
 });
 
 /// A tool's directory, or word that a test is skipped without it.
-///
-/// # Panics
-/// Where `REQUIRE` lists Python and the tool is not there.
 pub(crate) fn dir_of(tool: &'static LazyLock<Option<PathBuf>>, name: &str) -> Option<&'static Path> {
     let found = tool.as_deref().and_then(Path::parent);
     if found.is_none() {
-        let required = env::var("REQUIRE").unwrap_or_default();
-        assert!(
-            !required.split(',').any(|required| required == "python"),
-            "REQUIRE={required} needs {name} on PATH"
-        );
-        eprintln!("SKIP python: {name} is not on PATH");
+        missing(name);
     }
     found
+}
+
+/// Says that a test is skipped because the machine lacks something.
+///
+/// # Panics
+/// Where `REQUIRE` lists Python.
+pub(crate) fn missing(what: &str) {
+    let required = env::var("REQUIRE").unwrap_or_default();
+    assert!(
+        !required.split(',').any(|required| required == "python"),
+        "REQUIRE={required} needs {what}"
+    );
+    eprintln!("SKIP python: this machine lacks {what}");
 }
