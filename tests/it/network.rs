@@ -42,8 +42,18 @@ both!(
     a_private_ca_is_added_whatever_pip_conf_says,
     a_proxy_is_used,
     a_proxy_is_used_for_tls,
+    a_proxy_comes_from_pip_conf,
     a_proxy_is_not_used_for_its_exceptions,
 );
+
+/// Builds, plans, and fails: what is left each time is searched for the pod's secrets.
+fn tells_nothing(pod: &mut Pod) {
+    pod.build().succeeds();
+    pod.plan();
+    let asked = pod.published("source/requirements.txt");
+    pod.file("src/requirements.txt", &format!("{asked}acmenothing\n"));
+    pod.build().fails(51, &["acmenothing"], &[]);
+}
 
 fn an_index_comes_from_the_environment(installer: Installer) {
     let registry = Registry::start(Scheme::Http, Manner::Asks(LOGIN.to_owned()));
@@ -69,8 +79,7 @@ fn a_token_comes_from_the_users_pip_conf(installer: Installer) {
         &format!("[global]\nindex-url = {url}\n"),
     )
     .secret(TOKEN);
-    pod.build().succeeds();
-    pod.plan();
+    tells_nothing(&mut pod);
 }
 
 fn a_password_comes_from_netrc(installer: Installer) {
@@ -87,8 +96,7 @@ fn a_password_comes_from_netrc(installer: Installer) {
             let path = pod.path(file);
             pod.var(variable, &path);
         }
-        pod.build().succeeds();
-        pod.plan();
+        tells_nothing(&mut pod);
     }
 }
 
@@ -102,8 +110,7 @@ fn a_token_comes_from_a_pip_conf_that_is_named(installer: Installer) {
     pod.file("mounted/settings", &format!("[global]\nindex-url = {url}\n"))
         .var("PIP_CONFIG_FILE", &path)
         .secret(PASSWORD);
-    pod.build().succeeds();
-    pod.plan();
+    tells_nothing(&mut pod);
 }
 
 fn an_index_that_redirects_is_followed(installer: Installer) {
@@ -131,16 +138,14 @@ fn a_token_is_passed_on_by_the_name_in_a_requirements_file(installer: Installer)
         return;
     };
     pod.var("COMPANY_PASS", TOKEN).secret(TOKEN);
-    pod.build().succeeds();
-    pod.plan();
+    tells_nothing(&mut pod);
     // A package by its URL leaves a note of where it came from.
     let file = format!(
         "acmegreeting @ http://ci-user:${{COMPANY_PASS}}@{}/files/acmegreeting-1.0-py3-none-any.whl\n",
         registry.host
     );
     pod.file("src/requirements.txt", &file);
-    pod.build().succeeds();
-    pod.plan();
+    tells_nothing(&mut pod);
 }
 
 fn a_private_ca_is_added(installer: Installer) {
@@ -187,8 +192,7 @@ fn a_proxy_is_used(installer: Installer) {
         .var("PIP_TRUSTED_HOST", UNKNOWN_HOST)
         .var("HTTP_PROXY", &format!("http://ci-user:{IN_URL}@{}", proxy.host))
         .secret(PASSWORD);
-    pod.build().succeeds();
-    pod.plan();
+    tells_nothing(&mut pod);
     let asked = proxy.asked();
     assert!(
         asked
@@ -217,6 +221,21 @@ fn a_proxy_is_used_for_tls(installer: Installer) {
     let asked = proxy.asked();
     assert!(asked.iter().all(|asked| asked.what == tunnel), "{asked:?}");
     assert!(!asked.is_empty());
+}
+
+fn a_proxy_comes_from_pip_conf(installer: Installer) {
+    let registry = Registry::start(Scheme::Http, Manner::Serves);
+    let proxy = Proxy::before(&registry, Some(LOGIN));
+    let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
+        return;
+    };
+    let settings = format!(
+        "[global]\nindex-url = http://{UNKNOWN_HOST}/simple\ntrusted-host = {UNKNOWN_HOST}\n\
+         proxy = http://ci-user:{IN_URL}@{}\n",
+        proxy.host
+    );
+    pod.file("home/.pip/pip.conf", &settings).secret(PASSWORD);
+    tells_nothing(&mut pod);
 }
 
 fn a_proxy_is_not_used_for_its_exceptions(installer: Installer) {

@@ -157,6 +157,14 @@ impl Pod {
         run(&["plan"])
     }
 
+    /// What a dry run says, searched for secrets too.
+    pub(super) fn dry_run(&self) -> String {
+        let output = self.run(Command::new(env!("CARGO_BIN_EXE_injector")).args(["build", "--dry-run"]));
+        self.search("the dry run", &output.stdout);
+        self.search("the dry run's log", &output.stderr);
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
     /// The text of a published file.
     pub(super) fn published(&self, below: &str) -> String {
         let path = self.path(&format!("volume/function/{below}"));
@@ -189,7 +197,7 @@ impl Pod {
         for entry in WalkDir::new(self.room.path()).into_iter().flatten() {
             fs::set_permissions(entry.path(), Permissions::from_mode(0o777)).expect("we own it");
         }
-        let path = format!("{}:{}", dir.display(), self.path("home"));
+        let path = format!("{}:{}:/usr/bin:/bin", dir.display(), self.path("home"));
         self.var("PATH", &path);
         let ourselves = self.room.path().join("injector");
         fs::copy(env!("CARGO_BIN_EXE_injector"), &ourselves).expect("a copy");
