@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Blame;
-use crate::function::RelPath;
+use crate::function::{RelPath, as_text};
 
 /// A room: a directory that a plan names and the injector provides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -65,26 +66,22 @@ pub struct Place {
 #[error("{0:?} is not a place in a room, such as <deps>/numpy")]
 pub struct BadPlace(String);
 
-impl TryFrom<String> for Place {
-    type Error = BadPlace;
+impl FromStr for Place {
+    type Err = BadPlace;
 
-    fn try_from(text: String) -> Result<Self, BadPlace> {
+    fn from_str(text: &str) -> Result<Self, BadPlace> {
         let (room, path) = text
             .split_once('/')
-            .map_or((text.as_str(), None), |(room, path)| (room, Some(path)));
+            .map_or((text, None), |(room, path)| (room, Some(path)));
         let dir = Dir::ALL.into_iter().find(|dir| dir.to_string() == room);
         match (dir, path.map(str::parse).transpose()) {
             (Some(dir), Ok(path)) => Ok(Place { dir, path }),
-            _ => Err(BadPlace(text)),
+            _ => Err(BadPlace(text.to_owned())),
         }
     }
 }
 
-impl From<Place> for String {
-    fn from(place: Place) -> String {
-        place.to_string()
-    }
-}
+as_text!(Place, BadPlace);
 
 impl Place {
     /// A path in a room.
