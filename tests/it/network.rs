@@ -439,7 +439,8 @@ both!(
 
 fn a_build_sees_nothing_of_our_environment(installer: Installer) {
     let registry = Registry::start(Scheme::Http, Manner::Serves);
-    let Some(mut pod) = Pod::new(installer, "nosy\n") else {
+    // Root may read everything.
+    let Some(mut pod) = Pod::unprivileged(installer, "nosy\n") else {
         return;
     };
     pod.var("PIP_INDEX_URL", &registry.url(""))
@@ -447,11 +448,7 @@ fn a_build_sees_nothing_of_our_environment(installer: Installer) {
         .var("CODE_SIGNING_LABEL", "a-value-of-ours")
         .var("INJECTOR_PASS_ENV", "CODE_SIGNING_LABEL,ABSENT")
         .secret("wJalrXUtnFEMI/K7MDENG");
-    // Root may read everything.
-    let Some(mut command) = pod.unprivileged() else {
-        return;
-    };
-    pod.build_by(&mut command).succeeds();
+    pod.build().succeeds();
     let seen: serde_json::Value = serde_json::from_str(&pod.published("deps/nosy.py")).expect("JSON");
     let names: Vec<_> = seen["env"]
         .as_array()
@@ -497,9 +494,15 @@ fn a_build_that_shouts_is_masked(installer: Installer) {
         .secret("another-p4ssword")
         .secret(TOKEN)
         .secret("opaque-value-of-ours");
+    let dry = pod.dry_run();
+    assert!(dry.starts_with("E51 ") && dry.contains("leaky"), "{dry}");
     let ended = pod.build();
     ended.fails(51, &["leaky"], &[]);
-    assert!(ended.log.contains("***"), "nothing was masked: {}", ended.log);
+    assert!(
+        ended.stderr.contains("***"),
+        "nothing was masked: {}",
+        ended.stderr
+    );
 }
 
 fn a_dependency_that_must_be_built_is_refused(installer: Installer) {
