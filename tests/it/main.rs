@@ -7,6 +7,7 @@
     reason = "tests look at the operating system from outside, and say what they skip"
 )]
 
+mod fixtures;
 mod house;
 mod launch;
 mod lifecycle;

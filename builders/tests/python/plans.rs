@@ -192,6 +192,7 @@ fn uv_installs_where_the_configuration_of_pip_can_be_translated() {
 
 #[test]
 fn the_installer_is_chosen_for_a_reason() {
+    const PIP_CONF: (&str, &str) = ("/etc/pip.conf", "[global]\nprefer-binary = true\n");
     let fixture = "//- hello.py\n//- requirements.txt\nsix\n";
     let reason = |world: World| {
         text(&world, fixture)
@@ -201,10 +202,9 @@ fn the_installer_is_chosen_for_a_reason() {
             .trim()
             .to_owned()
     };
-    let conf = &[("/etc/pip.conf", "[global]\nprefer-binary = true\n")];
     assert_eq!(
         reason(World {
-            files: conf,
+            files: &[PIP_CONF],
             ..WITH_UV
         }),
         "pip installs: uv has no counterpart for prefer-binary"
@@ -219,7 +219,7 @@ fn the_installer_is_chosen_for_a_reason() {
     assert_eq!(
         reason(World {
             env: &[("PIP_CONFIG_FILE", "/dev/null")],
-            files: conf,
+            files: &[PIP_CONF, ("/dev/null", "")],
             ..WITH_UV
         }),
         "uv installs: it is in this image"
@@ -233,7 +233,7 @@ fn the_installer_is_chosen_for_a_reason() {
     );
     assert_eq!(
         reason(World {
-            files: conf,
+            files: &[PIP_CONF],
             installer: Some("uv"),
             ..WITH_UV
         }),
@@ -241,7 +241,7 @@ fn the_installer_is_chosen_for_a_reason() {
     );
     assert_eq!(
         reason(World {
-            files: conf,
+            files: &[PIP_CONF],
             tools: &["python", "uv"],
             ..USUAL
         }),

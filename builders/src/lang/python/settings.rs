@@ -49,8 +49,9 @@ impl Effective {
             // A named file stands for the user's own: https://github.com/pypa/pip/blob/23.2.1/src/pip/_internal/configuration.py#L341
             files.retain(|(path, _)| !path.starts_with("~/") && path != named);
             match settings.files.iter().find(|(path, _)| path == named) {
+                // Then pip reads no file at all: https://pip.pypa.io/en/stable/topics/configuration/#pip-config-file
+                _ if named == "/dev/null" => files.clear(),
                 Some(file) => files.push(file),
-                None if named == "/dev/null" => files.clear(),
                 None => found.unread.push("config-file".to_owned()),
             }
         }

@@ -207,8 +207,15 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
                     .map_or(first(found), |(reasons, _)| reasons);
                 let package = WORD.find_iter(reasons).find(|word| word.as_str() != "Because");
                 let package = package.map_or("", |word| word.as_str()).to_owned();
-                said.at(&package, reasons.to_owned())
-                    .hint("loosen one of these versions")
+                let reasons = reasons
+                    .trim_start_matches("Because ")
+                    .replace(", we can conclude that ", ", so ")
+                    .replace(". And because ", ", but ");
+                said.at(
+                    &package,
+                    format!("no versions satisfy all requirements: {reasons}"),
+                )
+                .hint("loosen one of these versions")
             },
         ),
         // ERROR: Invalid requirement: 'idna==3.7==3.8': Expected comma (within version specifier), … (from line 2 of …)
