@@ -397,7 +397,7 @@ fn a_proxy_that_refuses_connections(installer: Installer) {
         .secret(TOKEN);
     pod.build().fails(
         52,
-        &["the proxy cannot be used"],
+        &["the proxy cannot be"],
         &[&registry.host, "hint: check HTTPS_PROXY", "NO_PROXY"],
     );
 }
