@@ -125,7 +125,8 @@ impl Surroundings {
             .collect()
     }
 
-    /// Reads the configuration files that exist: the user's and the system's own, and mounted ones.
+    /// Reads the configuration files that exist: the user's and the system's own, those that
+    /// variables name, and mounted ones.
     fn read_files(&mut self, env: &Environment, runtime: &Runtime) {
         for listed in &runtime.environment.files {
             let (path, below) = match (listed.strip_prefix("~/"), env.get("HOME")) {
@@ -134,7 +135,7 @@ impl Surroundings {
                 (None, _) => (PathBuf::from(listed), None),
             };
             if let Some(text) = fs::read_text(&path) {
-                self.add_file(listed, text);
+                self.add_file(listed, listed.clone(), text);
                 self.home.extend(below.map(|below| (below.to_owned(), path)));
             }
         }
@@ -143,7 +144,7 @@ impl Surroundings {
                 continue;
             };
             if let Some(text) = fs::read_text(Path::new(&path)) {
-                self.add_file(&path, text);
+                self.add_file(variable, path, text);
             }
         }
         let mounted = Path::new(MOUNTED);
@@ -153,7 +154,7 @@ impl Surroundings {
                 let Some(text) = fs::read_text(&path) else {
                     continue;
                 };
-                self.add_file(&path.display().to_string(), text);
+                self.add_file(name, path.display().to_string(), text);
                 self.env
                     .entry(variable.clone())
                     .or_insert_with(|| path.display().to_string());
@@ -161,14 +162,15 @@ impl Surroundings {
         }
     }
 
-    fn add_file(&mut self, shown: &str, text: String) {
-        let found = if shown.ends_with("netrc") {
+    /// Adds a file; `kind` is the usual name of such files, or their variable.
+    fn add_file(&mut self, kind: &str, path: String, text: String) {
+        let found = if kind.to_ascii_lowercase().ends_with("netrc") {
             credentials::netrc_credentials(&text)
         } else {
             credentials::ini_credentials(&text)
         };
         self.secrets.extend(found);
-        self.settings.files.push((shown.to_owned(), text));
+        self.settings.files.push((path, text));
     }
 
     /// Gives the tools a HOME and a TMPDIR of their own in the scratch room, with the user's

@@ -42,8 +42,18 @@ both!(
     a_private_ca_is_added_whatever_pip_conf_says,
     a_proxy_is_used,
     a_proxy_is_used_for_tls,
+    a_proxy_comes_from_pip_conf,
     a_proxy_is_not_used_for_its_exceptions,
 );
+
+/// Builds, plans, and fails: what is left each time is searched for the pod's secrets.
+fn tells_nothing(pod: &mut Pod) {
+    pod.build().succeeds();
+    pod.plan();
+    let asked = pod.published("source/requirements.txt");
+    pod.file("src/requirements.txt", &format!("{asked}acmenothing\n"));
+    pod.build().fails(51, &["acmenothing"], &[]);
+}
 
 fn an_index_comes_from_the_environment(installer: Installer) {
     let registry = Registry::start(Scheme::Http, Manner::Asks(LOGIN.to_owned()));
@@ -69,8 +79,7 @@ fn a_token_comes_from_the_users_pip_conf(installer: Installer) {
         &format!("[global]\nindex-url = {url}\n"),
     )
     .secret(TOKEN);
-    pod.build().succeeds();
-    pod.plan();
+    tells_nothing(&mut pod);
 }
 
 fn a_password_comes_from_netrc(installer: Installer) {
@@ -87,8 +96,7 @@ fn a_password_comes_from_netrc(installer: Installer) {
             let path = pod.path(file);
             pod.var(variable, &path);
         }
-        pod.build().succeeds();
-        pod.plan();
+        tells_nothing(&mut pod);
     }
 }
 
@@ -102,8 +110,7 @@ fn a_token_comes_from_a_pip_conf_that_is_named(installer: Installer) {
     pod.file("mounted/settings", &format!("[global]\nindex-url = {url}\n"))
         .var("PIP_CONFIG_FILE", &path)
         .secret(PASSWORD);
-    pod.build().succeeds();
-    pod.plan();
+    tells_nothing(&mut pod);
 }
 
 fn an_index_that_redirects_is_followed(installer: Installer) {
@@ -127,20 +134,18 @@ fn an_index_that_redirects_is_followed(installer: Installer) {
 fn a_token_is_passed_on_by_the_name_in_a_requirements_file(installer: Installer) {
     let registry = Registry::start(Scheme::Http, Manner::Asks(format!("ci-user:{TOKEN}")));
     let index = registry.url("ci-user:${COMPANY_PASS}@");
-    let Some(mut pod) = Pod::new(installer, &format!("--index-url {index}\ngreeting\n")) else {
+    let Some(mut pod) = Pod::new(installer, &format!("--index-url {index}\nacmegreeting\n")) else {
         return;
     };
     pod.var("COMPANY_PASS", TOKEN).secret(TOKEN);
-    pod.build().succeeds();
-    pod.plan();
+    tells_nothing(&mut pod);
     // A package by its URL leaves a note of where it came from.
     let file = format!(
         "acmegreeting @ http://ci-user:${{COMPANY_PASS}}@{}/files/acmegreeting-1.0-py3-none-any.whl\n",
         registry.host
     );
     pod.file("src/requirements.txt", &file);
-    pod.build().succeeds();
-    pod.plan();
+    tells_nothing(&mut pod);
 }
 
 fn a_private_ca_is_added(installer: Installer) {
@@ -187,8 +192,7 @@ fn a_proxy_is_used(installer: Installer) {
         .var("PIP_TRUSTED_HOST", UNKNOWN_HOST)
         .var("HTTP_PROXY", &format!("http://ci-user:{IN_URL}@{}", proxy.host))
         .secret(PASSWORD);
-    pod.build().succeeds();
-    pod.plan();
+    tells_nothing(&mut pod);
     let asked = proxy.asked();
     assert!(
         asked
@@ -217,6 +221,21 @@ fn a_proxy_is_used_for_tls(installer: Installer) {
     let asked = proxy.asked();
     assert!(asked.iter().all(|asked| asked.what == tunnel), "{asked:?}");
     assert!(!asked.is_empty());
+}
+
+fn a_proxy_comes_from_pip_conf(installer: Installer) {
+    let registry = Registry::start(Scheme::Http, Manner::Serves);
+    let proxy = Proxy::before(&registry, Some(LOGIN));
+    let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
+        return;
+    };
+    let settings = format!(
+        "[global]\nindex-url = http://{UNKNOWN_HOST}/simple\ntrusted-host = {UNKNOWN_HOST}\n\
+         proxy = http://ci-user:{IN_URL}@{}\n",
+        proxy.host
+    );
+    pod.file("home/.pip/pip.conf", &settings).secret(PASSWORD);
+    tells_nothing(&mut pod);
 }
 
 fn a_proxy_is_not_used_for_its_exceptions(installer: Installer) {
@@ -376,8 +395,11 @@ fn a_proxy_that_refuses_connections(installer: Installer) {
     };
     pod.var("HTTPS_PROXY", &format!("http://ci-user:{TOKEN}@{CLOSED}"))
         .secret(TOKEN);
-    pod.build()
-        .fails(52, &["proxy"], &[CLOSED, "hint: check HTTPS_PROXY", "NO_PROXY"]);
+    pod.build().fails(
+        52,
+        &["the proxy cannot be"],
+        &[&registry.host, "hint: check HTTPS_PROXY", "NO_PROXY"],
+    );
 }
 
 fn a_proxy_that_does_not_know_us(installer: Installer) {
@@ -410,25 +432,77 @@ fn a_package_that_a_working_registry_does_not_have(installer: Installer) {
 // ---- code of dependencies
 
 both!(
+    a_build_sees_nothing_of_our_environment,
     a_build_that_shouts_is_masked,
     a_dependency_that_must_be_built_is_refused,
 );
+
+fn a_build_sees_nothing_of_our_environment(installer: Installer) {
+    let registry = Registry::start(Scheme::Http, Manner::Serves);
+    // Root may read everything.
+    let Some(mut pod) = Pod::unprivileged(installer, "nosy\n") else {
+        return;
+    };
+    pod.var("PIP_INDEX_URL", &registry.url(""))
+        .var("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG")
+        .var("CODE_SIGNING_LABEL", "a-value-of-ours")
+        .var("INJECTOR_PASS_ENV", "CODE_SIGNING_LABEL,ABSENT")
+        .secret("wJalrXUtnFEMI/K7MDENG");
+    pod.build().succeeds();
+    let seen: serde_json::Value = serde_json::from_str(&pod.published("deps/nosy.py")).expect("JSON");
+    let names: Vec<_> = seen["env"]
+        .as_array()
+        .expect("names")
+        .iter()
+        .filter_map(|name| name.as_str())
+        .collect();
+    assert!(
+        names.contains(&"CODE_SIGNING_LABEL") && names.contains(&"PIP_INDEX_URL"),
+        "{names:?}"
+    );
+    let ours = ["AWS_", "FUNC_", "INJECTOR_", "KUBELESS_", "ABSENT"];
+    assert!(
+        !names
+            .iter()
+            .any(|name| ours.iter().any(|ours| name.starts_with(ours))),
+        "{names:?}"
+    );
+    // It did find us among its ancestors, and was not let in.
+    let above = seen["above"].as_array().expect("processes");
+    assert!(
+        above.contains(&serde_json::json!(["injector", "Permission denied"])),
+        "{above:?}"
+    );
+}
 
 fn a_build_that_shouts_is_masked(installer: Installer) {
     let registry = Registry::start(Scheme::Http, Manner::Asks(LOGIN.to_owned()));
     let Some(mut pod) = asking(installer, &registry) else {
         return;
     };
+    let netrc = pod.path("mounted/login");
     pod.file("src/requirements.txt", "leaky\n")
         .var("HTTP_PROXY", &format!("http://ci-user:{TOKEN}@{CLOSED}"))
         .var("NO_PROXY", "127.0.0.1")
         .var("REGISTRY_LOGIN", "opaque-value-of-ours")
         .var("INJECTOR_PASS_ENV", "REGISTRY_LOGIN")
+        .file(
+            "mounted/login",
+            "machine elsewhere.invalid\nlogin me\npassword another-p4ssword\n",
+        )
+        .var("NETRC", &netrc)
+        .secret("another-p4ssword")
         .secret(TOKEN)
         .secret("opaque-value-of-ours");
+    let dry = pod.dry_run();
+    assert!(dry.starts_with("E51 ") && dry.contains("leaky"), "{dry}");
     let ended = pod.build();
     ended.fails(51, &["leaky"], &[]);
-    assert!(ended.log.contains("***"), "nothing was masked: {}", ended.log);
+    assert!(
+        ended.stderr.contains("***"),
+        "nothing was masked: {}",
+        ended.stderr
+    );
 }
 
 fn a_dependency_that_must_be_built_is_refused(installer: Installer) {

@@ -32,12 +32,9 @@ def environ(pid):
         return error.strerror
 
 def text():
-    return "SEEN = " + repr({
-        "env": sorted(os.environ),
-        "above": [[name(pid), environ(pid)] for pid in parents()],
-    })
+    return json.dumps({"env": sorted(os.environ), "above": [[name(pid), environ(pid)] for pid in parents()]})
 """
-# Tells everybody the index that it was fetched from, in every form it can think of.
+# Tells everybody what it knows of credentials, in every form it can think of.
 LEAKY = """\
 import base64, os, sys, urllib.parse
 
@@ -46,9 +43,15 @@ def text():
         url = os.environ.get(name)
         if url:
             user_info = urllib.parse.unquote(url.split("//")[-1].split("@")[0])
-            for said in (url, user_info, urllib.parse.quote(user_info, safe="")):
-                print(said, base64.b64encode(said.encode()).decode())
+            say(url, user_info)
+    with open(os.environ["NETRC"]) as file:
+        for word in file.read().split():
+            say(word)
     sys.exit("error: this build is broken by design")
+
+def say(*texts):
+    for text in texts:
+        print(text, urllib.parse.quote(text, safe=""), base64.b64encode(text.encode()).decode())
 """
 WRITE = """
 

@@ -1,19 +1,21 @@
-//! The Python of the machine, and the packages that it makes for the registry.
+//! The packages that the registry serves, and uv.
 
 use std::collections::BTreeMap;
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::machine;
+
 /// The packages by the names of their files: `acmegreeting` is a wheel, `nosy` (looks around while it is
 /// built) and `leaky` (says what it found, and fails) must be built.
 pub(crate) static PACKAGES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
-    let python = PYTHON.as_deref().expect("only asked for where there is a Python");
-    let output = Command::new(python)
+    let python = machine::python().expect("only asked for where there is a Python");
+    let output = Command::new(python.bin.join("python3"))
         .args(["-I", "-c", include_str!("packages.py")])
         .output()
         .expect("Python runs");
@@ -24,39 +26,14 @@ pub(crate) static PACKAGES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(
         .collect()
 });
 
-/// The interpreter itself: what is on PATH may be a version manager's slow shim.
-pub(crate) static PYTHON: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
-    let asked = Command::new("python3")
-        .args(["-c", "import pip, sys; print(sys.executable)"])
-        .output()
-        .ok()?;
-    asked
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&asked.stdout).trim().into())
-});
-
 /// uv, if it is on PATH.
-pub(crate) static UV: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path)
+pub(crate) fn uv() -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path)
         .map(|dir| dir.join("uv"))
-        .find(|file| file.is_file())
-});
-
-/// A tool's directory, or word that a test is skipped without it.
-///
-/// # Panics
-/// Where `REQUIRE` lists Python and the tool is not there.
-pub(crate) fn dir_of(tool: &'static LazyLock<Option<PathBuf>>, name: &str) -> Option<&'static Path> {
-    let found = tool.as_deref().and_then(Path::parent);
+        .find(|file| file.is_file());
     if found.is_none() {
-        let required = env::var("REQUIRE").unwrap_or_default();
-        assert!(
-            !required.split(',').any(|required| required == "python"),
-            "REQUIRE={required} needs {name} on PATH"
-        );
-        eprintln!("SKIP python: {name} is not on PATH");
+        machine::skip("python", "there is no uv on PATH");
     }
     found
 }

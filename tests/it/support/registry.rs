@@ -212,7 +212,11 @@ impl Head {
             name.eq_ignore_ascii_case(header).then(|| value.trim().to_owned())
         };
         Asked {
-            what: self.first.trim_end_matches(" HTTP/1.1").to_owned(),
+            what: self
+                .first
+                .rsplit_once(" HTTP/")
+                .map_or(&*self.first, |(what, _)| what)
+                .to_owned(),
             authorization: self.text.lines().find_map(value),
         }
     }

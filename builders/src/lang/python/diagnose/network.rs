@@ -141,7 +141,7 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // OSError('Tunnel connection failed: 407 Proxy Authentication Required')
         //   cause: tunnel error: proxy authorization required
         told(
-            r"407 Proxy Authentication|proxy authorization required",
+            r"407 Proxy Authentication|407 Client Error|proxy authorization required",
             "the proxy asks for credentials",
             "put user and password into HTTPS_PROXY, or the host into NO_PROXY",
         ),
