@@ -45,7 +45,7 @@ pub(crate) enum ProvisionError {
         path: PathBuf,
     },
     /// Too little room is left.
-    #[error("{} has {} KiB free of {} KiB", path.display(), space.free >> 10, space.total >> 10)]
+    #[error("{} has {space}", path.display())]
     Full {
         /// The volume or the scratch room.
         path: PathBuf,

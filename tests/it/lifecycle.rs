@@ -220,9 +220,11 @@ fn a_child_that_is_killed_for_memory_is_told_with_limit_and_peak() {
     let Some(group) = Group::limited(64 << 20) else {
         return;
     };
-    let Some(pod) = Pod::fake_pip(&hog) else { return };
+    let Some(mut pod) = Pod::fake_pip(&hog) else {
+        return;
+    };
     let join = format!("echo $$ >{} && exec \"$@\"", group.members().display());
-    let pod = pod.wrapped(&["/bin/sh", "-c", &join, "sh"]);
+    pod.wrap(&["/bin/sh", "-c", &join, "sh"]);
     let ended = pod.build();
     ended.expect(
         52,
@@ -297,12 +299,12 @@ fn an_authors_error_is_repeated_at_once() {
 
 #[test]
 fn another_interpreter_judges_anew() {
-    let Some(pod) = Pod::python() else { return };
+    let Some(mut pod) = Pod::python() else { return };
     let Some(other) = other_python() else { return };
     pod.source("hello.py", "def hello(:\n");
     pod.build().expect(61, &[]);
     let first = read(&pod.dir("volume/.injector/report.json"));
-    let pod = pod.on_path(&format!("{}:/usr/bin:/bin", other.bin.display()));
+    pod.set_path(&[&other.bin]);
     pod.build().expect(61, &[]);
     assert_ne!(read(&pod.dir("volume/.injector/report.json")), first);
 }

@@ -52,8 +52,11 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
     name.push(".new");
     let new = path.with_file_name(name);
-    fs::write(&new, bytes)?;
-    fs::rename(new, path)
+    let replaced = fs::write(&new, bytes).and_then(|()| fs::rename(&new, path));
+    if replaced.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    replaced
 }
 
 /// Points a symbolic link elsewhere by rename: it is never absent.
