@@ -7,14 +7,6 @@ use std::path::Path;
 use crate::support::machine::{Mounted, is_root, other_python, public_python, python};
 use crate::support::pod::{HELLO, Pod, names};
 
-/// What must be so after a build that published nothing.
-#[track_caller]
-fn assert_nothing_is_left(pod: &Pod) {
-    assert_eq!(pod.processes(), []);
-    assert_eq!(pod.leftovers(), [""; 0]);
-    assert!(!pod.function().is_symlink() && pod.generations().is_empty());
-}
-
 #[test]
 fn a_volume_that_is_full_is_told_before_anything_runs() {
     let Some(pod) = Pod::python() else { return };
@@ -31,13 +23,13 @@ fn a_volume_that_is_full_is_told_before_anything_runs() {
             "sizeLimit",
         ],
     );
-    assert_nothing_is_left(&pod);
+    pod.assert_empty();
 
     // As much as there is room for.
     let _ = fs::write(volume.join("more"), vec![1; 28 << 10]);
     pod.build()
         .expect(42, &[&format!("{shown} has 0 KiB free of 128 KiB")]);
-    assert_nothing_is_left(&pod);
+    pod.assert_empty();
 }
 
 #[test]
@@ -57,7 +49,7 @@ fn a_volume_without_inodes_is_full_too() {
         ],
     );
     assert!(!ended.message.contains("fsGroup"), "{}", ended.message);
-    assert_nothing_is_left(&pod);
+    pod.assert_empty();
 }
 
 #[test]
@@ -78,7 +70,7 @@ fn a_volume_that_packages_fill_is_the_platforms_to_mend() {
             "sizeLimit",
         ],
     );
-    assert_nothing_is_left(&pod);
+    pod.assert_empty();
 
     // And one that leaves what it wrote.
     let Some(mut pod) = Pod::fake_pip("dd if=/dev/zero of=\"$INJECTOR_FILL\" bs=64k 2>/dev/null; exit 1")
@@ -114,7 +106,7 @@ fn a_scratch_room_that_is_full_is_named() {
             " KiB free of 1024 KiB",
         ],
     );
-    assert_nothing_is_left(&pod);
+    pod.assert_empty();
 
     fs::write(tmp.join("ballast"), vec![1; 1 << 20]).expect("written");
     pod.build().expect(
@@ -126,7 +118,7 @@ fn a_scratch_room_that_is_full_is_named() {
         ],
     );
     fs::remove_file(tmp.join("ballast")).expect("removed");
-    assert_nothing_is_left(&pod);
+    pod.assert_empty();
 }
 
 #[test]
@@ -136,10 +128,8 @@ fn a_volume_that_byte_code_fills_is_not_the_compilers_fault() {
     let Some(_mounted) = Mounted::tmpfs(&volume, "size=1m,mode=1777") else {
         return;
     };
-    let functions: String = (0..20_000)
-        .map(|index| format!("def f{index}(): pass\n"))
-        .collect();
-    pod.source("hello.py", &format!("{HELLO}{functions}"));
+    let functions: Vec<String> = (0..20_000).map(|index| format!("def f{index}(): pass")).collect();
+    pod.source("hello.py", &format!("{HELLO}{}\n", functions.join("\n")));
     let ended = pod.build();
     ended.expect(
         62,
@@ -149,7 +139,7 @@ fn a_volume_that_byte_code_fills_is_not_the_compilers_fault() {
             " KiB free of 1024 KiB",
         ],
     );
-    assert_nothing_is_left(&pod);
+    pod.assert_empty();
 }
 
 #[test]
@@ -167,7 +157,7 @@ fn a_volume_that_forbids_execution_will_do_for_a_function_without_dependencies()
         42,
         &[&format!("the volume {} is mounted noexec", volume.display())],
     );
-    assert_nothing_is_left(&pod);
+    pod.assert_empty();
 }
 
 #[test]
@@ -199,7 +189,7 @@ fn a_volume_that_cannot_be_written_is_told_with_who_we_are() {
     pod.build().expect(42, &[&shown, "UID 1000"]);
     fs::set_permissions(volume.join(".injector"), Permissions::from_mode(0o755)).expect("a mode");
     pod.build().expect(42, &[&shown, "UID 1000"]);
-    assert_nothing_is_left(&pod);
+    pod.assert_empty();
 }
 
 #[test]

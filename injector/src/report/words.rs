@@ -19,6 +19,7 @@ use crate::provision::{ProvisionError, user};
 use crate::publish::{PublishError, Receipt};
 use crate::survey::SurveyError;
 use crate::sys::mount::MountError;
+use crate::sys::signal::Signal;
 use crate::sys::{fs, memory};
 
 use super::termination::{Message, Ran};
@@ -45,7 +46,7 @@ pub(crate) fn message(failure: &Failure) -> Message {
             title: message.clone(),
             ..Message::default()
         },
-        Failure::Terminated { signal, stage } => terminated(signal.name(), *stage),
+        Failure::Terminated { signal, stage } => terminated(*signal, *stage),
         Failure::Bug(reason) => Message {
             title: "this is a bug of the injector".to_owned(),
             diagnostics: vec![Diagnostic::new(reason.clone())],
@@ -466,13 +467,16 @@ fn launch(error: &LaunchError) -> Message {
     message
 }
 
-fn terminated(signal: &str, stage: Stage) -> Message {
-    Message {
-        title: format!("stopped by {signal} in the stage {}", stage.name()),
-        hints: vec![
+fn terminated(signal: Signal, stage: Stage) -> Message {
+    let hint = match signal {
+        Signal::Terminate => {
             "the pod was deleted, or its node drained; the build begins again when the container restarts"
-                .to_owned(),
-        ],
+        }
+        Signal::Interrupt => "nothing was published; run it again",
+    };
+    Message {
+        title: format!("stopped by {} in the stage {}", signal.name(), stage.name()),
+        hints: vec![hint.to_owned()],
         ..Message::default()
     }
 }

@@ -258,6 +258,14 @@ impl Pod {
         names(&self.dir("tmp")).into_iter().chain(staging).collect()
     }
 
+    /// Asserts what must be so after a build that published nothing.
+    #[track_caller]
+    pub(crate) fn assert_empty(&self) {
+        assert_eq!(self.processes(), []);
+        assert_eq!(self.leftovers(), [""; 0]);
+        assert!(!self.function().is_symlink() && self.generations().is_empty());
+    }
+
     /// The generations on the volume.
     pub(crate) fn generations(&self) -> Vec<String> {
         names(&self.dir("volume/.builds"))
