@@ -6,6 +6,26 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// Serialises a type as the text that it parses and displays.
+macro_rules! as_text {
+    ($type:ty, $error:ty) => {
+        impl TryFrom<String> for $type {
+            type Error = $error;
+
+            fn try_from(text: String) -> Result<Self, $error> {
+                text.parse()
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(value: $type) -> String {
+                value.to_string()
+            }
+        }
+    };
+}
+pub(crate) use as_text;
+
 /// A path below some directory: relative, `/`-separated, valid UTF-8, without `.` and `..`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -83,19 +103,7 @@ impl FromStr for RelPath {
     }
 }
 
-impl TryFrom<String> for RelPath {
-    type Error = BadPath;
-
-    fn try_from(text: String) -> Result<Self, BadPath> {
-        text.parse()
-    }
-}
-
-impl From<RelPath> for String {
-    fn from(path: RelPath) -> String {
-        path.0
-    }
-}
+as_text!(RelPath, BadPath);
 
 impl fmt::Display for RelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,19 +166,7 @@ impl FromStr for Sha256 {
     }
 }
 
-impl TryFrom<String> for Sha256 {
-    type Error = BadDigest;
-
-    fn try_from(text: String) -> Result<Self, BadDigest> {
-        text.parse()
-    }
-}
-
-impl From<Sha256> for String {
-    fn from(digest: Sha256) -> String {
-        digest.to_string()
-    }
-}
+as_text!(Sha256, BadDigest);
 
 impl fmt::Display for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -247,19 +243,7 @@ impl FromStr for Handler {
     }
 }
 
-impl TryFrom<String> for Handler {
-    type Error = BadHandler;
-
-    fn try_from(text: String) -> Result<Self, BadHandler> {
-        text.parse()
-    }
-}
-
-impl From<Handler> for String {
-    fn from(handler: Handler) -> String {
-        handler.to_string()
-    }
-}
+as_text!(Handler, BadHandler);
 
 impl fmt::Display for Handler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Blame;
-use crate::function::RelPath;
+use crate::function::{RelPath, as_text};
 
 /// A room: a directory that a plan names and the injector provides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -65,26 +66,22 @@ pub struct Place {
 #[error("{0:?} is not a place in a room, such as <deps>/numpy")]
 pub struct BadPlace(String);
 
-impl TryFrom<String> for Place {
-    type Error = BadPlace;
+impl FromStr for Place {
+    type Err = BadPlace;
 
-    fn try_from(text: String) -> Result<Self, BadPlace> {
+    fn from_str(text: &str) -> Result<Self, BadPlace> {
         let (room, path) = text
             .split_once('/')
-            .map_or((text.as_str(), None), |(room, path)| (room, Some(path)));
+            .map_or((text, None), |(room, path)| (room, Some(path)));
         let dir = Dir::ALL.into_iter().find(|dir| dir.to_string() == room);
         match (dir, path.map(str::parse).transpose()) {
             (Some(dir), Ok(path)) => Ok(Place { dir, path }),
-            _ => Err(BadPlace(text)),
+            _ => Err(BadPlace(text.to_owned())),
         }
     }
 }
 
-impl From<Place> for String {
-    fn from(place: Place) -> String {
-        place.to_string()
-    }
-}
+as_text!(Place, BadPlace);
 
 impl Place {
     /// A path in a room.
@@ -120,6 +117,8 @@ pub enum Piece {
     Text(String),
     /// The absolute path of a place.
     Place(Place),
+    /// How many processes or threads a tool may use: the container's quota, which is the injector's to know.
+    Jobs {},
     /// A value of the package clients' configuration, by its key in [`Plan::secrets`]: it may hold
     /// a credential, so that plans, receipts and logs show the key only.
     Secret(String),
@@ -170,6 +169,12 @@ impl Arg {
         Arg(vec![Piece::Secret(key.into())])
     }
 
+    /// How many processes or threads a tool may use.
+    #[must_use]
+    pub fn jobs() -> Self {
+        Arg(vec![Piece::Jobs {}])
+    }
+
     /// The argument with more at its end.
     #[must_use]
     pub fn then(mut self, more: impl Into<Arg>) -> Self {
@@ -208,6 +213,7 @@ impl fmt::Display for Arg {
             match piece {
                 Piece::Text(text) => f.write_str(text)?,
                 Piece::Place(place) => write!(f, "{place}")?,
+                Piece::Jobs {} => f.write_str("<jobs>")?,
                 Piece::Secret(key) => write!(f, "<{key}>")?,
             }
         }
@@ -463,6 +469,7 @@ mod tests {
                 r#"[{"text":"--x="},{"place":"<deps>/a/b"}]"#,
             ),
             (Arg::secret("pip.index-url"), r#"{"secret":"pip.index-url"}"#),
+            (Arg::jobs(), r#"{"jobs":{}}"#),
             (Arg(Vec::new()), "[]"),
         ] {
             assert_eq!(serde_json::to_string(&arg).expect("JSON"), written);

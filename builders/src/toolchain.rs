@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::function::as_text;
+
 /// A version: numbers between dots. What follows them (`rc1`, `+local`) is left out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -42,19 +44,7 @@ impl FromStr for Version {
     }
 }
 
-impl TryFrom<String> for Version {
-    type Error = BadVersion;
-
-    fn try_from(text: String) -> Result<Self, BadVersion> {
-        text.parse()
-    }
-}
-
-impl From<Version> for String {
-    fn from(version: Version) -> String {
-        version.to_string()
-    }
-}
+as_text!(Version, BadVersion);
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -187,8 +177,6 @@ pub enum BuildScripts {
 pub struct Policy {
     /// Code of dependencies at build time.
     pub build_scripts: BuildScripts,
-    /// How many processes or threads a tool may use.
-    pub jobs: usize,
     /// Choices that belong to one language, by variable name (`INJECTOR_PYTHON_INSTALLER`).
     pub choices: BTreeMap<String, String>,
 }

@@ -4,6 +4,8 @@
     reason = "this is the one reader of arguments and environment"
 )]
 
+mod args;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,9 +14,10 @@ use std::time::Duration;
 use builders::catalog::{BadRuntimeName, RuntimeName};
 use builders::function::{BadDigest, Sha256};
 use builders::toolchain::BuildScripts;
+use clap::Parser as _;
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
 
+use self::args::{BuildArgs, Cli, Command};
 use crate::report::console::Look;
 
 /// What is to be done.
@@ -187,185 +190,6 @@ pub(crate) enum RequestError {
         /// What is wrong.
         source: BadDigest,
     },
-}
-
-/// Resolves and compiles functions into the volume that they share with their main container.
-#[derive(Parser)]
-#[command(
-    name = "injector",
-    version,
-    max_term_width = 100,
-    subcommand_required = true,
-    arg_required_else_help = true
-)]
-#[command(
-    after_help = "Exit codes: `injector explain`. In a pod everything comes from the environment; see docs/."
-)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-
-    /// The file that becomes the container's termination message [default: /dev/termination-log]
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "INJECTOR_TERMINATION_LOG",
-        hide_env_values = true
-    )]
-    termination_log: Option<OsString>,
-
-    /// How many bytes it may hold; the kubelet keeps 4096 for up to 3 containers, then 12288 / N [default: 4096]
-    #[arg(
-        long,
-        global = true,
-        value_name = "BYTES",
-        env = "INJECTOR_TERMINATION_BUDGET",
-        hide_env_values = true
-    )]
-    termination_budget: Option<String>,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Build a function: check, resolve, compile, publish
-    #[command(after_help = "Exit status: 0, or the error's code: `injector explain`.")]
-    Build {
-        #[command(flatten)]
-        build: BuildArgs,
-        /// Build in a throw-away volume, and print the termination message as the kubelet would show it
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// Say what a build would do, step by step, and why; touches nothing
-    Plan {
-        #[command(flatten)]
-        build: BuildArgs,
-        /// Print the plan as JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// In the main container: check what was published against this container, and become its server
-    Launch {
-        /// The shared volume [default: /kubeless]
-        #[arg(
-            long,
-            value_name = "DIR",
-            env = "KUBELESS_INSTALL_VOLUME",
-            hide_env_values = true
-        )]
-        volume: Option<OsString>,
-    },
-    /// Copy this program to a file on a volume, so that it can run in any image
-    Install {
-        /// The file, for example /injector-bin/injector
-        dest: PathBuf,
-    },
-    /// List the runtimes, and what of them this machine has
-    Runtimes {
-        /// The operator's file of allowed runtimes
-        #[arg(long, value_name = "FILE", env = "INJECTOR_RUNTIMES", hide_env_values = true)]
-        config: Option<OsString>,
-    },
-    /// Explain an exit code, or all of them
-    Explain {
-        /// The code, for example 61 or E61
-        code: Option<String>,
-    },
-}
-
-#[derive(Args)]
-struct BuildArgs {
-    /// The function's directory; makes DIR/.injector-out the default volume
-    dir: Option<PathBuf>,
-
-    /// Where the function is mounted, if no DIR is given [default: /src]
-    #[arg(long, value_name = "DIR", env = "INJECTOR_SOURCE", hide_env_values = true)]
-    source: Option<OsString>,
-
-    /// The shared volume [default: /kubeless, or DIR/.injector-out]
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "KUBELESS_INSTALL_VOLUME",
-        hide_env_values = true
-    )]
-    volume: Option<OsString>,
-
-    /// Runtime ID and version, for example python3.12 [default: detected from the files]
-    #[arg(long, env = "FUNC_RUNTIME", hide_env_values = true)]
-    runtime: Option<String>,
-
-    /// What to call, as module.function [default: the text of the mount's file `handler`]
-    #[arg(long, env = "FUNC_HANDLER", hide_env_values = true)]
-    handler: Option<String>,
-
-    /// The handler's module; --handler is then the function alone
-    #[arg(long, value_name = "NAME", env = "MOD_NAME", hide_env_values = true)]
-    module: Option<String>,
-
-    /// The handler's function, where --handler is absent
-    #[arg(long, value_name = "NAME", env = "KUBELESS_FUNC_NAME", hide_env_values = true)]
-    function_name: Option<String>,
-
-    /// How the function is mounted; this version knows `text` [default: text]
-    #[arg(long, value_name = "TYPE", env = "FUNC_CONTENT_TYPE", hide_env_values = true)]
-    content_type: Option<String>,
-
-    /// The digest that the function's file must have, as sha256:HEX
-    #[arg(long, value_name = "DIGEST", env = "FUNC_CHECKSUM", hide_env_values = true)]
-    checksum: Option<String>,
-
-    /// The digest that the dependency file must have, as sha256:HEX or HEX
-    #[arg(
-        long,
-        value_name = "DIGEST",
-        env = "FUNC_DEPS_CHECKSUM",
-        hide_env_values = true
-    )]
-    deps_checksum: Option<String>,
-
-    /// The dependency file; absent on disk means the one of that name beside the function
-    #[arg(long, value_name = "FILE", env = "KUBELESS_DEPS_FILE", hide_env_values = true)]
-    deps_file: Option<OsString>,
-
-    /// Where tools' HOME, TMPDIR and caches go, outside the volume [default: a fresh directory in TMPDIR or /tmp]
-    #[arg(long, value_name = "DIR", env = "INJECTOR_SCRATCH", hide_env_values = true)]
-    scratch: Option<OsString>,
-
-    /// Whether code of dependencies may run at build time (setup.py, postinstall, build.rs): allow or deny [default: allow]
-    #[arg(
-        long,
-        value_name = "POLICY",
-        env = "INJECTOR_BUILD_SCRIPTS",
-        hide_env_values = true
-    )]
-    build_scripts: Option<String>,
-
-    /// `off` builds again even if the last verdict would repeat [default: on]
-    #[arg(long, value_name = "SWITCH", env = "INJECTOR_REPLAY", hide_env_values = true)]
-    replay: Option<String>,
-
-    /// Further variables for the tools, by name, separated by commas or spaces; their values are redacted
-    #[arg(long, value_name = "NAMES", env = "INJECTOR_PASS_ENV", hide_env_values = true)]
-    pass_env: Option<String>,
-
-    /// How long each stage may take, in seconds [default: 900]
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        env = "INJECTOR_TIMEOUT",
-        hide_env_values = true
-    )]
-    timeout: Option<String>,
-
-    /// The operator's file of allowed runtimes
-    #[arg(long, value_name = "FILE", env = "INJECTOR_RUNTIMES", hide_env_values = true)]
-    config: Option<OsString>,
-
-    /// A CA bundle (PEM) that the tools trust beside the image's own
-    #[arg(long, value_name = "FILE", env = "INJECTOR_CA_FILE", hide_env_values = true)]
-    ca_file: Option<OsString>,
 }
 
 /// Reads this process' arguments and environment. The termination file comes back even if the rest

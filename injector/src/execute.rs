@@ -18,7 +18,7 @@ use crate::report::Reporter;
 use crate::sys::exec::{self, Command, Ended, ExecError};
 use crate::sys::memory::Facts;
 use crate::sys::volume::Space;
-use crate::sys::{fs, signal, volume};
+use crate::sys::{fs, host, signal, volume};
 
 /// All that the steps of one build share.
 pub(crate) struct Workshop<'a> {
@@ -36,6 +36,39 @@ pub(crate) struct Workshop<'a> {
     pub(crate) secrets: &'a Secrets,
     /// How long a stage may take.
     pub(crate) timeout: Duration,
+}
+
+/// A section of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Section {
+    /// Before anything is downloaded.
+    Check,
+    /// Dependencies.
+    Resolve,
+    /// What is launched.
+    Compile,
+    /// Whether it can be launched.
+    Verify,
+}
+
+impl Section {
+    /// Its name in the story and in the receipt.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Section::Check => "check",
+            Section::Resolve => "resolve",
+            Section::Compile => "compile",
+            Section::Verify => "verify",
+        }
+    }
+
+    /// The stage to which its failures belong.
+    pub(crate) fn stage(self) -> Stage {
+        match self {
+            Section::Check | Section::Compile | Section::Verify => Stage::Compile,
+            Section::Resolve => Stage::Resolve,
+        }
+    }
 }
 
 /// A step that failed.
@@ -123,7 +156,13 @@ pub(crate) type Outputs = Vec<(Step, Output)>;
 
 impl Workshop<'_> {
     /// Carries out the steps of a stage in order, until one fails.
-    pub(crate) fn run(&self, stage: Stage, steps: &[Step], reporter: &Reporter) -> Result<Outputs, Failure> {
+    pub(crate) fn run(
+        &self,
+        section: Section,
+        steps: &[Step],
+        reporter: &Reporter,
+    ) -> Result<Outputs, Failure> {
+        let stage = section.stage();
         let deadline = Instant::now() + self.timeout;
         let mut outputs = Vec::new();
         for step in steps {
@@ -132,7 +171,7 @@ impl Workshop<'_> {
             }
             match &step.action {
                 Action::Run { .. } => {
-                    outputs.push((step.clone(), self.run_tool(stage, step, deadline, reporter)?));
+                    outputs.push((step.clone(), self.run_tool(section, step, deadline, reporter)?));
                 }
                 deed => self.act(deed).map_err(|cause| self.failed(stage, step, cause))?,
             }
@@ -175,11 +214,12 @@ impl Workshop<'_> {
 
     fn run_tool(
         &self,
-        stage: Stage,
+        section: Section,
         step: &Step,
         deadline: Instant,
         reporter: &Reporter,
     ) -> Result<Output, Failure> {
+        let stage = section.stage();
         let Action::Run {
             tool,
             args,
@@ -211,7 +251,7 @@ impl Workshop<'_> {
             timeout: deadline.saturating_duration_since(Instant::now()),
             capture: *capture,
         };
-        let mut running = reporter.step(stage, &step.name);
+        let mut running = reporter.step(section.name(), &step.why);
         let outcome = exec::run(&command, &mut |stream, chunk| running.output(stream, chunk));
         let outcome = match outcome {
             Ok(outcome) => outcome,
@@ -220,6 +260,13 @@ impl Workshop<'_> {
                 return Err(self.failed(stage, step, Cause::NotStarted(error)).into());
             }
         };
+        if !outcome.survivors.is_empty() {
+            let text = format!(
+                "these processes of {tool} could not be ended: {:?}",
+                outcome.survivors
+            );
+            reporter.warn(&text);
+        }
         let output = Output {
             status: if let Ended::Exited(status) = outcome.ended {
                 Some(status)
@@ -326,6 +373,7 @@ impl Workshop<'_> {
             .map(|piece| match piece {
                 Piece::Text(text) => Ok(text.clone()),
                 Piece::Place(place) => Ok(self.rooms.place(place).display().to_string()),
+                Piece::Jobs {} => Ok(host::parallelism().to_string()),
                 Piece::Secret(key) => self
                     .secrets
                     .0

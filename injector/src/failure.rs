@@ -152,49 +152,17 @@ impl Failure {
 
     /// Whether the same inputs would give the same failure, network or not: what may be replayed.
     pub(crate) fn repeats(&self) -> bool {
-        match self {
-            Failure::Step(failure) => failure.repeats(),
-            Failure::Request(_)
-            | Failure::Catalog(_)
-            | Failure::Survey(_)
-            | Failure::Detect(_)
-            | Failure::Handler(_)
-            | Failure::Plan(_)
-            | Failure::Provision(_)
-            | Failure::Publish(_)
-            | Failure::Launch(_)
-            | Failure::Install { .. }
-            | Failure::Replayed { .. }
-            | Failure::Terminated { .. }
-            | Failure::Bug(_) => false,
-        }
+        matches!(self, Failure::Step(failure) if failure.repeats())
     }
 
     /// The located messages that a failure carries.
     pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
-        match self {
-            Failure::Step(failure) => &failure.diagnostics,
-            Failure::Plan(PlanError::Manifest(one) | PlanError::Dependencies(one)) => {
-                std::slice::from_ref(one)
-            }
-            Failure::Request(_)
-            | Failure::Catalog(_)
-            | Failure::Survey(_)
-            | Failure::Detect(_)
-            | Failure::Handler(_)
-            | Failure::Plan(
-                PlanError::NoHandler { .. }
-                | PlanError::NoModule { .. }
-                | PlanError::NoTool { .. }
-                | PlanError::Choice { .. },
-            )
-            | Failure::Provision(_)
-            | Failure::Publish(_)
-            | Failure::Launch(_)
-            | Failure::Install { .. }
-            | Failure::Replayed { .. }
-            | Failure::Terminated { .. }
-            | Failure::Bug(_) => &[],
+        if let Failure::Step(failure) = self {
+            &failure.diagnostics
+        } else if let Failure::Plan(PlanError::Manifest(one) | PlanError::Dependencies(one)) = self {
+            std::slice::from_ref(one)
+        } else {
+            &[]
         }
     }
 }

@@ -194,6 +194,7 @@ fn resolve(piece: &Piece, root: &Path) -> OsString {
     match piece {
         Piece::Text(text) => text.into(),
         Piece::Place(place) => at(place, root).into(),
+        Piece::Jobs {} => host::parallelism().to_string().into(),
         // A receipt holds no secrets; an author who wrote one by hand gets its name.
         Piece::Secret(key) => key.into(),
     }

@@ -13,7 +13,7 @@ use builders::toolchain::{Policy, Toolchain};
 use builders::{Builder, Inputs, Package, builder};
 
 use crate::cli::{Build, Environment, Replay};
-use crate::execute::{Outputs, Workshop};
+use crate::execute::{Outputs, Section, Workshop};
 use crate::failure::{Failure, Stage};
 use crate::provision::{self, TempDir};
 use crate::publish::{Built, Receipt, publish};
@@ -205,16 +205,16 @@ fn run(
         timeout: request.timeout,
     };
     let mut outputs = Outputs::new();
-    for (name, stage, steps) in [
-        ("check", Stage::Compile, &plan.check),
-        ("resolve", Stage::Resolve, &plan.resolve),
-        ("compile", Stage::Compile, &plan.compile),
-        ("verify", Stage::Compile, &plan.verify),
+    for (section, steps) in [
+        (Section::Check, &plan.check),
+        (Section::Resolve, &plan.resolve),
+        (Section::Compile, &plan.compile),
+        (Section::Verify, &plan.verify),
     ] {
         if !steps.is_empty() {
-            reporter.stage(stage);
-            outputs.extend(workshop.run(stage, steps, reporter)?);
-            clock.lap(name);
+            reporter.stage(section.stage());
+            outputs.extend(workshop.run(section, steps, reporter)?);
+            clock.lap(section.name());
         }
     }
 

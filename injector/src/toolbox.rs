@@ -138,6 +138,14 @@ impl Surroundings {
                 self.home.extend(below.map(|below| (below.to_owned(), path)));
             }
         }
+        for variable in runtime.environment.mounted.values().collect::<BTreeSet<_>>() {
+            let Some(path) = self.env.get(variable).cloned() else {
+                continue;
+            };
+            if let Some(text) = fs::read_text(Path::new(&path)) {
+                self.add_file(&path, text);
+            }
+        }
         let mounted = Path::new(MOUNTED);
         for secret in fs::names(mounted).unwrap_or_default() {
             for (name, variable) in &runtime.environment.mounted {
@@ -182,60 +190,72 @@ impl Surroundings {
         for (below, file) in &self.home {
             fs::link(file, &home.join(below)).map_err(wrong(&home))?;
         }
-        let variables: BTreeSet<&str> = runtime
+        self.trust(scratch, runtime, ca_file)?;
+        self.env.insert("HOME".to_owned(), home.display().to_string());
+        self.env.insert("TMPDIR".to_owned(), tmp.display().to_string());
+        self.settings.env.clone_from(&self.env);
+        Ok(())
+    }
+
+    /// Tells all tools whom to trust. What replaces the image's roots (`SSL_CERT_FILE`) or is added to them
+    /// (`INJECTOR_CA_FILE`) is for every tool, unless a tool's own variable names another bundle. Where
+    /// nobody asked, the image's roots are for those that would bring their own, as uv does.
+    fn trust(
+        &mut self,
+        scratch: &Path,
+        runtime: &Runtime,
+        added: Option<&Path>,
+    ) -> Result<(), ProvisionError> {
+        let common = "SSL_CERT_FILE";
+        let asked = added.is_some() || self.env.contains_key(common);
+        let specific = runtime
             .environment
             .ca
             .iter()
             .map(String::as_str)
-            .chain(["SSL_CERT_FILE"])
-            .collect();
-        if let Some(added) = ca_file {
-            let bundle = scratch.join("ca.pem");
-            let text = self.ca_bundle(&variables, added)?;
-            fs::write(&bundle, &text).map_err(wrong(&bundle))?;
-            for name in variables {
-                self.env.insert(name.to_owned(), bundle.display().to_string());
-            }
-        } else if let Some(roots) = self.env.get("SSL_CERT_FILE").cloned() {
-            // What replaces the image's roots does so for every tool, unless a tool's own variable says otherwise.
-            for name in variables {
-                self.env.entry(name.to_owned()).or_insert_with(|| roots.clone());
-            }
+            .filter(|_| asked);
+        let image = || CA_BUNDLES.into_iter().find(|path| fs::is_file(Path::new(path)));
+        let roots = self
+            .env
+            .get(common)
+            .cloned()
+            .or_else(|| image().map(ToOwned::to_owned));
+        for name in specific.chain([common]) {
+            let own = self.env.get(name).or(roots.as_ref()).cloned();
+            let bundle = match added {
+                None => own,
+                Some(added) => {
+                    let path = scratch.join("ca").join(name);
+                    write_bundle(&path, own.as_deref(), added)?;
+                    Some(path.display().to_string())
+                }
+            };
+            self.env.extend(bundle.map(|bundle| (name.to_owned(), bundle)));
         }
-        self.env.insert("HOME".to_owned(), home.display().to_string());
-        self.env.insert("TMPDIR".to_owned(), tmp.display().to_string());
         Ok(())
     }
+}
 
-    /// The roots that the tools would trust anyway, and the added ones.
-    fn ca_bundle(&self, variables: &BTreeSet<&str>, added: &Path) -> Result<Vec<u8>, ProvisionError> {
-        let own: BTreeSet<&str> = variables
-            .iter()
-            .filter_map(|name| self.env.get(*name))
-            .map(String::as_str)
-            .collect();
-        let roots = if own.is_empty() {
-            CA_BUNDLES
-                .iter()
-                .find_map(|path| fs::read(Path::new(path)).ok().flatten())
-                .into_iter()
-                .collect()
-        } else {
-            own.iter()
-                .filter_map(|path| fs::read(Path::new(path)).ok().flatten())
-                .collect::<Vec<_>>()
-        };
-        let absent = || std::io::Error::from(std::io::ErrorKind::NotFound);
-        let added_bytes = fs::read(added).and_then(|bytes| bytes.ok_or_else(absent));
-        let wrong = |source| ProvisionError::CaFile {
-            path: added.to_owned(),
-            source,
-        };
-        let mut bundle = roots.join(&b'\n');
-        bundle.push(b'\n');
-        bundle.extend(added_bytes.map_err(wrong)?);
-        Ok(bundle)
-    }
+/// Writes roots and added certificates into one file.
+fn write_bundle(path: &Path, roots: Option<&str>, added: &Path) -> Result<(), ProvisionError> {
+    let wrong = |source| ProvisionError::CaFile {
+        path: added.to_owned(),
+        source,
+    };
+    let absent = || std::io::Error::from(std::io::ErrorKind::NotFound);
+    let mut bundle = roots
+        .and_then(|roots| fs::read(Path::new(roots)).ok().flatten())
+        .unwrap_or_default();
+    bundle.push(b'\n');
+    bundle.extend(
+        fs::read(added)
+            .and_then(|bytes| bytes.ok_or_else(absent))
+            .map_err(wrong)?,
+    );
+    fs::write(path, &bundle).map_err(|source| ProvisionError::Scratch {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Where the user's own file is, `XDG_CONFIG_HOME` considered.
@@ -262,7 +282,6 @@ pub(crate) fn policy(env: &Environment, runtime: &Runtime, request: &Build) -> P
     let choices = &runtime.environment.choices;
     Policy {
         build_scripts: request.scripts,
-        jobs: host::parallelism(),
         choices: choices
             .iter()
             .filter_map(|name| Some((name.clone(), env.get(name)?.to_owned())))

@@ -10,6 +10,7 @@
 mod house;
 mod launch;
 mod lifecycle;
+mod network;
 mod python_helpers;
 mod python_server;
 mod python_wire;

@@ -103,7 +103,6 @@ fn plan(world: &World, fixture: &str) -> Result<Plan, PlanError> {
         },
         policy: &Policy {
             build_scripts: world.build_scripts,
-            jobs: 2,
             choices: world
                 .installer
                 .map(|value| ("INJECTOR_PYTHON_INSTALLER".to_owned(), value.to_owned()))

@@ -20,12 +20,12 @@ check
   check: in <scratch>: python -I -S -W ignore <scratch>/check.py <source> hello.py handler
     syntax of every file, and whether the handler is there
 compile
-  compile: in <scratch>: python -I <scratch>/compile.py --jobs 2 <source>=source
-    byte-code, for a faster first call
   server kubeless.py: put python/server/kubeless.py at <server>/kubeless.py
     what calls the function
   server request.py: put python/server/request.py at <server>/request.py
     what calls the function
+  compile: in <scratch>: python -I <scratch>/compile.py --jobs <jobs> <source>=source <server>=server
+    byte-code, for a faster first call
 launch
   python3.11|python3|python -I -u <server>/kubeless.py --source <source> --deps <deps> --file hello.py --module hello --function handler
     with version 3.11
@@ -55,15 +55,15 @@ resolve
     our program behind `conflicts`
   conflicts: in <scratch>: python -I <scratch>/conflicts.py <deps>
     whether the installed packages go together
-  compile-deps: in <scratch>: python -I <scratch>/compile.py --jobs 2 <deps>=deps
+  compile-deps: in <scratch>: python -I <scratch>/compile.py --jobs <jobs> <deps>=deps
     byte-code, kept with the packages
 compile
-  compile: in <scratch>: python -I <scratch>/compile.py --jobs 2 <source>=source
-    byte-code, for a faster first call
   server kubeless.py: put python/server/kubeless.py at <server>/kubeless.py
     what calls the function
   server request.py: put python/server/request.py at <server>/request.py
     what calls the function
+  compile: in <scratch>: python -I <scratch>/compile.py --jobs <jobs> <source>=source <server>=server
+    byte-code, for a faster first call
 launch
   python3.11|python3|python -I -u <server>/kubeless.py --source <source> --deps <deps> --file hello.py --module hello --function handler
     with abi cpython-311, arch x86_64, libc glibc 2.36, version 3.11

@@ -165,7 +165,7 @@ impl Running {
         self.line.finish_and_clear();
         let (stage, step, took) = (&self.stage, &self.step, seconds(took));
         self.console.print(&match self.console.look {
-            Look::Plain => format!("{stage}: {step} {words} {took}\n"),
+            Look::Plain => format!("{stage}: {step}, {words} {took}\n"),
             Look::Terminal => format!("{} {stage}  {step}  {took}\n", self.console.styled(style, mark)),
         });
     }
@@ -342,8 +342,8 @@ mod tests {
         console.finish("E61 compile failed: x\n\nhandler.go:7:2  x\n");
         assert_eq!(
             screen.text(),
-            "resolve: install…\ngot it\nresolve: install done in 1.9 s\nwarning: the cache is    broken\n\
-             compile: build…\ncompile: build failed after 0.0 s\n\
+            "resolve: install…\ngot it\nresolve: install, done in 1.9 s\nwarning: the cache is    broken\n\
+             compile: build…\ncompile: build, failed after 0.0 s\n\
              E61 compile failed: x\n\nhandler.go:7:2  x\n"
         );
     }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::cli::{MAX_BUDGET, Termination};
 use crate::failure::{Failure, Stage};
-use crate::sys::process;
+use crate::sys::host;
 use crate::sys::signal::Signal;
 
 use super::redact::Redactor;
@@ -46,7 +46,7 @@ pub(crate) fn on_panic(info: &PanicHookInfo<'_>) {
         .location()
         .map_or_else(String::new, |location| format!(" at {location}"));
     say(|_| Failure::Bug(format!("{reason}{place}")));
-    process::exit(Failure::BUG);
+    host::exit(Failure::BUG);
 }
 
 /// Writes the message of a signal after which the main flow did not end in time.

@@ -65,10 +65,10 @@ impl Reporter {
         self.write(&words::written_ahead(stage));
     }
 
-    /// Begins a step of a tool.
-    pub(crate) fn step(&self, stage: Stage, name: &str) -> Running {
+    /// Begins a step of a tool, in a section of the plan.
+    pub(crate) fn step(&self, section: &str, what: &str) -> Running {
         Running {
-            live: self.console.start(stage.name(), name),
+            live: self.console.start(section, what),
             stdout: self.console.output(&self.redactor),
             stderr: self.console.output(&self.redactor),
         }

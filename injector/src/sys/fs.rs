@@ -214,6 +214,11 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether there is a file, links followed.
+pub(crate) fn is_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+}
+
 /// The text of a file; `None` if there is none or it may not be read.
 pub(crate) fn read_text(path: &Path) -> Option<String> {
     fs::read(path)

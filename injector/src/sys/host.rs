@@ -60,6 +60,15 @@ pub(crate) fn find_program(name: &str, path: &str) -> Option<PathBuf> {
         .find(|file| file.is_file() && access(file, Access::EXEC_OK).is_ok())
 }
 
+/// Ends this process at once, without unwinding.
+#[expect(
+    clippy::exit,
+    reason = "a panic hook has nobody to return to, and the main flow may be stuck"
+)]
+pub(crate) fn exit(status: u8) -> ! {
+    std::process::exit(status.into())
+}
+
 /// Replaces this process; returns only if that fails.
 pub(crate) fn become_program(
     program: &Path,

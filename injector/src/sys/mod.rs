@@ -12,7 +12,6 @@ pub(crate) mod fs;
 pub(crate) mod host;
 pub(crate) mod memory;
 pub(crate) mod mount;
-pub(crate) mod process;
 mod race;
 pub(crate) mod signal;
 pub(crate) mod volume;

@@ -139,17 +139,9 @@ fn watch_for(patience: Duration, on_late: impl FnOnce(Signal) + Send + 'static) 
         .spawn(move || {
             let Either::First(signal) = runtime.block_on(race::<_, Infallible>(late, listen));
             on_late(signal);
-            leave(signal);
+            super::host::exit(signal.exit_status());
         })?;
     Ok(())
-}
-
-#[expect(
-    clippy::exit,
-    reason = "the main flow is stuck, nobody else is left to end the process"
-)]
-fn leave(signal: Signal) -> ! {
-    std::process::exit(signal.exit_status().into());
 }
 
 #[cfg(test)]

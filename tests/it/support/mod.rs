@@ -1,7 +1,9 @@
-//! What several tests need: a pod without a cluster, a small HTTP client, and what this machine has.
+//! What several tests need: a pod without a cluster, an HTTP client, package registries, and what this machine has.
 
 pub(crate) mod http;
 pub(crate) mod machine;
+pub(crate) mod packages;
 pub(crate) mod pod;
 pub(crate) mod python;
+pub(crate) mod registry;
 pub(crate) mod server;

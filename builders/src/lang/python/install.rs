@@ -110,15 +110,15 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
         blame: Blame::Author,
         network: Network::Needed,
     });
-    done.steps.extend(afterwards(inputs.policy.jobs));
+    done.steps.extend(afterwards());
     Ok(done)
 }
 
 /// What follows an installation: it is checked as a whole, and compiled once for all functions that share it.
-fn afterwards(jobs: usize) -> [Step; 3] {
+fn afterwards() -> [Step; 3] {
     let args = vec!["-I".into(), scratch("conflicts.py").into(), Dir::Deps.into()];
     let why = "whether the installed packages go together";
-    let compile = byte_code(jobs, Dir::Deps);
+    let compile = byte_code(&[Dir::Deps]);
     [
         helper("conflicts"),
         offline("conflicts", why, Blame::Author, python(args, Capture::Whole)),

@@ -71,7 +71,7 @@ impl Builder for Python {
         Ok(Plan {
             because,
             check: check(&file, &handler),
-            compile: compile(inputs.policy.jobs),
+            compile: compile(),
             verify: Vec::new(),
             executes: !install.steps.is_empty(),
             launch: launch(python, &file, &handler, bare),
@@ -168,15 +168,8 @@ fn check(file: &RelPath, handler: &Handler) -> Vec<Step> {
 }
 
 /// Byte-code of the function itself, for that of its dependencies is kept with them; and the server.
-fn compile(jobs: usize) -> Vec<Step> {
-    let compile = byte_code(jobs, Dir::Source);
-    let mut steps = vec![offline(
-        "compile",
-        "byte-code, for a faster first call",
-        Blame::Platform,
-        compile,
-    )];
-    steps.extend(assets::below("python/server").map(|(name, id)| {
+fn compile() -> Vec<Step> {
+    let server = assets::below("python/server").map(|(name, id)| {
         let to = Place {
             dir: Dir::Server,
             path: name.parse().ok(),
@@ -191,17 +184,30 @@ fn compile(jobs: usize) -> Vec<Step> {
             Blame::Platform,
             asset,
         )
-    }));
+    });
+    let mut steps: Vec<Step> = server.collect();
+    let why = "byte-code, for a faster first call";
+    steps.push(offline(
+        "compile",
+        why,
+        Blame::Platform,
+        byte_code(&[Dir::Source, Dir::Server]),
+    ));
     steps
 }
 
-/// Compiles a room's Python files, so that the same files give the same byte-code wherever the volume is.
-fn byte_code(jobs: usize, dir: Dir) -> Action {
-    let mut args: Vec<Arg> = vec!["-I".into(), scratch("compile.py").into(), "--jobs".into()];
-    args.extend([
-        jobs.to_string().into(),
-        Arg::from(dir).then(format!("={}", dir.name())),
-    ]);
+/// Compiles the Python files of rooms, so that the same files give the same byte-code wherever the volume is.
+fn byte_code(dirs: &[Dir]) -> Action {
+    let mut args: Vec<Arg> = vec![
+        "-I".into(),
+        scratch("compile.py").into(),
+        "--jobs".into(),
+        Arg::jobs(),
+    ];
+    args.extend(
+        dirs.iter()
+            .map(|dir| Arg::from(*dir).then(format!("={}", dir.name()))),
+    );
     python(args, Capture::Ends)
 }
 

@@ -1,0 +1,323 @@
+//! A company's network on loopback: a package registry in many moods, and a proxy.
+
+use std::fmt::Write as _;
+use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::packages::PACKAGES;
+
+/// A name that no resolver knows: it is reached through a proxy or not at all.
+pub(crate) const UNKNOWN_HOST: &str = "registry.invalid";
+/// A port on which nobody listens.
+pub(crate) const CLOSED: &str = "127.0.0.1:1";
+
+/// How a registry treats its callers.
+#[derive(Debug, Clone)]
+pub(crate) enum Manner {
+    /// Gives everybody everything.
+    Serves,
+    /// Gives everything to whoever logs in as `user:password`, and 401 to the others.
+    Asks(String),
+    /// Answers everything with one status.
+    Answers(&'static str),
+    /// Takes connections and requests, and never answers.
+    IsSilent,
+    /// Takes connections and closes them.
+    HangsUp,
+}
+
+/// Whether it speaks TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// It does not.
+    Http,
+    /// It does, with a certificate of the company's own CA.
+    Https,
+}
+
+/// A PEP 503 index at `/simple`, and at `/moved`, which redirects there.
+pub(crate) struct Registry {
+    /// `127.0.0.1:PORT`
+    pub(crate) host: String,
+    /// The company's CA, as PEM.
+    pub(crate) ca: String,
+    scheme: Scheme,
+    seen: Seen,
+}
+
+/// What was asked of a server.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asked {
+    /// Method and target.
+    pub(crate) what: String,
+    /// What followed `Authorization:` or `Proxy-Authorization:`.
+    pub(crate) authorization: Option<String>,
+}
+
+type Seen = Arc<Mutex<Vec<Asked>>>;
+
+impl Registry {
+    /// One that begins to serve at once, and ends with the test program.
+    pub(crate) fn start(scheme: Scheme, manner: Manner) -> Self {
+        let (ca, tls) = certificate();
+        let tls = (scheme == Scheme::Https).then_some(tls);
+        let seen = Seen::default();
+        let for_them = Arc::clone(&seen);
+        let address = listen(move |stream| match &tls {
+            Some(config) => {
+                let connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+                answer(&mut StreamOwned::new(connection, stream), &manner, &for_them)
+            }
+            None => answer(&mut &stream, &manner, &for_them),
+        });
+        Registry {
+            host: address.to_string(),
+            ca,
+            scheme,
+            seen,
+        }
+    }
+
+    /// The index's URL; `login` is empty or `user:password@`.
+    pub(crate) fn url(&self, login: &str) -> String {
+        format!("{}{login}{}/simple", self.prefix(), self.host)
+    }
+
+    /// The same index under a URL that redirects to it.
+    pub(crate) fn moved_url(&self, login: &str) -> String {
+        format!("{}{login}{}/moved", self.prefix(), self.host)
+    }
+
+    fn prefix(&self) -> &'static str {
+        match self.scheme {
+            Scheme::Http => "http://",
+            Scheme::Https => "https://",
+        }
+    }
+
+    /// What it was asked so far.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.seen.lock().expect("no thread panicked").clone()
+    }
+}
+
+/// A proxy: whatever host is asked for, it asks one registry.
+pub(crate) struct Proxy {
+    /// `127.0.0.1:PORT`
+    pub(crate) host: String,
+    seen: Seen,
+}
+
+impl Proxy {
+    /// A proxy before this registry; with a `login`, only for those who give it.
+    pub(crate) fn before(registry: &Registry, login: Option<&str>) -> Self {
+        let target = registry.host.clone();
+        let login = login.map(basic);
+        let seen = Seen::default();
+        let for_them = Arc::clone(&seen);
+        let address = listen(move |mut stream| {
+            let head = Head::read(&mut stream)?;
+            let asked = head.asked("proxy-authorization");
+            let allowed = login.is_none() || asked.authorization == login;
+            for_them.lock().expect("no thread panicked").push(asked);
+            if !allowed {
+                let demand = "Proxy-Authenticate: Basic realm=\"proxy\"\r\n";
+                return respond(
+                    &mut stream,
+                    &head,
+                    "407 Proxy Authentication Required",
+                    demand,
+                    b"",
+                );
+            }
+            let mut upstream = TcpStream::connect(&target)?;
+            if head.first.starts_with("CONNECT ") {
+                stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+            } else {
+                upstream.write_all(head.text.as_bytes())?;
+            }
+            let (mut from, mut to) = (stream.try_clone()?, upstream.try_clone()?);
+            let there = thread::spawn(move || {
+                let _ = io::copy(&mut from, &mut to);
+                to.shutdown(Shutdown::Write)
+            });
+            io::copy(&mut upstream, &mut stream)?;
+            stream.shutdown(Shutdown::Both)?;
+            drop(there);
+            Ok(())
+        });
+        Proxy {
+            host: address.to_string(),
+            seen,
+        }
+    }
+
+    /// What it was asked so far.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.seen.lock().expect("no thread panicked").clone()
+    }
+}
+
+/// What an HTTP client sends for `user:password`.
+pub(crate) fn basic(login: &str) -> String {
+    format!("Basic {}", STANDARD.encode(login))
+}
+
+/// Serves each connection in a thread of its own.
+fn listen(serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("a bound port");
+    let serve = Arc::new(serve);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let serve = Arc::clone(&serve);
+            // A client that goes away is no error of ours.
+            thread::spawn(move || serve(stream));
+        }
+    });
+    address
+}
+
+/// The head of a request.
+struct Head {
+    first: String,
+    text: String,
+}
+
+impl Head {
+    fn read(stream: &mut impl Read) -> io::Result<Self> {
+        let mut text = String::new();
+        // Byte by byte: what follows the head is not ours.
+        let mut reader = BufReader::with_capacity(1, stream);
+        while !text.ends_with("\r\n\r\n") {
+            if reader.read_line(&mut text)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let first = text.lines().next().unwrap_or_default().to_owned();
+        Ok(Head { first, text })
+    }
+
+    fn asked(&self, header: &str) -> Asked {
+        let value = |line: &str| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case(header).then(|| value.trim().to_owned())
+        };
+        Asked {
+            what: self.first.trim_end_matches(" HTTP/1.1").to_owned(),
+            authorization: self.text.lines().find_map(value),
+        }
+    }
+
+    /// The path that is asked for; a proxy is asked for whole URLs.
+    fn path(&self) -> &str {
+        let target = self.first.split(' ').nth(1).unwrap_or("/");
+        let absolute = target
+            .strip_prefix("http://")
+            .and_then(|rest| rest.find('/').map(|at| &rest[at..]));
+        absolute.unwrap_or(target)
+    }
+}
+
+/// Answers one request, then closes.
+fn answer(stream: &mut (impl Read + Write), manner: &Manner, seen: &Seen) -> io::Result<()> {
+    if matches!(manner, Manner::HangsUp) {
+        seen.lock().expect("no thread panicked").push(Asked::default());
+        return Ok(());
+    }
+    let head = Head::read(stream)?;
+    let asked = head.asked("authorization");
+    let authorization = asked.authorization.clone();
+    seen.lock().expect("no thread panicked").push(asked);
+    match manner {
+        Manner::Asks(login) if authorization.as_deref() != Some(&basic(login)) => {
+            let demand = "WWW-Authenticate: Basic realm=\"registry\"\r\n";
+            respond(stream, &head, "401 Unauthorized", demand, b"who are you?")
+        }
+        Manner::Serves | Manner::Asks(_) => serve(stream, &head),
+        Manner::Answers(status) => respond(stream, &head, status, "", b"no"),
+        // Until the client has had enough.
+        Manner::IsSilent => io::copy(stream, &mut io::sink()).map(drop),
+        Manner::HangsUp => Ok(()),
+    }
+}
+
+fn serve(stream: &mut (impl Read + Write), head: &Head) -> io::Result<()> {
+    let path = head.path().trim_end_matches('/');
+    if let Some(rest) = path.strip_prefix("/moved") {
+        let there = format!("Location: /simple{rest}/\r\n");
+        return respond(stream, head, "301 Moved Permanently", &there, b"");
+    }
+    if let Some(content) = path.strip_prefix("/files/").and_then(|name| PACKAGES.get(name)) {
+        let kind = "Content-Type: application/octet-stream\r\n";
+        return respond(stream, head, "200 OK", kind, content);
+    }
+    let package = path.strip_prefix("/simple/").unwrap_or_default();
+    let mut page = String::from("<!DOCTYPE html><html><body>\n");
+    let prefix = format!("{package}-");
+    let files: Vec<_> = PACKAGES.keys().filter(|name| name.starts_with(&prefix)).collect();
+    for name in &files {
+        let _ = writeln!(page, "<a href=\"/files/{name}\">{name}</a>");
+    }
+    page.push_str("</body></html>\n");
+    let status = if files.is_empty() {
+        "404 Not Found"
+    } else {
+        "200 OK"
+    };
+    respond(
+        stream,
+        head,
+        status,
+        "Content-Type: text/html\r\n",
+        page.as_bytes(),
+    )
+}
+
+fn respond(stream: &mut impl Write, head: &Head, status: &str, headers: &str, body: &[u8]) -> io::Result<()> {
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    )?;
+    if !head.first.starts_with("HEAD ") {
+        stream.write_all(body)?;
+    }
+    stream.flush()
+}
+
+/// A CA of the company's own, and a server with a certificate of it.
+fn certificate() -> (String, Arc<ServerConfig>) {
+    let key = || KeyPair::generate().expect("randomness");
+    let ca_key = key();
+    let mut ca = CertificateParams::default();
+    ca.distinguished_name
+        .push(DnType::CommonName, "the company's own CA");
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let pem = ca.self_signed(&ca_key).expect("a certificate").pem();
+    let issuer = Issuer::new(ca, ca_key);
+    let names = ["127.0.0.1", UNKNOWN_HOST].map(str::to_owned);
+    let mut server = CertificateParams::new(names).expect("names");
+    server.use_authority_key_identifier_extension = true;
+    let server_key = key();
+    let server = server.signed_by(&server_key, &issuer).expect("a certificate");
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("protocol versions")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![server.der().clone()],
+            PrivatePkcs8KeyDer::from(server_key.serialize_der()).into(),
+        )
+        .expect("a key that fits");
+    (pem, Arc::new(config))
+}
