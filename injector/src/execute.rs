@@ -127,13 +127,7 @@ impl fmt::Display for Cause {
                 limit.as_secs()
             ),
             Cause::Full(path, space) => {
-                write!(
-                    f,
-                    "{} is full: {} KiB free of {} KiB",
-                    path.display(),
-                    space.free >> 10,
-                    space.total >> 10
-                )
+                write!(f, "{} is full: {space}", path.display())
             }
             Cause::NotStarted(error) => write!(f, "{error}"),
             Cause::Io(error) => write!(f, "{}", fs::plain(error)),
@@ -151,6 +145,11 @@ impl StepFailure {
             && matches!(self.cause, Cause::Status(_))
     }
 }
+
+/// What tools say of a full file system, in the C library's words.
+const NO_SPACE: &str = "No space left on device";
+/// What to do about a full file system.
+pub(crate) const MORE_ROOM: &str = "raise the emptyDir's sizeLimit (with medium: Memory it counts as the container's memory), or free the node's disk";
 
 /// What a step's tool left behind, for the receipt.
 pub(crate) type Outputs = Vec<(Step, Output)>;
@@ -299,6 +298,10 @@ impl Workshop<'_> {
         if let Cause::Status(_) = failure.cause {
             failure.diagnostics = self.builder.diagnose(step, &output, self.function);
             failure.blame = blame(&failure.diagnostics, step.blame);
+            if output.stderr.contains(NO_SPACE) {
+                failure.blame = Blame::Platform;
+                self.tell_space(&mut failure.diagnostics);
+            }
         }
         failure.elapsed = outcome.elapsed;
         match capture {
@@ -342,12 +345,26 @@ impl Workshop<'_> {
 
     /// The file system that has nothing left, if one has.
     fn full(&self) -> Option<(PathBuf, Space)> {
+        self.spaces().find(|(_, space)| space.free < 4096)
+    }
+
+    /// What the file systems have left on which a build writes.
+    fn spaces(&self) -> impl Iterator<Item = (PathBuf, Space)> {
         [&self.rooms.volume, &self.rooms.scratch]
             .into_iter()
-            .find_map(|path| {
-                let space = volume::space(path).ok()?;
-                (space.free < 4096).then(|| (path.clone(), space))
-            })
+            .filter_map(|path| Some((path.clone(), volume::space(path).ok()?)))
+    }
+
+    /// Adds what is left now: a tool that has removed what it could not finish no longer shows which
+    /// file system was full.
+    fn tell_space(&self, diagnostics: &mut Vec<Diagnostic>) {
+        if diagnostics.is_empty() {
+            diagnostics.push(Diagnostic::new("no space is left").hint(MORE_ROOM));
+        }
+        diagnostics.extend(
+            self.spaces()
+                .map(|(path, space)| Diagnostic::new(format!("{} has {space}", path.display()))),
+        );
     }
 
     fn resolve(&self, arg: &Arg) -> Result<String, Failure> {

@@ -123,7 +123,7 @@ pub(crate) fn dry_run(request: Build, env: &Environment, reporter: &mut Reporter
     let volume = TempDir::new(&scratch_parent(&request, env))?;
     Ok(build(
         &Build {
-            volume: volume.0.clone(),
+            volume: volume.path.clone(),
             ..request
         },
         env,
@@ -143,7 +143,7 @@ fn run(
 
     reporter.stage(Stage::Provision);
     let scratch = TempDir::new(&scratch_parent(request, env))?;
-    let rooms = provision::provision(&request.volume, &scratch.0, request.timeout, || {
+    let rooms = provision::provision(&request.volume, &scratch.path, request.timeout, || {
         reporter.warn("another injector holds the volume; waiting for it");
     });
     go_on(Stage::Provision)?;

@@ -45,7 +45,7 @@ pub(crate) enum ProvisionError {
         path: PathBuf,
     },
     /// Too little room is left.
-    #[error("{} has {} KiB free of {} KiB", path.display(), space.free >> 10, space.total >> 10)]
+    #[error("{} has {space}", path.display())]
     Full {
         /// The volume or the scratch room.
         path: PathBuf,
@@ -285,22 +285,56 @@ impl Drop for Rooms {
 
 /// A directory that is removed with the value.
 #[derive(Debug)]
-pub(crate) struct TempDir(pub(crate) PathBuf);
+pub(crate) struct TempDir {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Whether another run may take it for one that a killed run left: not as long as this lives.
+    _lock: Option<Lock>,
+}
+
+/// How often a directory is made anew that another run took for one that was left.
+const ATTEMPTS: usize = 5;
 
 impl TempDir {
-    /// Makes one in `parent`.
+    /// Makes one in `parent`, and removes those that killed runs left there: a pod's `/tmp` outlives
+    /// its containers, and would fill up with every restart.
     pub(crate) fn new(parent: &Path) -> Result<Self, ProvisionError> {
         let wrong = |source| ProvisionError::Scratch {
             path: parent.to_owned(),
             source,
         };
-        fs::create_temp_dir(parent).map(TempDir).map_err(wrong)
+        fs::create_dirs(parent).map_err(wrong)?;
+        // A directory that cannot be listed may do all the same.
+        for left in fs::own_temp_dirs(parent).unwrap_or_default() {
+            if matches!(claim(&left), Ok(Locked::Held(_))) {
+                // What cannot be removed is in nobody's way.
+                let _ = fs::remove(&left);
+            }
+        }
+        for _ in 0..ATTEMPTS {
+            let path = fs::create_temp_dir(parent).map_err(wrong)?;
+            let lock = match claim(&path) {
+                Ok(Locked::Held(lock)) => Some(lock),
+                Ok(Locked::TimedOut | Locked::GivenUp) => continue,
+                // Where nobody can lock, nobody takes it from us.
+                Err(_) => None,
+            };
+            if fs::is_own_dir(&path) {
+                return Ok(TempDir { path, _lock: lock });
+            }
+        }
+        Err(wrong(io::ErrorKind::ResourceBusy.into()))
     }
+}
+
+/// Takes a directory, unless somebody has it.
+fn claim(dir: &Path) -> io::Result<Locked> {
+    volume::lock(&dir.join(".lock"), Duration::ZERO, || {}, &|| true)
 }
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        let _ = fs::remove(&self.0);
+        let _ = fs::remove(&self.path);
     }
 }
 

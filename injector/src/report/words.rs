@@ -1,6 +1,7 @@
 //! Every failure's sentence: what happened, what was found, what to do.
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 
 use builders::catalog::{CatalogError, list};
 use builders::diagnostic::{Blame, Diagnostic};
@@ -10,7 +11,7 @@ use builders::plan::Plan;
 use builders::toolchain::Toolchain;
 
 use crate::cli::RequestError;
-use crate::execute::{Cause, StepFailure};
+use crate::execute::{Cause, MORE_ROOM, StepFailure};
 use crate::failure::{Failure, Stage};
 use crate::launch::LaunchError;
 use crate::pipeline::Prepared;
@@ -18,6 +19,7 @@ use crate::provision::{ProvisionError, user};
 use crate::publish::{PublishError, Receipt};
 use crate::survey::SurveyError;
 use crate::sys::mount::MountError;
+use crate::sys::signal::Signal;
 use crate::sys::{fs, memory};
 
 use super::termination::{Message, Ran};
@@ -44,7 +46,7 @@ pub(crate) fn message(failure: &Failure) -> Message {
             title: message.clone(),
             ..Message::default()
         },
-        Failure::Terminated { signal, stage } => terminated(signal.name(), *stage),
+        Failure::Terminated { signal, stage } => terminated(*signal, *stage),
         Failure::Bug(reason) => Message {
             title: "this is a bug of the injector".to_owned(),
             diagnostics: vec![Diagnostic::new(reason.clone())],
@@ -287,6 +289,11 @@ fn one(stage: Stage, diagnostic: &Diagnostic) -> Message {
 fn provision(error: &ProvisionError) -> Message {
     let stage = Stage::Provision;
     match error {
+        ProvisionError::Volume { source, .. } | ProvisionError::Scratch { source, .. }
+            if source.kind() == ErrorKind::StorageFull =>
+        {
+            say(stage, format!("{error}: {}", fs::plain(source)), &[MORE_ROOM])
+        }
         ProvisionError::Volume { source, .. } => {
             let hint = format!(
                 "we run as {}: mount an emptyDir there, not read-only, and set fsGroup or runAsUser to match it",
@@ -302,9 +309,7 @@ fn provision(error: &ProvisionError) -> Message {
         ProvisionError::Full { needed, .. } => say(
             stage,
             format!("{error}, at least {} KiB are needed", needed >> 10),
-            &[
-                "raise the emptyDir's sizeLimit (with medium: Memory it counts as the container's memory), or free the node's disk",
-            ],
+            &[MORE_ROOM],
         ),
         ProvisionError::Busy { .. } => say(
             stage,
@@ -388,12 +393,7 @@ fn step(failure: &StepFailure) -> Message {
             format!("the step {} was {}", failure.step, failure.cause),
             Some("is the registry slow, or out of reach? Raise INJECTOR_TIMEOUT if it only needs longer"),
         ),
-        Cause::Full(..) => (
-            failure.cause.to_string(),
-            Some(
-                "raise the emptyDir's sizeLimit (with medium: Memory it counts as the container's memory), or free the node's disk",
-            ),
-        ),
+        Cause::Full(..) => (failure.cause.to_string(), Some(MORE_ROOM)),
         Cause::NotStarted(_) | Cause::Io(_) | Cause::Plan(_) => (
             format!("the step {} could not be done: {}", failure.step, failure.cause),
             None,
@@ -467,13 +467,16 @@ fn launch(error: &LaunchError) -> Message {
     message
 }
 
-fn terminated(signal: &str, stage: Stage) -> Message {
-    Message {
-        title: format!("stopped by {signal} in the stage {}", stage.name()),
-        hints: vec![
+fn terminated(signal: Signal, stage: Stage) -> Message {
+    let hint = match signal {
+        Signal::Terminate => {
             "the pod was deleted, or its node drained; the build begins again when the container restarts"
-                .to_owned(),
-        ],
+        }
+        Signal::Interrupt => "nothing was published; run it again",
+    };
+    Message {
+        title: format!("stopped by {} in the stage {}", signal.name(), stage.name()),
+        hints: vec![hint.to_owned()],
         ..Message::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use builders::function::Sha256;
@@ -52,8 +52,11 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
     name.push(".new");
     let new = path.with_file_name(name);
-    fs::write(&new, bytes)?;
-    fs::rename(new, path)
+    let replaced = fs::write(&new, bytes).and_then(|()| fs::rename(&new, path));
+    if replaced.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    replaced
 }
 
 /// Points a symbolic link elsewhere by rename: it is never absent.
@@ -120,11 +123,33 @@ pub(crate) fn plain(error: &io::Error) -> String {
 
 /// Makes a fresh private directory below `parent`.
 pub(crate) fn create_temp_dir(parent: &Path) -> io::Result<PathBuf> {
-    create_dirs(parent)?;
-    let path = parent.join(format!("injector-{}", super::host::random_hex()?));
+    let path = parent.join(format!("{TEMP}{}", super::host::random_hex()?));
     create_private_dir(&path)?;
     Ok(path)
 }
+
+/// The directories below `parent` that [`create_temp_dir`] made for this user, in whatever process.
+pub(crate) fn own_temp_dirs(parent: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_ours = |name: &OsString| {
+        let random = name.to_str().and_then(|name| name.strip_prefix(TEMP));
+        random.is_some_and(|random| random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    let named = names(parent)?.into_iter().filter(is_ours);
+    // In a directory that all may write, somebody else's may hold links that lead anywhere.
+    Ok(named
+        .map(|name| parent.join(name))
+        .filter(|dir| is_own_dir(dir))
+        .collect())
+}
+
+/// Whether this is a directory, no link, and belongs to this user.
+pub(crate) fn is_own_dir(path: &Path) -> bool {
+    fs::symlink_metadata(path)
+        .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw())
+}
+
+/// How the names of temporary directories begin.
+const TEMP: &str = "injector-";
 
 /// Removes a file or a whole tree, also one whose directories its maker closed; absence is no error.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {

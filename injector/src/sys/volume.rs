@@ -1,5 +1,6 @@
 //! A volume's file system: room that is left, whether programs may run on it, and who holds it.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,6 +17,12 @@ pub(crate) struct Space {
     pub(crate) total: u64,
     /// Whether programs and libraries on it may be executed.
     pub(crate) executes: Executes,
+}
+
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} KiB free of {} KiB", self.free >> 10, self.total >> 10)
+    }
 }
 
 /// Whether a file system allows execution.

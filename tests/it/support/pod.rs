@@ -127,9 +127,9 @@ impl Pod {
     }
 
     /// With this PATH alone.
-    pub(crate) fn on_path(mut self, path: &str) -> Self {
-        path.clone_into(&mut self.path);
-        self
+    pub(crate) fn set_path(&mut self, dirs: &[&Path]) {
+        let dirs: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
+        self.path = dirs.join(":");
     }
 
     /// Its containers run as this user.
@@ -138,9 +138,8 @@ impl Pod {
     }
 
     /// Its containers are started by this command.
-    pub(crate) fn wrapped(mut self, wrapper: &[&str]) -> Self {
+    pub(crate) fn wrap(&mut self, wrapper: &[&str]) {
         self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
-        self
     }
 
     /// A directory of the pod: `src`, `volume`, `tmp`, `bin`.
@@ -166,6 +165,30 @@ impl Pod {
         fs::write(file.with_extension("new"), script).expect("written");
         fs::set_permissions(file.with_extension("new"), Permissions::from_mode(0o755)).expect("a mode");
         fs::rename(file.with_extension("new"), file).expect("renamed");
+    }
+
+    /// Makes a wheel of the package `demo`, so many bytes large, the only one that pip can find, and has
+    /// the function ask for it.
+    pub(crate) fn wheel(&mut self, bytes: usize) {
+        let script = "import sys, zipfile\n\
+                      with zipfile.ZipFile(sys.argv[1] + '/demo-1.0-py3-none-any.whl', 'w') as wheel:\n \
+                      def put(name, text): wheel.writestr(name, text)\n \
+                      put('demo.py', 'WORD = \"demo\"\\n')\n \
+                      put('demo.bin', bytes(int(sys.argv[2])))\n \
+                      info = 'demo-1.0.dist-info/'\n \
+                      put(info + 'METADATA', 'Metadata-Version: 2.1\\nName: demo\\nVersion: 1.0\\n')\n \
+                      put(info + 'WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n \
+                      put(info + 'RECORD', '')\n";
+        let python = machine::python().expect("the pod has one");
+        let made = Command::new(python.bin.join("python3"))
+            .args(["-I", "-c", script])
+            .arg(self.dir("bin"))
+            .arg(bytes.to_string())
+            .status();
+        assert!(made.expect("it runs").success());
+        self.source("requirements.txt", "demo==1.0\n");
+        self.set("PIP_NO_INDEX", "1");
+        self.set("PIP_FIND_LINKS", self.dir("bin").display().to_string());
     }
 
     /// The tools that ran, as [`Pod::fake_pip`] notes them; forgotten then.
@@ -233,6 +256,14 @@ impl Pod {
             .into_iter()
             .filter(|name| name != "lock" && name != "report.json");
         names(&self.dir("tmp")).into_iter().chain(staging).collect()
+    }
+
+    /// Asserts what must be so after a build that published nothing.
+    #[track_caller]
+    pub(crate) fn assert_empty(&self) {
+        assert_eq!(self.processes(), []);
+        assert_eq!(self.leftovers(), [""; 0]);
+        assert!(!self.function().is_symlink() && self.generations().is_empty());
     }
 
     /// The generations on the volume.
