@@ -69,7 +69,7 @@ impl Pod {
         let script = format!(
             "#!/bin/sh\n\
              case \"$1 $2 $3\" in\n\
-             '-I -m pip') echo pip >>@/calls\n{pip}\n;;\n\
+             '-I '*'/pip.py install') echo pip >>@/calls\n{pip}\n;;\n\
              '-I -B -c') exec {real} \"$@\" ;;\n\
              *) echo \"$*\" >>@/calls; exec {real} \"$@\" ;;\n\
              esac\n",
