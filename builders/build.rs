@@ -1,27 +1,15 @@
 //! Embeds `runtimes-config/`: a table of paths and texts, made anew when a file there changes.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a build script reads files and says what it read"
-)]
-#![expect(
-    clippy::unnecessary_debug_formatting,
-    reason = "quotes and escapes make a path a literal"
-)]
+#![expect(clippy::disallowed_methods, reason = "a build script reads files and says what it read")]
+#![expect(clippy::unnecessary_debug_formatting, reason = "quotes and escapes make a path a literal")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    let variable = |name| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .ok_or(io::ErrorKind::NotFound)
-    };
-    let root = variable("CARGO_MANIFEST_DIR")?
-        .join("../runtimes-config")
-        .canonicalize()?;
+    let variable = |name| env::var_os(name).map(PathBuf::from).ok_or(io::ErrorKind::NotFound);
+    let root = variable("CARGO_MANIFEST_DIR")?.join("../runtimes-config").canonicalize()?;
     let mut files = Vec::new();
     walk(&root, &mut files)?;
     files.sort();

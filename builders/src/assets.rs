@@ -24,12 +24,7 @@ pub fn below(folder: &str) -> impl Iterator<Item = (&'static str, &'static str)>
 /// # Errors
 /// When one of the embedded descriptions is malformed, which a test excludes.
 pub fn catalog() -> Result<Catalog, CatalogError> {
-    Catalog::parse(
-        ASSETS
-            .iter()
-            .copied()
-            .filter(|(path, _)| path.ends_with("/runtime.toml")),
-    )
+    Catalog::parse(ASSETS.iter().copied().filter(|(path, _)| path.ends_with("/runtime.toml")))
 }
 
 #[cfg(test)]
@@ -39,10 +34,7 @@ mod tests {
     #[test]
     fn every_builder_has_its_description_and_every_description_its_builder() {
         let ids = catalog().expect("the embedded runtimes are well-formed").ids();
-        let builders: Vec<_> = crate::BUILDERS
-            .iter()
-            .map(|builder| builder.id().to_owned())
-            .collect();
+        let builders: Vec<_> = crate::BUILDERS.iter().map(|builder| builder.id().to_owned()).collect();
         assert_eq!(ids, builders);
     }
 }

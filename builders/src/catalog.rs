@@ -138,10 +138,7 @@ impl Catalog {
         let mut taken = BTreeSet::new();
         for (file, text) in files {
             let runtime: Runtime = toml::from_str(text).map_err(|error| syntax(file, &error))?;
-            let invalid = |message| CatalogError::Invalid {
-                file: file.to_owned(),
-                message,
-            };
+            let invalid = |message| CatalogError::Invalid { file: file.to_owned(), message };
             check(&runtime).map_err(invalid)?;
             for name in [&runtime.id].into_iter().chain(&runtime.aliases) {
                 if !taken.insert(name.clone()) {
@@ -159,39 +156,26 @@ impl Catalog {
     /// When the file cannot be parsed, or names what is not known.
     pub fn restrict(&self, file: &str, text: &str) -> Result<Self, CatalogError> {
         let operator: Operator = toml::from_str(text).map_err(|error| syntax(file, &error))?;
-        let invalid = |message| CatalogError::Invalid {
-            file: file.to_owned(),
-            message,
-        };
+        let invalid = |message| CatalogError::Invalid { file: file.to_owned(), message };
         if operator.schema != SCHEMA {
-            return Err(invalid(format!(
-                "schema is {}, this injector reads {SCHEMA}",
-                operator.schema
-            )));
+            return Err(invalid(format!("schema is {}, this injector reads {SCHEMA}", operator.schema)));
         }
         let mut kept = Vec::new();
         for (id, allowed) in &operator.runtimes {
             let mut runtime = self.get(id).cloned().ok_or_else(|| {
-                invalid(format!(
-                    "there is no runtime {id:?}; there are: {}",
-                    self.ids().join(", ")
-                ))
+                invalid(format!("there is no runtime {id:?}; there are: {}", self.ids().join(", ")))
             })?;
             if let Some(versions) = &allowed.versions {
                 if let Some(unknown) = versions.iter().find(|one| !runtime.supports(one)) {
                     let supported = list(&runtime.versions);
-                    return Err(invalid(format!(
-                        "{id} {unknown} is not supported; supported: {supported}"
-                    )));
+                    return Err(invalid(format!("{id} {unknown} is not supported; supported: {supported}")));
                 }
                 runtime.versions.clone_from(versions);
             }
             kept.push(runtime);
         }
         if kept.is_empty() {
-            return Err(invalid(
-                "it allows no runtime; list at least one under [runtimes]".to_owned(),
-            ));
+            return Err(invalid("it allows no runtime; list at least one under [runtimes]".to_owned()));
         }
         Ok(Catalog(kept))
     }
@@ -205,9 +189,7 @@ impl Catalog {
     /// A runtime by ID or alias.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Runtime> {
-        self.0
-            .iter()
-            .find(|runtime| runtime.id == name || runtime.aliases.iter().any(|alias| alias == name))
+        self.0.iter().find(|runtime| runtime.id == name || runtime.aliases.iter().any(|alias| alias == name))
     }
 
     /// The IDs, in order.
@@ -240,43 +222,29 @@ impl Runtime {
     /// Whether a version, or one of which it is a prefix, is listed.
     #[must_use]
     pub fn supports(&self, version: &Version) -> bool {
-        self.versions
-            .iter()
-            .any(|listed| version.is(listed) || listed.is(version))
+        self.versions.iter().any(|listed| version.is(listed) || listed.is(version))
     }
 
     /// How one would ask for its newest version.
     #[must_use]
     pub fn example(&self) -> String {
-        self.versions
-            .last()
-            .map_or_else(|| self.id.clone(), |version| format!("{}{version}", self.id))
+        self.versions.last().map_or_else(|| self.id.clone(), |version| format!("{}{version}", self.id))
     }
 }
 
 /// Versions, for a sentence.
 #[must_use]
 pub fn list(versions: &[Version]) -> String {
-    versions
-        .iter()
-        .map(Version::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+    versions.iter().map(Version::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn syntax(file: &str, error: &toml::de::Error) -> CatalogError {
-    CatalogError::Syntax {
-        file: file.to_owned(),
-        message: error.to_string().trim_end().to_owned(),
-    }
+    CatalogError::Syntax { file: file.to_owned(), message: error.to_string().trim_end().to_owned() }
 }
 
 fn check(runtime: &Runtime) -> Result<(), String> {
     if runtime.schema != SCHEMA {
-        return Err(format!(
-            "schema is {}, this injector reads {SCHEMA}",
-            runtime.schema
-        ));
+        return Err(format!("schema is {}, this injector reads {SCHEMA}", runtime.schema));
     }
     for name in [&runtime.id].into_iter().chain(&runtime.aliases) {
         let parsed: Result<RuntimeName, _> = name.parse();
@@ -287,18 +255,12 @@ fn check(runtime: &Runtime) -> Result<(), String> {
     if runtime.versions.is_empty() || runtime.extensions.is_empty() {
         return Err("versions and extensions must not be empty".to_owned());
     }
-    if let Some(extension) = runtime
-        .extensions
-        .iter()
-        .find(|extension| extension.starts_with('.'))
-    {
+    if let Some(extension) = runtime.extensions.iter().find(|extension| extension.starts_with('.')) {
         return Err(format!("the extension {extension:?} is written without its dot"));
     }
     for (wrong, right) in &runtime.near_misses {
         if !runtime.manifests.contains(right) || runtime.manifests.contains(wrong) {
-            return Err(format!(
-                "near-misses: {wrong:?} -> {right:?} does not lead to a manifest"
-            ));
+            return Err(format!("near-misses: {wrong:?} -> {right:?} does not lead to a manifest"));
         }
     }
     if let Some(tool) = runtime.tools.iter().find(|tool| tool.programs.is_empty()) {
@@ -327,31 +289,19 @@ impl FromStr for RuntimeName {
     fn from_str(text: &str) -> Result<Self, BadRuntimeName> {
         let bad = || BadRuntimeName(text.to_owned());
         let (id, version) = text.split_at(text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len()));
-        let named = !id.is_empty()
-            && id
-                .chars()
-                .all(|c| c.is_ascii_alphabetic() || matches!(c, '-' | '_'));
+        let named = !id.is_empty() && id.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '-' | '_'));
         if !named || !version.chars().all(|c| c.is_ascii_digit() || c == '.') {
             return Err(bad());
         }
-        let version = if version.is_empty() {
-            None
-        } else {
-            Some(version.parse().map_err(|_| bad())?)
-        };
-        Ok(RuntimeName {
-            id: id.to_owned(),
-            version,
-        })
+        let version = if version.is_empty() { None } else { Some(version.parse().map_err(|_| bad())?) };
+        Ok(RuntimeName { id: id.to_owned(), version })
     }
 }
 
 impl fmt::Display for RuntimeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.id)?;
-        self.version
-            .as_ref()
-            .map_or(Ok(()), |version| write!(f, "{version}"))
+        self.version.as_ref().map_or(Ok(()), |version| write!(f, "{version}"))
     }
 }
 
@@ -378,10 +328,7 @@ mod tests {
             ("nodejs_distroless", Some("8".into()))
         );
         for bad in ["", "3.12", "py thon3", "python3.x", "python..", "python3.12; rm"] {
-            assert!(
-                bad.parse::<RuntimeName>().is_err(),
-                "{bad:?} was taken for a runtime"
-            );
+            assert!(bad.parse::<RuntimeName>().is_err(), "{bad:?} was taken for a runtime");
         }
     }
 
@@ -391,22 +338,15 @@ mod tests {
         assert!(catalog.find(&"ex3.12.1".parse().expect("a name")).is_ok());
         assert!(catalog.find(&"xx3".parse().expect("a name")).is_ok());
         let missing = catalog.find(&"xx2.7".parse().expect("a name"));
-        assert!(
-            matches!(missing, Err(DetectError::VersionNotAllowed { .. })),
-            "{missing:?}"
-        );
+        assert!(matches!(missing, Err(DetectError::VersionNotAllowed { .. })), "{missing:?}");
         let unknown = catalog.find(&"cobol".parse().expect("a name"));
-        assert!(
-            matches!(unknown, Err(DetectError::UnknownRuntime { .. })),
-            "{unknown:?}"
-        );
+        assert!(matches!(unknown, Err(DetectError::UnknownRuntime { .. })), "{unknown:?}");
     }
 
     #[test]
     fn an_operator_leaves_only_what_the_file_lists() {
-        let left = catalog()
-            .restrict("f", "schema = 1\n[runtimes.xx]\nversions = ['3.12']")
-            .expect("a catalog");
+        let left =
+            catalog().restrict("f", "schema = 1\n[runtimes.xx]\nversions = ['3.12']").expect("a catalog");
         assert_eq!(left.ids(), ["xx"]);
         assert!(left.find(&"xx3.9".parse().expect("a name")).is_err());
         for bad in [
@@ -425,17 +365,8 @@ mod tests {
         let dotted = toml("xx", "").replace("['xx']", "['.xx']");
         let stray = toml("xx", "[near-misses]\n'a' = 'b'");
         let argv = toml("xx", "argv = ['sh']");
-        for bad in [
-            dotted,
-            stray,
-            argv,
-            toml("x3", ""),
-            toml("xx", "aliases = ['xx']"),
-        ] {
-            assert!(
-                Catalog::parse([("f", bad.as_str())]).is_err(),
-                "{bad} was accepted"
-            );
+        for bad in [dotted, stray, argv, toml("x3", ""), toml("xx", "aliases = ['xx']")] {
+            assert!(Catalog::parse([("f", bad.as_str())]).is_err(), "{bad} was accepted");
         }
     }
 }

@@ -29,11 +29,7 @@ pub fn detect(
     }
     if let Some(name) = hint {
         let runtime = catalog.find(name)?.clone();
-        return Ok(Detected {
-            runtime,
-            name: name.clone(),
-            evidence: format!("{name} was asked for"),
-        });
+        return Ok(Detected { runtime, name: name.clone(), evidence: format!("{name} was asked for") });
     }
     let mut candidates: Vec<(&Runtime, String)> = catalog
         .runtimes()
@@ -43,15 +39,8 @@ pub fn detect(
     match candidates.len() {
         1 => {
             let (runtime, evidence) = candidates.remove(0);
-            let name = RuntimeName {
-                id: runtime.id.clone(),
-                version: None,
-            };
-            Ok(Detected {
-                runtime: runtime.clone(),
-                name,
-                evidence,
-            })
+            let name = RuntimeName { id: runtime.id.clone(), version: None };
+            Ok(Detected { runtime: runtime.clone(), name, evidence })
         }
         0 => Err(DetectError::NoRuntime {
             found: function.files.keys().take(5).map(ToString::to_string).collect(),
@@ -69,18 +58,13 @@ pub fn detect(
 /// What in a function speaks for a runtime: the handler's file first, then a manifest, then any source.
 fn evidence(runtime: &Runtime, function: &Function) -> Option<String> {
     let source = |path: &&crate::function::RelPath| {
-        path.extension()
-            .is_some_and(|found| runtime.extensions.iter().any(|listed| listed == found))
+        path.extension().is_some_and(|found| runtime.extensions.iter().any(|listed| listed == found))
     };
     let sources: Vec<_> = function.files.keys().filter(source).collect();
     let manifest = runtime.manifests.iter().find_map(|name| function.top(name));
     match (sources.first(), manifest) {
         (Some(first), _) if sources.len() == 1 => Some(format!("{first} is {}", runtime.title)),
-        (Some(first), _) => Some(format!(
-            "{first} and {} more are {}",
-            sources.len() - 1,
-            runtime.title
-        )),
+        (Some(first), _) => Some(format!("{first} and {} more are {}", sources.len() - 1, runtime.title)),
         (None, Some(manifest)) => Some(format!("{manifest} is a dependency file of {}", runtime.title)),
         (None, None) => None,
     }
@@ -102,20 +86,9 @@ mod tests {
     }
 
     fn function(names: &[&str]) -> Function {
-        let file = SourceFile {
-            size: 0,
-            sha256: Sha256([0; 32]),
-            executable: false,
-            text: None,
-        };
-        let files = names
-            .iter()
-            .map(|name| (name.parse().expect("a path"), file.clone()))
-            .collect();
-        Function {
-            files,
-            ..Function::default()
-        }
+        let file = SourceFile { size: 0, sha256: Sha256([0; 32]), executable: false, text: None };
+        let files = names.iter().map(|name| (name.parse().expect("a path"), file.clone())).collect();
+        Function { files, ..Function::default() }
     }
 
     #[test]
@@ -131,25 +104,13 @@ mod tests {
     fn none_and_several_are_errors_that_list_candidates() {
         let several = detect(None, &function(&["a.x", "b.y"]), &catalog());
         assert!(matches!(several, Err(DetectError::Ambiguous { candidates }) if candidates.len() == 2));
-        assert!(matches!(
-            detect(None, &function(&["a.z"]), &catalog()),
-            Err(DetectError::NoRuntime { .. })
-        ));
-        assert!(matches!(
-            detect(None, &function(&[]), &catalog()),
-            Err(DetectError::Empty)
-        ));
+        assert!(matches!(detect(None, &function(&["a.z"]), &catalog()), Err(DetectError::NoRuntime { .. })));
+        assert!(matches!(detect(None, &function(&[]), &catalog()), Err(DetectError::Empty)));
     }
 
     #[test]
     fn what_was_asked_for_wins_over_the_files() {
         let name: RuntimeName = "yy1".parse().expect("a name");
-        assert_eq!(
-            detect(Some(&name), &function(&["a.x"]), &catalog())
-                .expect("detected")
-                .runtime
-                .id,
-            "yy"
-        );
+        assert_eq!(detect(Some(&name), &function(&["a.x"]), &catalog()).expect("detected").runtime.id, "yy");
     }
 }

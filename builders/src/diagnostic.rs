@@ -59,43 +59,25 @@ impl Diagnostic {
     /// A message without a place.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Diagnostic {
-            location: None,
-            message: message.into(),
-            hint: None,
-            blame: None,
-        }
+        Diagnostic { location: None, message: message.into(), hint: None, blame: None }
     }
 
     /// The same message at a place.
     #[must_use]
     pub fn at(self, file: impl Into<String>, line: Option<u32>, column: Option<u32>) -> Self {
-        Diagnostic {
-            location: Some(Location {
-                file: file.into(),
-                line,
-                column,
-            }),
-            ..self
-        }
+        Diagnostic { location: Some(Location { file: file.into(), line, column }), ..self }
     }
 
     /// The same message with advice.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Diagnostic {
-            hint: Some(hint.into()),
-            ..self
-        }
+        Diagnostic { hint: Some(hint.into()), ..self }
     }
 
     /// The same message with better evidence of whose fault it is.
     #[must_use]
     pub fn blame(self, blame: Blame) -> Self {
-        Diagnostic {
-            blame: Some(blame),
-            ..self
-        }
+        Diagnostic { blame: Some(blame), ..self }
     }
 }
 

@@ -52,18 +52,13 @@ impl RelPath {
     /// The text after the last dot of the name, if the name has one past its first character.
     #[must_use]
     pub fn extension(&self) -> Option<&str> {
-        self.name()
-            .rsplit_once('.')
-            .filter(|(stem, _)| !stem.is_empty())
-            .map(|(_, extension)| extension)
+        self.name().rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, extension)| extension)
     }
 
     /// The directory that holds it; `None` at the top.
     #[must_use]
     pub fn parent(&self) -> Option<RelPath> {
-        self.0
-            .rsplit_once('/')
-            .map(|(parent, _)| RelPath(parent.to_owned()))
+        self.0.rsplit_once('/').map(|(parent, _)| RelPath(parent.to_owned()))
     }
 
     /// Resolves `text`, as written in this file, against this file's directory.
@@ -95,11 +90,7 @@ impl FromStr for RelPath {
 
     fn from_str(text: &str) -> Result<Self, BadPath> {
         let bad = text.contains('\0') || text.split('/').any(|part| matches!(part, "" | "." | ".."));
-        if bad {
-            Err(BadPath(text.to_owned()))
-        } else {
-            Ok(RelPath(text.to_owned()))
-        }
+        if bad { Err(BadPath(text.to_owned())) } else { Ok(RelPath(text.to_owned())) }
     }
 }
 
@@ -206,13 +197,9 @@ impl Handler {
     /// # Errors
     /// When either half is empty or holds a character that no language's names hold.
     pub fn new(module: &str, function: &str) -> Result<Self, BadHandler> {
-        let bad = |reason| BadHandler {
-            text: format!("{module}.{function}"),
-            reason,
-        };
+        let bad = |reason| BadHandler { text: format!("{module}.{function}"), reason };
         let named = |name: &str| {
-            name.chars()
-                .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '$' | '.' | '/'))
+            name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '$' | '.' | '/'))
         };
         if module.is_empty() || function.is_empty() {
             return Err(bad("one side of the dot is empty"));
@@ -223,10 +210,7 @@ impl Handler {
         if module.split(['.', '/']).any(str::is_empty) {
             return Err(bad("its module has an empty part"));
         }
-        Ok(Handler {
-            module: module.to_owned(),
-            function: function.to_owned(),
-        })
+        Ok(Handler { module: module.to_owned(), function: function.to_owned() })
     }
 }
 
@@ -234,10 +218,7 @@ impl FromStr for Handler {
     type Err = BadHandler;
 
     fn from_str(text: &str) -> Result<Self, BadHandler> {
-        let bad = |reason| BadHandler {
-            text: text.to_owned(),
-            reason,
-        };
+        let bad = |reason| BadHandler { text: text.to_owned(), reason };
         let (module, function) = text.rsplit_once('.').ok_or_else(|| bad("it has no dot"))?;
         Handler::new(module, function).map_err(|error| bad(error.reason))
     }
@@ -299,13 +280,8 @@ mod tests {
     #[test]
     fn the_last_dot_of_a_handler_splits() {
         let handler: Handler = "pkg.mod.run".parse().expect("a handler");
-        assert_eq!(
-            (handler.module.as_str(), handler.function.as_str()),
-            ("pkg.mod", "run")
-        );
-        for bad in [
-            "", "hello", ".x", "x.", "a..b", "a b.c", "../x.y", "a.b;c", "/a.b", "a\n.b",
-        ] {
+        assert_eq!((handler.module.as_str(), handler.function.as_str()), ("pkg.mod", "run"));
+        for bad in ["", "hello", ".x", "x.", "a..b", "a b.c", "../x.y", "a.b;c", "/a.b", "a\n.b"] {
             assert!(bad.parse::<Handler>().is_err(), "{bad:?} was taken for a handler");
         }
     }

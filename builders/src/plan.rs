@@ -70,9 +70,7 @@ impl FromStr for Place {
     type Err = BadPlace;
 
     fn from_str(text: &str) -> Result<Self, BadPlace> {
-        let (room, path) = text
-            .split_once('/')
-            .map_or((text, None), |(room, path)| (room, Some(path)));
+        let (room, path) = text.split_once('/').map_or((text, None), |(room, path)| (room, Some(path)));
         let dir = Dir::ALL.into_iter().find(|dir| dir.to_string() == room);
         match (dir, path.map(str::parse).transpose()) {
             (Some(dir), Ok(path)) => Ok(Place { dir, path }),
@@ -87,10 +85,7 @@ impl Place {
     /// A path in a room.
     #[must_use]
     pub fn new(dir: Dir, path: RelPath) -> Self {
-        Place {
-            dir,
-            path: Some(path),
-        }
+        Place { dir, path: Some(path) }
     }
 }
 
@@ -241,23 +236,27 @@ pub enum Network {
     Unused,
 }
 
+/// A tool that is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Run {
+    /// The tool's name in the toolchain.
+    pub tool: String,
+    /// Its arguments.
+    pub args: Vec<Arg>,
+    /// Variables beside those that every tool gets.
+    pub env: BTreeMap<String, Arg>,
+    /// The directory in which it runs.
+    pub cwd: Place,
+    /// What is kept of its output.
+    pub capture: Capture,
+}
+
 /// One deed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     /// Runs a tool.
-    Run {
-        /// The tool's name in the toolchain.
-        tool: String,
-        /// Its arguments.
-        args: Vec<Arg>,
-        /// Variables beside those that every tool gets.
-        env: BTreeMap<String, Arg>,
-        /// The directory in which it runs.
-        cwd: Place,
-        /// What is kept of its output.
-        capture: Capture,
-    },
+    Run(Run),
     /// Writes a text.
     Write {
         /// Where to.
@@ -401,9 +400,7 @@ impl fmt::Display for Plan {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Action::Run {
-                tool, args, env, cwd, ..
-            } => {
+            Action::Run(Run { tool, args, env, cwd, .. }) => {
                 write!(f, "in {cwd}: ")?;
                 command(f, env, tool, args)
             }
@@ -421,10 +418,8 @@ impl fmt::Display for Launch {
         match &self.program {
             Program::Tool { names, requires, .. } => {
                 command(f, &self.env, &names.join("|"), &self.args)?;
-                let requires: Vec<_> = requires
-                    .iter()
-                    .map(|(fact, built)| format!("{fact} {built}"))
-                    .collect();
+                let requires: Vec<_> =
+                    requires.iter().map(|(fact, built)| format!("{fact} {built}")).collect();
                 write!(f, "\n    with {}", requires.join(", "))
             }
             Program::Built(place) => command(f, &self.env, &place.to_string(), &self.args),
@@ -464,10 +459,7 @@ mod tests {
         for (arg, written) in [
             (Arg::from("<deps>"), r#""<deps>""#),
             (Arg::from(place.clone()), r#"{"place":"<deps>/a/b"}"#),
-            (
-                Arg::from("--x=").then(place),
-                r#"[{"text":"--x="},{"place":"<deps>/a/b"}]"#,
-            ),
+            (Arg::from("--x=").then(place), r#"[{"text":"--x="},{"place":"<deps>/a/b"}]"#),
             (Arg::secret("pip.index-url"), r#"{"secret":"pip.index-url"}"#),
             (Arg::jobs(), r#"{"jobs":{}}"#),
             (Arg(Vec::new()), "[]"),
@@ -475,11 +467,7 @@ mod tests {
             assert_eq!(serde_json::to_string(&arg).expect("JSON"), written);
             assert_eq!(serde_json::from_str::<Arg>(written).expect("an argument"), arg);
         }
-        for bad in [
-            r#"{"place":"<nowhere>/x"}"#,
-            r#"{"place":"<deps>/../x"}"#,
-            r#"{"place":"/etc"}"#,
-        ] {
+        for bad in [r#"{"place":"<nowhere>/x"}"#, r#"{"place":"<deps>/../x"}"#, r#"{"place":"/etc"}"#] {
             assert!(serde_json::from_str::<Arg>(bad).is_err(), "{bad} was accepted");
         }
     }

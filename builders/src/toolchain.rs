@@ -36,9 +36,8 @@ impl FromStr for Version {
     type Err = BadVersion;
 
     fn from_str(text: &str) -> Result<Self, BadVersion> {
-        let numbers = text
-            .split_once(|c: char| !c.is_ascii_digit() && c != '.')
-            .map_or(text, |(head, _)| head);
+        let numbers =
+            text.split_once(|c: char| !c.is_ascii_digit() && c != '.').map_or(text, |(head, _)| head);
         let parts: Result<Vec<u32>, _> = numbers.trim_end_matches('.').split('.').map(str::parse).collect();
         parts.map(Version).map_err(|_| BadVersion(text.to_owned()))
     }
@@ -87,11 +86,7 @@ impl Identity {
         };
         let version = self.version.to_string();
         let found = |fact: &str| {
-            if fact == "version" {
-                Some(&version)
-            } else {
-                self.facts.get(fact)
-            }
+            if fact == "version" { Some(&version) } else { self.facts.get(fact) }
         };
         requires
             .iter()
@@ -155,10 +150,7 @@ pub struct Settings {
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let files: Vec<_> = self.files.iter().map(|(path, _)| path).collect();
-        f.debug_struct("Settings")
-            .field("env", &self.env.keys())
-            .field("files", &files)
-            .finish()
+        f.debug_struct("Settings").field("env", &self.env.keys()).field("files", &files).finish()
     }
 }
 
@@ -198,10 +190,7 @@ mod tests {
     #[test]
     fn what_launches_must_be_what_built() {
         let facts = |libc: &str| BTreeMap::from([("libc".to_owned(), libc.to_owned())]);
-        let found = Identity {
-            version: "3.12.4".parse().expect("a version"),
-            facts: facts("glibc 2.36"),
-        };
+        let found = Identity { version: "3.12.4".parse().expect("a version"), facts: facts("glibc 2.36") };
         let requires = |version: &str, libc: &str| {
             let mut requires = facts(libc);
             requires.insert("version".to_owned(), version.to_owned());

@@ -14,31 +14,19 @@ fn every_field_is_explained_and_every_explained_field_exists() {
     let mut fields = keys(&runtime);
     fields.extend(keys(&runtime["tools"][0]));
     fields.extend(keys(&runtime["environment"]));
-    assert_eq!(
-        explained(),
-        fields,
-        "left: README.md; right: builders/src/catalog.rs"
-    );
+    assert_eq!(explained(), fields, "left: README.md; right: builders/src/catalog.rs");
 }
 
 #[test]
 fn the_examples_hold() {
-    let examples: Vec<&str> = README
-        .split("```toml\n")
-        .skip(1)
-        .filter_map(|rest| Some(rest.split_once("```")?.0))
-        .collect();
+    let examples: Vec<&str> =
+        README.split("```toml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect();
     let [runtime, operator] = examples[..] else {
-        panic!(
-            "README.md has {} examples, not a runtime and an operator's file",
-            examples.len()
-        );
+        panic!("README.md has {} examples, not a runtime and an operator's file", examples.len());
     };
     Catalog::parse([("README.md", runtime)]).expect("the example is a runtime");
     let known = assets::catalog().expect("the embedded runtimes are well-formed");
-    let left = known
-        .restrict("README.md", operator)
-        .expect("the example is an operator's file");
+    let left = known.restrict("README.md", operator).expect("the example is an operator's file");
     assert_eq!(left.ids(), ["python"]);
 }
 
@@ -72,18 +60,12 @@ fn full() -> Runtime {
 }
 
 fn keys(value: &Value) -> BTreeSet<&str> {
-    value
-        .as_object()
-        .into_iter()
-        .flat_map(|object| object.keys().map(String::as_str))
-        .collect()
+    value.as_object().into_iter().flat_map(|object| object.keys().map(String::as_str)).collect()
 }
 
 /// The fields in the first column of the README's tables of fields.
 fn explained() -> BTreeSet<&'static str> {
-    let (_, tables) = README
-        .split_once("field by field")
-        .expect("the README explains the fields");
+    let (_, tables) = README.split_once("field by field").expect("the README explains the fields");
     tables
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))

@@ -2,10 +2,7 @@
 //!
 //! `UPDATE=1` rewrites what is expected. `tests/transcripts/<id>/README.md` says how a recording is made.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a test may read files and the environment"
-)]
+#![expect(clippy::disallowed_methods, reason = "a test may read files and the environment")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +10,7 @@ use std::{env, fs, str};
 
 use builders::diagnostic::{Blame, Diagnostic, Output};
 use builders::function::{Function, Sha256, SourceFile};
-use builders::plan::{Action, Capture, Dir, Network, Step};
+use builders::plan::{Action, Capture, Dir, Network, Run, Step};
 
 #[test]
 fn recorded_failures_are_explained() {
@@ -55,13 +52,13 @@ fn explain(dir: &Path) -> String {
     let step = Step {
         name: "install".to_owned(),
         why: String::new(),
-        action: Action::Run {
+        action: Action::Run(Run {
             tool: tool.to_owned(),
             args: vec![wheels.into()],
             env: BTreeMap::new(),
             cwd: Dir::Source.into(),
             capture: Capture::Ends,
-        },
+        }),
         blame: Blame::Author,
         network: Network::Needed,
     };
@@ -74,9 +71,7 @@ fn explain(dir: &Path) -> String {
 /// A diagnostic on one line, its details below it.
 fn render(diagnostic: &Diagnostic) -> String {
     let hint = diagnostic.hint.as_deref().unwrap_or("-");
-    let blame = diagnostic
-        .blame
-        .map_or_else(|| "-".to_owned(), |blame| format!("{blame:?}").to_lowercase());
+    let blame = diagnostic.blame.map_or_else(|| "-".to_owned(), |blame| format!("{blame:?}").to_lowercase());
     format!("{diagnostic}\n  | {hint}\n  | {blame}")
 }
 
@@ -87,11 +82,6 @@ fn function(files: &[(&str, &str)]) -> Function {
         executable: false,
         text: Some(text.to_owned()),
     };
-    let files = files
-        .iter()
-        .map(|(path, text)| (path.parse().expect("a path"), file(text)));
-    Function {
-        files: files.collect(),
-        ..Function::default()
-    }
+    let files = files.iter().map(|(path, text)| (path.parse().expect("a path"), file(text)));
+    Function { files: files.collect(), ..Function::default() }
 }

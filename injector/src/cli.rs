@@ -1,8 +1,5 @@
 //! Arguments and environment become a [`Request`]; nobody else reads either.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this is the one reader of arguments and environment"
-)]
+#![expect(clippy::disallowed_methods, reason = "this is the one reader of arguments and environment")]
 
 mod args;
 
@@ -143,23 +140,17 @@ pub(crate) struct Environment(pub(crate) BTreeMap<OsString, OsString>);
 impl Environment {
     /// A variable that is set, not empty, and UTF-8.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(OsString::from(name).as_os_str())?
-            .to_str()
-            .filter(|value| !value.is_empty())
+        self.0.get(OsString::from(name).as_os_str())?.to_str().filter(|value| !value.is_empty())
     }
 
     /// Where programs are looked for.
     pub(crate) fn path(&self) -> &str {
-        self.get("PATH")
-            .unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        self.get("PATH").unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     }
 
     /// The variables whose name and value are UTF-8.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)))
+        self.0.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)))
     }
 }
 
@@ -198,15 +189,8 @@ pub(crate) fn read() -> (Result<Request, RequestError>, Termination, Look) {
     let env = Environment(std::env::vars_os().collect());
     let look = Look::of_stderr();
     let fallback = Termination {
-        path: env
-            .get("INJECTOR_TERMINATION_LOG")
-            .unwrap_or(TERMINATION_LOG)
-            .into(),
-        named: if env.get("INJECTOR_TERMINATION_LOG").is_some() {
-            Named::Yes
-        } else {
-            Named::No
-        },
+        path: env.get("INJECTOR_TERMINATION_LOG").unwrap_or(TERMINATION_LOG).into(),
+        named: if env.get("INJECTOR_TERMINATION_LOG").is_some() { Named::Yes } else { Named::No },
         budget: MAX_BUDGET,
     };
     let request = match Cli::try_parse() {
@@ -222,9 +206,7 @@ pub(crate) fn read() -> (Result<Request, RequestError>, Termination, Look) {
             _ => Err(RequestError::Usage(error.render().to_string())),
         },
     };
-    let termination = request
-        .as_ref()
-        .map_or(fallback, |request| request.termination.clone());
+    let termination = request.as_ref().map_or(fallback, |request| request.termination.clone());
     (request, termination, look)
 }
 
@@ -242,18 +224,12 @@ fn parse(cli: Cli, env: Environment) -> Result<Request, RequestError> {
             .map_or(MAX_BUDGET, |bytes: usize| bytes.min(MAX_BUDGET)),
     };
     let verb = match cli.command {
-        Command::Build {
-            build,
-            dry_run: false,
-        } => Verb::Build(Box::new(parse_build(build)?)),
+        Command::Build { build, dry_run: false } => Verb::Build(Box::new(parse_build(build)?)),
         Command::Build { build, dry_run: true } => Verb::DryRun(Box::new(parse_build(build)?)),
-        Command::Plan { build, json } => Verb::Plan(
-            Box::new(parse_build(build)?),
-            if json { Format::Json } else { Format::Text },
-        ),
-        Command::Launch { volume } => Verb::Launch {
-            volume: path(volume).unwrap_or_else(|| VOLUME.into()),
-        },
+        Command::Plan { build, json } => {
+            Verb::Plan(Box::new(parse_build(build)?), if json { Format::Json } else { Format::Text })
+        }
+        Command::Launch { volume } => Verb::Launch { volume: path(volume).unwrap_or_else(|| VOLUME.into()) },
         Command::Install { dest } => Verb::Install { dest },
         Command::Runtimes { config } => Verb::Runtimes { config: path(config) },
         Command::Explain { code } => {
@@ -261,11 +237,7 @@ fn parse(cli: Cli, env: Environment) -> Result<Request, RequestError> {
             Verb::Explain(number("CODE", digits)?)
         }
     };
-    Ok(Request {
-        verb,
-        termination,
-        env,
-    })
+    Ok(Request { verb, termination, env })
 }
 
 const VOLUME: &str = "/kubeless";
@@ -276,11 +248,7 @@ fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
     let content_type = text(args.content_type);
     if let Some(value) = content_type.filter(|value| value != "text") {
         let reason = "this version reads functions of type `text`: files and directories".to_owned();
-        return Err(RequestError::Value {
-            name: "FUNC_CONTENT_TYPE",
-            value,
-            reason,
-        });
+        return Err(RequestError::Value { name: "FUNC_CONTENT_TYPE", value, reason });
     }
     Ok(Build {
         volume: path(args.volume).or(laptop).unwrap_or_else(|| VOLUME.into()),
@@ -298,19 +266,9 @@ fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
             args.build_scripts,
             [("allow", BuildScripts::Allow), ("deny", BuildScripts::Deny)],
         )?,
-        replay: choice(
-            "INJECTOR_REPLAY",
-            args.replay,
-            [("on", Replay::On), ("off", Replay::Off)],
-        )?,
+        replay: choice("INJECTOR_REPLAY", args.replay, [("on", Replay::On), ("off", Replay::Off)])?,
         pass_env: text(args.pass_env)
-            .map(|names| {
-                names
-                    .split([',', ' '])
-                    .filter(|name| !name.is_empty())
-                    .map(Into::into)
-                    .collect()
-            })
+            .map(|names| names.split([',', ' ']).filter(|name| !name.is_empty()).map(Into::into).collect())
             .unwrap_or_default(),
         timeout: Duration::from_secs(number("INJECTOR_TIMEOUT", args.timeout)?.unwrap_or(900)),
         config: path(args.config),
@@ -339,19 +297,12 @@ fn digest(
     value: Option<String>,
     parse: fn(&str) -> Result<Sha256, BadDigest>,
 ) -> Result<Option<Sha256>, RequestError> {
-    text(value)
-        .map(|value| parse(&value))
-        .transpose()
-        .map_err(|source| RequestError::Digest { name, source })
+    text(value).map(|value| parse(&value)).transpose().map_err(|source| RequestError::Digest { name, source })
 }
 
 /// Kubeless gave the dependencies' digest without its algorithm.
 fn bare_or_named(value: &str) -> Result<Sha256, BadDigest> {
-    if value.contains(':') {
-        value.parse()
-    } else {
-        Sha256::from_hex(value)
-    }
+    if value.contains(':') { value.parse() } else { Sha256::from_hex(value) }
 }
 
 fn number<N: std::str::FromStr>(
@@ -381,11 +332,7 @@ fn choice<T: Copy, const N: usize>(
     allowed
         .into_iter()
         .find_map(|(word, meaning)| (word == value).then_some(meaning))
-        .ok_or_else(|| RequestError::Value {
-            name,
-            value,
-            reason: format!("it may be {words}"),
-        })
+        .ok_or_else(|| RequestError::Value { name, value, reason: format!("it may be {words}") })
 }
 
 #[cfg(test)]
@@ -418,9 +365,7 @@ mod tests {
 
     fn build(args: &[&str]) -> Result<Build, RequestError> {
         let cli = Cli::try_parse_from(["injector", "build"].iter().chain(args)).expect("a command line");
-        let Command::Build { build, .. } = cli.command else {
-            unreachable!("it is a build")
-        };
+        let Command::Build { build, .. } = cli.command else { unreachable!("it is a build") };
         parse_build(build)
     }
 
@@ -443,15 +388,9 @@ mod tests {
         for (arg, said) in [
             ("--timeout=soon", "INJECTOR_TIMEOUT is \"soon\": a whole number"),
             ("--replay=yes", "INJECTOR_REPLAY is \"yes\": it may be on or off"),
-            (
-                "--checksum=md5:00",
-                "FUNC_CHECKSUM: the algorithm \"md5\" is not supported",
-            ),
+            ("--checksum=md5:00", "FUNC_CHECKSUM: the algorithm \"md5\" is not supported"),
             ("--checksum=abc", "FUNC_CHECKSUM: \"abc\" is not a SHA-256 digest"),
-            (
-                "--content-type=url+zip",
-                "FUNC_CONTENT_TYPE is \"url+zip\": this version",
-            ),
+            ("--content-type=url+zip", "FUNC_CONTENT_TYPE is \"url+zip\": this version"),
             ("--runtime=3.12", "FUNC_RUNTIME: \"3.12\" names no runtime"),
         ] {
             let error = build(&[arg]).expect_err(arg).to_string();

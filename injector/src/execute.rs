@@ -10,7 +10,7 @@ use builders::Builder;
 use builders::assets::asset;
 use builders::diagnostic::{Blame, Diagnostic, Output};
 use builders::function::Function;
-use builders::plan::{Action, Arg, Capture, Dir, Network, Piece, Place, Secrets, Step};
+use builders::plan::{Action, Arg, Capture, Dir, Network, Piece, Place, Run, Secrets, Step};
 
 use crate::failure::{Failure, Stage};
 use crate::provision::Rooms;
@@ -36,6 +36,8 @@ pub(crate) struct Workshop<'a> {
     pub(crate) secrets: &'a Secrets,
     /// How long a stage may take.
     pub(crate) timeout: Duration,
+    /// Who tells the story.
+    pub(crate) reporter: &'a Reporter,
 }
 
 /// A section of a plan.
@@ -111,8 +113,6 @@ pub(crate) enum Cause {
     NotStarted(ExecError),
     /// A deed of our own failed.
     Io(io::Error),
-    /// The plan names what is not there.
-    Plan(String),
 }
 
 impl fmt::Display for Cause {
@@ -121,17 +121,14 @@ impl fmt::Display for Cause {
             Cause::Status(status) => write!(f, "exit {status}"),
             Cause::Killed(signal) => write!(f, "killed by signal {signal}"),
             Cause::OutOfMemory(memory) => write!(f, "killed for memory ({memory})"),
-            Cause::TimedOut(limit) => write!(
-                f,
-                "stopped after {} s, the time limit of a stage",
-                limit.as_secs()
-            ),
+            Cause::TimedOut(limit) => {
+                write!(f, "stopped after {} s, the time limit of a stage", limit.as_secs())
+            }
             Cause::Full(path, space) => {
                 write!(f, "{} is full: {space}", path.display())
             }
             Cause::NotStarted(error) => write!(f, "{error}"),
             Cause::Io(error) => write!(f, "{}", fs::plain(error)),
-            Cause::Plan(reason) => f.write_str(reason),
         }
     }
 }
@@ -155,45 +152,36 @@ pub(crate) const MORE_ROOM: &str = "raise the emptyDir's sizeLimit (with medium:
 pub(crate) type Outputs = Vec<(Step, Output)>;
 
 impl Workshop<'_> {
-    /// Carries out the steps of a stage in order, until one fails.
-    pub(crate) fn run(
-        &self,
-        section: Section,
-        steps: &[Step],
-        reporter: &Reporter,
-    ) -> Result<Outputs, Failure> {
-        let stage = section.stage();
+    /// Carries out the steps of a section in order, until one fails.
+    pub(crate) fn run(&self, section: Section, steps: &[Step]) -> Result<Outputs, Failure> {
         let deadline = Instant::now() + self.timeout;
         let mut outputs = Vec::new();
         for step in steps {
             if let Some(signal) = signal::received() {
-                return Err(Failure::Terminated { signal, stage });
+                return Err(Failure::Terminated { signal, stage: section.stage() });
             }
-            match &step.action {
-                Action::Run { .. } => {
-                    outputs.push((step.clone(), self.run_tool(section, step, deadline, reporter)?));
-                }
-                deed => self.act(deed).map_err(|cause| self.failed(stage, step, cause))?,
+            if let Some(output) = self.act(section, step, deadline)? {
+                outputs.push((step.clone(), output));
             }
         }
         Ok(outputs)
     }
 
-    /// A deed of our own.
-    fn act(&self, deed: &Action) -> Result<(), Cause> {
+    /// Carries out one step; a tool leaves its output.
+    fn act(&self, section: Section, step: &Step, deadline: Instant) -> Result<Option<Output>, Failure> {
         let path = |place: &Place| self.rooms.place(place);
-        match deed {
-            Action::Run { tool, .. } => return Err(Cause::Plan(format!("{tool} is a tool, not a deed"))),
+        let done = match &step.action {
+            Action::Run(run) => return self.run_tool(section, step, run, deadline).map(Some),
             Action::Write { path: to, text } => fs::write(&path(to), text.as_bytes()),
-            Action::Asset { id, to } => {
-                let text = asset(id).ok_or_else(|| Cause::Plan(format!("there is no embedded file {id}")))?;
-                fs::write(&path(to), text.as_bytes())
-            }
+            Action::Asset { id, to } => match asset(id) {
+                Some(text) => fs::write(&path(to), text.as_bytes()),
+                None => return Err(Failure::Bug(format!("there is no embedded file {id}"))),
+            },
             Action::Copy { from, to } => fs::copy(&path(from), &path(to)),
             Action::Link { from, to } => fs::link(&self.link_target(from, to), &path(to)),
             Action::Move { from, to } => fs::rename(&path(from), &path(to)),
-        }
-        .map_err(Cause::Io)
+        };
+        done.map(|()| None).map_err(|error| self.failed(section, step, Cause::Io(error)).into())
     }
 
     /// What a link says: relative within the published tree, which will be renamed.
@@ -201,89 +189,46 @@ impl Workshop<'_> {
         if from.dir == Dir::Scratch || to.dir == Dir::Scratch {
             return self.rooms.place(from);
         }
-        let ups = 1 + to
-            .path
-            .as_ref()
-            .map_or(0, |path| path.as_str().matches('/').count());
+        let ups = 1 + to.path.as_ref().map_or(0, |path| path.as_str().matches('/').count());
         let up: PathBuf = std::iter::repeat_n("..", ups).collect();
         let target = up.join(from.dir.name());
-        from.path
-            .as_ref()
-            .map_or_else(|| target.clone(), |path| target.join(path.as_str()))
+        from.path.as_ref().map_or_else(|| target.clone(), |path| target.join(path.as_str()))
     }
 
     fn run_tool(
         &self,
         section: Section,
         step: &Step,
+        run: &Run,
         deadline: Instant,
-        reporter: &Reporter,
     ) -> Result<Output, Failure> {
-        let stage = section.stage();
-        let Action::Run {
-            tool,
-            args,
-            env,
-            cwd,
-            capture,
-        } = &step.action
-        else {
-            return Err(Failure::Bug(format!("the step {} runs nothing", step.name)));
-        };
-        let Some(program) = self.programs.get(tool) else {
-            return Err(Failure::Bug(format!("the plan runs {tool}, which was not found")));
-        };
-        let mut variables = self.env.clone();
-        for (name, value) in env {
-            variables.insert(name.clone(), self.resolve(value)?);
-        }
-        let command = Command {
-            program: program.clone(),
-            args: args
-                .iter()
-                .map(|arg| self.resolve(arg).map(Into::into))
-                .collect::<Result<_, _>>()?,
-            env: variables
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-            cwd: self.rooms.place(cwd),
-            timeout: deadline.saturating_duration_since(Instant::now()),
-            capture: *capture,
-        };
-        let mut running = reporter.step(section.name(), &step.why);
-        let outcome = exec::run(&command, &mut |stream, chunk| running.output(stream, chunk));
-        let outcome = match outcome {
+        let command = self.command(run, deadline)?;
+        let mut running = self.reporter.step(section.name(), &step.why);
+        let outcome = match exec::run(&command, &mut |stream, chunk| running.output(stream, chunk)) {
             Ok(outcome) => outcome,
             Err(error) => {
                 running.failed(Duration::ZERO);
-                return Err(self.failed(stage, step, Cause::NotStarted(error)).into());
+                return Err(self.failed(section, step, Cause::NotStarted(error)).into());
             }
         };
+        if let Ended::Exited(0) = outcome.ended {
+            running.done(outcome.elapsed);
+        } else {
+            running.failed(outcome.elapsed);
+        }
         if !outcome.survivors.is_empty() {
-            let text = format!(
-                "these processes of {tool} could not be ended: {:?}",
-                outcome.survivors
-            );
-            reporter.warn(&text);
+            let (tool, pids) = (&run.tool, &outcome.survivors);
+            self.reporter.warn(&format!("these processes of {tool} could not be ended: {pids:?}"));
         }
         let output = Output {
-            status: if let Ended::Exited(status) = outcome.ended {
-                Some(status)
-            } else {
-                None
-            },
+            status: if let Ended::Exited(status) = outcome.ended { Some(status) } else { None },
             stdout: self.rooms.in_authors_terms(&outcome.stdout.text()),
             stderr: self.rooms.in_authors_terms(&outcome.stderr.text()),
         };
         let cause = match (outcome.ended, outcome.out_of_memory) {
-            (Ended::Exited(0), _) => {
-                running.done(outcome.elapsed);
-                return Ok(output);
-            }
+            (Ended::Exited(0), _) => return Ok(output),
             (Ended::Terminated(signal), _) => {
-                running.failed(outcome.elapsed);
-                return Err(Failure::Terminated { signal, stage });
+                return Err(Failure::Terminated { signal, stage: section.stage() });
             }
             (Ended::TimedOut, _) => Cause::TimedOut(self.timeout),
             (Ended::Exited(_) | Ended::Killed(_), Some(memory)) => Cause::OutOfMemory(memory),
@@ -293,8 +238,8 @@ impl Workshop<'_> {
                 None => Cause::Status(status),
             },
         };
-        running.failed(outcome.elapsed);
-        let mut failure = self.failed(stage, step, cause);
+        let mut failure = self.failed(section, step, cause);
+        failure.elapsed = outcome.elapsed;
         if let Cause::Status(_) = failure.cause {
             failure.diagnostics = self.builder.diagnose(step, &output, self.function);
             failure.blame = blame(&failure.diagnostics, step.blame);
@@ -303,10 +248,9 @@ impl Workshop<'_> {
                 self.tell_space(&mut failure.diagnostics);
             }
         }
-        failure.elapsed = outcome.elapsed;
-        match capture {
+        match run.capture {
             Capture::Ends => {
-                failure.argv = Some(argv(program, args));
+                failure.argv = Some(argv(&command.program, &run.args));
                 failure.output = [output.stdout, output.stderr].join("\n");
             }
             // A helper of ours: its command and its data say nothing to a person.
@@ -315,14 +259,29 @@ impl Workshop<'_> {
         Err(failure.into())
     }
 
-    fn failed(&self, stage: Stage, step: &Step, cause: Cause) -> StepFailure {
+    fn command(&self, run: &Run, deadline: Instant) -> Result<Command, Failure> {
+        let missing = || Failure::Bug(format!("the plan runs {}, which was not found", run.tool));
+        let mut env = self.env.clone();
+        for (name, value) in &run.env {
+            env.insert(name.clone(), self.resolve(value)?);
+        }
+        Ok(Command {
+            program: self.programs.get(&run.tool).ok_or_else(missing)?.clone(),
+            args: run.args.iter().map(|arg| self.resolve(arg).map(Into::into)).collect::<Result<_, _>>()?,
+            env: env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            cwd: self.rooms.place(&run.cwd),
+            timeout: deadline.saturating_duration_since(Instant::now()),
+            capture: run.capture,
+        })
+    }
+
+    fn failed(&self, section: Section, step: &Step, cause: Cause) -> StepFailure {
         let cause = match (cause, self.full()) {
             (Cause::Io(_), Some((path, space))) => Cause::Full(path, space),
             (cause, _) => cause,
         };
         let blame = match cause {
             Cause::Status(_) => step.blame,
-            Cause::Plan(_) => Blame::Ours,
             Cause::Killed(_)
             | Cause::OutOfMemory(_)
             | Cause::TimedOut(_)
@@ -331,7 +290,7 @@ impl Workshop<'_> {
             | Cause::Io(_) => Blame::Platform,
         };
         StepFailure {
-            stage,
+            stage: section.stage(),
             step: step.name.clone(),
             blame,
             network: step.network,
@@ -362,8 +321,7 @@ impl Workshop<'_> {
             diagnostics.push(Diagnostic::new("no space is left").hint(MORE_ROOM));
         }
         diagnostics.extend(
-            self.spaces()
-                .map(|(path, space)| Diagnostic::new(format!("{} has {space}", path.display()))),
+            self.spaces().map(|(path, space)| Diagnostic::new(format!("{} has {space}", path.display()))),
         );
     }
 
@@ -388,17 +346,11 @@ impl Workshop<'_> {
 /// Whose fault a failure is: evidence that something of ours or of the platform's is broken wins
 /// over what that then does to the author's code.
 fn blame(diagnostics: &[Diagnostic], assumed: Blame) -> Blame {
-    diagnostics
-        .iter()
-        .filter_map(|one| one.blame)
-        .max()
-        .unwrap_or(assumed)
+    diagnostics.iter().filter_map(|one| one.blame).max().unwrap_or(assumed)
 }
 
 /// A command as its author would write it, with symbolic rooms.
 fn argv(program: &Path, args: &[Arg]) -> String {
-    let name = program
-        .file_name()
-        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     args.iter().fold(name, |line, arg| format!("{line} {arg}"))
 }

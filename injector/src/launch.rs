@@ -85,10 +85,7 @@ impl LaunchError {
 /// Becomes the function's server; returns only if that fails.
 pub(crate) fn launch(volume: &Path, env: &Environment) -> Result<Infallible, Failure> {
     let shown = volume.display().to_string();
-    let unreadable = |reason: String| LaunchError::Receipt {
-        volume: shown.clone(),
-        reason,
-    };
+    let unreadable = |reason: String| LaunchError::Receipt { volume: shown.clone(), reason };
     // Resolved once: a build that swaps the link meanwhile does not mix two trees.
     let target = fs::read_link(&volume.join(FUNCTION))
         .map_err(|error| unreadable(fs::plain(&error)))?
@@ -100,24 +97,11 @@ pub(crate) fn launch(volume: &Path, env: &Environment) -> Result<Infallible, Fai
     let receipt = read_receipt(&bytes).map_err(unreadable)?;
 
     let program = find(&receipt, &root, env)?;
-    let resolve = |arg: &Arg| {
-        arg.0
-            .iter()
-            .map(|piece| resolve(piece, &root))
-            .collect::<OsString>()
-    };
+    let resolve = |arg: &Arg| arg.0.iter().map(|piece| resolve(piece, &root)).collect::<OsString>();
     let args: Vec<OsString> = receipt.launch.args.iter().map(resolve).collect();
     let mut variables = env.0.clone();
-    variables
-        .entry("FUNC_RUNTIME".into())
-        .or_insert_with(|| receipt.runtime.clone().into());
-    variables.extend(
-        receipt
-            .launch
-            .env
-            .iter()
-            .map(|(name, value)| (name.into(), resolve(value))),
-    );
+    variables.entry("FUNC_RUNTIME".into()).or_insert_with(|| receipt.runtime.clone().into());
+    variables.extend(receipt.launch.env.iter().map(|(name, value)| (name.into(), resolve(value))));
     let source = host::become_program(&program, &args, &variables);
     Err(LaunchError::Exec { program, source }.into())
 }
@@ -128,9 +112,9 @@ fn read_receipt(bytes: &[u8]) -> Result<Receipt, String> {
         Some(schema) if schema == u64::from(SCHEMA) => {
             serde_json::from_value(value).map_err(|error| error.to_string())
         }
-        Some(schema) => Err(format!(
-            "its schema is {schema}, this injector reads {SCHEMA}: use the one that built it"
-        )),
+        Some(schema) => {
+            Err(format!("its schema is {schema}, this injector reads {SCHEMA}: use the one that built it"))
+        }
         None => Err("it has no schema".to_owned()),
     }
 }
@@ -139,17 +123,10 @@ fn read_receipt(bytes: &[u8]) -> Result<Receipt, String> {
 fn find(receipt: &Receipt, root: &Path, env: &Environment) -> Result<PathBuf, Failure> {
     let (tool, names, requires) = match &receipt.launch.program {
         Program::Built(place) => return Ok(at(place, root)),
-        Program::Tool {
-            tool,
-            names,
-            requires,
-        } => (tool, names, requires),
+        Program::Tool { tool, names, requires } => (tool, names, requires),
     };
     let builder = builder(&receipt.builder).ok_or_else(|| {
-        Failure::Bug(format!(
-            "the receipt names the builder {:?}, which is not known",
-            receipt.builder
-        ))
+        Failure::Bug(format!("the receipt names the builder {:?}, which is not known", receipt.builder))
     })?;
     let runtime = receipt.runtime.clone();
     let mut failure = LaunchError::NoProgram {
@@ -157,30 +134,21 @@ fn find(receipt: &Receipt, root: &Path, env: &Environment) -> Result<PathBuf, Fa
         path: env.path().to_owned(),
         runtime: runtime.clone(),
     };
-    let variables: BTreeMap<String, String> = env
-        .iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
+    let variables: BTreeMap<String, String> =
+        env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     for name in names {
         let Some(program) = host::find_program(name, env.path()) else {
             continue;
         };
         let found = toolbox::ask(builder, tool, &program, &variables);
         let worse = match found {
-            Err(said) => LaunchError::Broken {
-                program: name.clone(),
-                said,
-            },
+            Err(said) => LaunchError::Broken { program: name.clone(), said },
             Ok(identity) => {
                 let mismatches = identity.unmet(requires);
                 if mismatches.is_empty() {
                     return Ok(program);
                 }
-                LaunchError::Mismatch {
-                    runtime: runtime.clone(),
-                    program: name.clone(),
-                    mismatches,
-                }
+                LaunchError::Mismatch { runtime: runtime.clone(), program: name.clone(), mismatches }
             }
         };
         if !matches!(failure, LaunchError::Mismatch { .. }) {
@@ -204,8 +172,5 @@ fn at(place: &Place, root: &Path) -> PathBuf {
     let dir = match place.dir {
         Dir::Source | Dir::Deps | Dir::Out | Dir::Server | Dir::Scratch => root.join(place.dir.name()),
     };
-    place
-        .path
-        .as_ref()
-        .map_or_else(|| dir.clone(), |path| dir.join(path.as_str()))
+    place.path.as_ref().map_or_else(|| dir.clone(), |path| dir.join(path.as_str()))
 }

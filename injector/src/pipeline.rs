@@ -58,13 +58,7 @@ pub(crate) fn prepare(
     let surroundings = Surroundings::select(env, runtime, request, &survey.function);
     reporter.hide(surroundings.secrets.iter().cloned());
     let policy = toolbox::policy(env, runtime, request);
-    Ok(Prepared {
-        survey,
-        detected,
-        builder,
-        surroundings,
-        policy,
-    })
+    Ok(Prepared { survey, detected, builder, surroundings, policy })
 }
 
 impl Prepared {
@@ -84,13 +78,7 @@ impl Prepared {
     pub(crate) fn probe(&self) -> Result<(Toolchain, BTreeMap<String, PathBuf>), Failure> {
         let Detected { runtime, name, .. } = &self.detected;
         let function = &self.survey.function;
-        Ok(toolbox::probe(
-            self.builder,
-            runtime,
-            name,
-            function,
-            &self.surroundings,
-        )?)
+        Ok(toolbox::probe(self.builder, runtime, name, function, &self.surroundings)?)
     }
 }
 
@@ -121,14 +109,7 @@ pub(crate) struct Ended {
 /// Builds in a volume that goes afterwards.
 pub(crate) fn dry_run(request: Build, env: &Environment, reporter: &mut Reporter) -> Result<Ended, Failure> {
     let volume = TempDir::new(&scratch_parent(&request, env))?;
-    Ok(build(
-        &Build {
-            volume: volume.path.clone(),
-            ..request
-        },
-        env,
-        reporter,
-    ))
+    Ok(build(&Build { volume: volume.path.clone(), ..request }, env, reporter))
 }
 
 fn run(
@@ -148,40 +129,17 @@ fn run(
     });
     go_on(Stage::Provision)?;
     let rooms = rooms?;
-    let Prepared {
-        surroundings,
-        detected,
-        ..
-    } = &mut prepared;
+    let Prepared { surroundings, detected, .. } = &mut prepared;
     surroundings.furnish(&rooms.scratch, &detected.runtime, request.ca_file.as_deref())?;
     let probed = prepared.probe();
     go_on(Stage::Provision)?;
     let (toolchain, programs) = probed?;
     let plan = prepared.plan(&toolchain)?;
-    reporter.hide(
-        prepared
-            .surroundings
-            .secrets
-            .iter()
-            .chain(plan.secrets.0.values())
-            .cloned(),
-    );
-    let Prepared {
-        survey,
-        builder,
-        surroundings,
-        detected,
-        ..
-    } = &prepared;
+    reporter.hide(prepared.surroundings.secrets.iter().chain(plan.secrets.0.values()).cloned());
+    let reporter: &Reporter = reporter;
+    let Prepared { survey, builder, surroundings, detected, .. } = &prepared;
     let function = &survey.function;
-    rooms.preflight(
-        function,
-        if plan.executes {
-            Executes::Yes
-        } else {
-            Executes::No
-        },
-    )?;
+    rooms.preflight(function, if plan.executes { Executes::Yes } else { Executes::No })?;
     rooms.stage(survey)?;
     clock.lap("provision");
 
@@ -203,6 +161,7 @@ fn run(
         env: &surroundings.env,
         secrets: &plan.secrets,
         timeout: request.timeout,
+        reporter,
     };
     let mut outputs = Outputs::new();
     for (section, steps) in [
@@ -213,7 +172,7 @@ fn run(
     ] {
         if !steps.is_empty() {
             reporter.stage(section.stage());
-            outputs.extend(workshop.run(section, steps, reporter)?);
+            outputs.extend(workshop.run(section, steps)?);
             clock.lap(section.name());
         }
     }
@@ -223,10 +182,7 @@ fn run(
     let built = Built {
         runtime: versioned(detected, &toolchain),
         builder: builder.id(),
-        handler: function
-            .handler
-            .clone()
-            .ok_or_else(|| bug("there is a plan without a handler"))?,
+        handler: function.handler.clone().ok_or_else(|| bug("there is a plan without a handler"))?,
         function,
         toolchain: &toolchain,
         packages: packages(*builder, &outputs),
@@ -242,10 +198,7 @@ pub(crate) fn catalog(config: Option<&Path>) -> Result<Catalog, Failure> {
     let built_in = assets::catalog().map_err(|error| Failure::Bug(error.to_string()))?;
     let Some(path) = config else { return Ok(built_in) };
     let file = path.display().to_string();
-    let unreadable = |message| CatalogError::Syntax {
-        file: file.clone(),
-        message,
-    };
+    let unreadable = |message| CatalogError::Syntax { file: file.clone(), message };
     let bytes = fs::read(path)
         .map_err(|error| unreadable(fs::plain(&error)))?
         .ok_or_else(|| unreadable("there is no such file".to_owned()))?;
@@ -255,12 +208,7 @@ pub(crate) fn catalog(config: Option<&Path>) -> Result<Catalog, Failure> {
 
 /// What is called: the environment's word, else the mount's key `handler`, else Kubeless' two names.
 fn handler(request: &Build, key: Option<&str>) -> Result<Option<Handler>, BadHandler> {
-    let Build {
-        handler,
-        module,
-        function_name,
-        ..
-    } = request;
+    let Build { handler, module, function_name, .. } = request;
     match (handler.as_deref(), module.as_deref()) {
         (Some(function), Some(module)) => {
             let prefix = format!("{module}.");
@@ -269,11 +217,7 @@ fn handler(request: &Build, key: Option<&str>) -> Result<Option<Handler>, BadHan
         (Some(handler), None) => return handler.parse().map(Some),
         (None, _) => {}
     }
-    match (
-        key.map(str::trim).filter(|key| !key.is_empty()),
-        module,
-        function_name,
-    ) {
+    match (key.map(str::trim).filter(|key| !key.is_empty()), module, function_name) {
         (Some(key), ..) => key.parse().map(Some),
         (None, Some(module), Some(function)) => Handler::new(module, function).map(Some),
         (None, ..) => Ok(None),
@@ -283,36 +227,17 @@ fn handler(request: &Build, key: Option<&str>) -> Result<Option<Handler>, BadHan
 /// The runtime with a version: the one that was asked for, else the listed one that was found.
 fn versioned(detected: &Detected, toolchain: &Toolchain) -> RuntimeName {
     let Detected { runtime, name, .. } = detected;
-    let tool = runtime
-        .tools
-        .iter()
-        .find(|spec| spec.versioned)
-        .and_then(|spec| toolchain.tool(&spec.name));
-    let found = tool.and_then(|tool| {
-        runtime
-            .versions
-            .iter()
-            .find(|listed| tool.identity.version.is(listed))
-    });
-    RuntimeName {
-        id: runtime.id.clone(),
-        version: name.version.clone().or_else(|| found.cloned()),
-    }
+    let tool = runtime.tools.iter().find(|spec| spec.versioned).and_then(|spec| toolchain.tool(&spec.name));
+    let found = tool.and_then(|tool| runtime.versions.iter().find(|listed| tool.identity.version.is(listed)));
+    RuntimeName { id: runtime.id.clone(), version: name.version.clone().or_else(|| found.cloned()) }
 }
 
 fn packages(builder: &dyn Builder, outputs: &Outputs) -> Vec<Package> {
-    outputs
-        .iter()
-        .flat_map(|(step, output)| builder.packages(step, output))
-        .collect()
+    outputs.iter().flat_map(|(step, output)| builder.packages(step, output)).collect()
 }
 
 fn scratch_parent(request: &Build, env: &Environment) -> PathBuf {
-    request
-        .scratch
-        .clone()
-        .or_else(|| env.get("TMPDIR").map(PathBuf::from))
-        .unwrap_or_else(|| "/tmp".into())
+    request.scratch.clone().or_else(|| env.get("TMPDIR").map(PathBuf::from)).unwrap_or_else(|| "/tmp".into())
 }
 
 /// Stops here if we were told to.
@@ -328,10 +253,7 @@ struct Clock {
 
 impl Clock {
     fn start() -> Self {
-        Clock {
-            last: Instant::now(),
-            laps: Vec::new(),
-        }
+        Clock { last: Instant::now(), laps: Vec::new() }
     }
 
     fn lap(&mut self, name: &'static str) {

@@ -155,16 +155,11 @@ pub(crate) fn provision(
     patience: Duration,
     waiting: impl FnOnce(),
 ) -> Result<Rooms, ProvisionError> {
-    let wrong = |source| ProvisionError::Volume {
-        path: volume.to_owned(),
-        source,
-    };
+    let wrong = |source| ProvisionError::Volume { path: volume.to_owned(), source };
     fs::create_dirs(volume).map_err(wrong)?;
     let volume = fs::canonical(volume).map_err(wrong)?;
-    let scratch = fs::canonical(scratch).map_err(|source| ProvisionError::Scratch {
-        path: scratch.to_owned(),
-        source,
-    })?;
+    let scratch = fs::canonical(scratch)
+        .map_err(|source| ProvisionError::Scratch { path: scratch.to_owned(), source })?;
     if scratch.starts_with(&volume) {
         return Err(ProvisionError::ScratchInVolume(scratch));
     }
@@ -174,10 +169,7 @@ pub(crate) fn provision(
     let lock = match volume::lock(&private.join("lock"), patience, waiting, &give_up).map_err(wrong)? {
         Locked::Held(lock) => lock,
         Locked::TimedOut | Locked::GivenUp => {
-            return Err(ProvisionError::Busy {
-                path: volume,
-                waited: patience,
-            });
+            return Err(ProvisionError::Busy { path: volume, waited: patience });
         }
     };
     let staging = private.join("staging");
@@ -185,12 +177,7 @@ pub(crate) fn provision(
     for dir in Dir::PUBLISHED {
         fs::create_dirs(&staging.join(dir.name())).map_err(wrong)?;
     }
-    Ok(Rooms {
-        volume,
-        staging,
-        scratch,
-        _lock: lock,
-    })
+    Ok(Rooms { volume, staging, scratch, _lock: lock })
 }
 
 impl Rooms {
@@ -205,10 +192,7 @@ impl Rooms {
     /// Where a place is.
     pub(crate) fn place(&self, place: &Place) -> PathBuf {
         let dir = self.dir(place.dir);
-        place
-            .path
-            .as_ref()
-            .map_or_else(|| dir.clone(), |path| dir.join(path.as_str()))
+        place.path.as_ref().map_or_else(|| dir.clone(), |path| dir.join(path.as_str()))
     }
 
     /// Puts our paths into the author's terms: files of the function as the author named them,
@@ -226,17 +210,10 @@ impl Rooms {
     pub(crate) fn preflight(&self, function: &Function, executes: Executes) -> Result<(), ProvisionError> {
         let needed = RESERVE + 2 * function.files.values().map(|file| file.size).sum::<u64>();
         for path in [&self.volume, &self.scratch] {
-            let wrong = |source| ProvisionError::Volume {
-                path: path.clone(),
-                source,
-            };
+            let wrong = |source| ProvisionError::Volume { path: path.clone(), source };
             let space = volume::space(path).map_err(wrong)?;
             if space.free < needed {
-                return Err(ProvisionError::Full {
-                    path: path.clone(),
-                    space,
-                    needed,
-                });
+                return Err(ProvisionError::Full { path: path.clone(), space, needed });
             }
             if path == &self.volume && executes == Executes::Yes && space.executes == Executes::No {
                 return Err(ProvisionError::NoExec { path: path.clone() });
@@ -248,10 +225,7 @@ impl Rooms {
     /// Copies the function into its room, and checks that it is what was surveyed.
     pub(crate) fn stage(&self, survey: &Survey) -> Result<(), ProvisionError> {
         let source = self.dir(Dir::Source);
-        let wrong = |source| ProvisionError::Volume {
-            path: self.volume.clone(),
-            source,
-        };
+        let wrong = |source| ProvisionError::Volume { path: self.volume.clone(), source };
         let foreign = survey.foreign_deps.as_ref();
         for (path, file) in &survey.function.files {
             let to = source.join(path.as_str());
@@ -259,10 +233,8 @@ impl Rooms {
                 fs::write(&to, bytes).map_err(wrong)?;
                 continue;
             }
-            let copied = survey
-                .mount
-                .copy_out(path, &to, file.executable)
-                .map_err(|error| match error.kind() {
+            let copied =
+                survey.mount.copy_out(path, &to, file.executable).map_err(|error| match error.kind() {
                     io::ErrorKind::NotFound => ProvisionError::SourceChanged(path.clone()),
                     _ => wrong(error),
                 })?;
@@ -299,10 +271,7 @@ impl TempDir {
     /// Makes one in `parent`, and removes those that killed runs left there: a pod's `/tmp` outlives
     /// its containers, and would fill up with every restart.
     pub(crate) fn new(parent: &Path) -> Result<Self, ProvisionError> {
-        let wrong = |source| ProvisionError::Scratch {
-            path: parent.to_owned(),
-            source,
-        };
+        let wrong = |source| ProvisionError::Scratch { path: parent.to_owned(), source };
         fs::create_dirs(parent).map_err(wrong)?;
         // A directory that cannot be listed may do all the same.
         for left in fs::own_temp_dirs(parent).unwrap_or_default() {

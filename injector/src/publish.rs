@@ -111,17 +111,11 @@ pub(crate) struct Built<'a> {
 
 /// Publishes the staged tree.
 pub(crate) fn publish(rooms: &Rooms, built: Built<'_>) -> Result<Receipt, PublishError> {
-    let wrong = |source| PublishError::Io {
-        volume: rooms.volume.display().to_string(),
-        source,
-    };
+    let wrong = |source| PublishError::Io { volume: rooms.volume.display().to_string(), source };
     let mut usage = Usage::default();
     for dir in Dir::PUBLISHED {
         let part = fs::open_to_all(&rooms.dir(dir)).map_err(wrong)?;
-        usage = Usage {
-            files: usage.files + part.files,
-            bytes: usage.bytes + part.bytes,
-        };
+        usage = Usage { files: usage.files + part.files, bytes: usage.bytes + part.bytes };
     }
     let receipt = receipt(built, usage);
     let text = serde_json::to_vec_pretty(&receipt)?;
@@ -132,13 +126,7 @@ pub(crate) fn publish(rooms: &Rooms, built: Built<'_>) -> Result<Receipt, Publis
 
 fn receipt(built: Built<'_>, usage: Usage) -> Receipt {
     let tools = built.toolchain.tools.iter().map(|(name, tool)| {
-        (
-            name.clone(),
-            ToolReceipt {
-                program: tool.program.clone(),
-                identity: tool.identity.clone(),
-            },
-        )
+        (name.clone(), ToolReceipt { program: tool.program.clone(), identity: tool.identity.clone() })
     });
     let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Receipt {
@@ -149,12 +137,7 @@ fn receipt(built: Built<'_>, usage: Usage) -> Receipt {
         handler: built.handler,
         arch: host::architecture(),
         tools: tools.collect(),
-        inputs: built
-            .function
-            .files
-            .iter()
-            .map(|(path, file)| (path.clone(), file.sha256))
-            .collect(),
+        inputs: built.function.files.iter().map(|(path, file)| (path.clone(), file.sha256)).collect(),
         packages: built.packages,
         key: built.key,
         files: usage.files,

@@ -10,24 +10,17 @@ use crate::toolbox::{self, Surroundings};
 
 /// The runtimes, a paragraph each.
 pub(crate) fn list(catalog: &Catalog, env: &Environment) -> String {
-    catalog
-        .runtimes()
-        .iter()
-        .fold(String::new(), |mut text, runtime| {
-            let names: Vec<_> = [&runtime.id]
-                .into_iter()
-                .chain(&runtime.aliases)
-                .map(String::as_str)
-                .collect();
-            let _ = writeln!(text, "{}  {}", names.join(", "), runtime.title);
-            let _ = writeln!(text, "  versions    {}", versions(&runtime.versions));
-            let _ = writeln!(text, "  files       {}", dotted(&runtime.extensions));
-            let _ = writeln!(text, "  manifests   {}", runtime.manifests.join(", "));
-            for line in tools(runtime, env) {
-                let _ = writeln!(text, "  {line}");
-            }
-            text
-        })
+    catalog.runtimes().iter().fold(String::new(), |mut text, runtime| {
+        let names: Vec<_> = [&runtime.id].into_iter().chain(&runtime.aliases).map(String::as_str).collect();
+        let _ = writeln!(text, "{}  {}", names.join(", "), runtime.title);
+        let _ = writeln!(text, "  versions    {}", versions(&runtime.versions));
+        let _ = writeln!(text, "  files       {}", dotted(&runtime.extensions));
+        let _ = writeln!(text, "  manifests   {}", runtime.manifests.join(", "));
+        for line in tools(runtime, env) {
+            let _ = writeln!(text, "  {line}");
+        }
+        text
+    })
 }
 
 /// What this machine has of a runtime's tools.
@@ -35,10 +28,7 @@ fn tools(runtime: &Runtime, env: &Environment) -> Vec<String> {
     let Some(builder) = builder(&runtime.id) else {
         return Vec::new();
     };
-    let name = RuntimeName {
-        id: runtime.id.clone(),
-        version: None,
-    };
+    let name = RuntimeName { id: runtime.id.clone(), version: None };
     let surroundings = Surroundings::bare(env);
     let line = |spec: &builders::catalog::ToolSpec| {
         let need = if spec.required { "required" } else { "optional" };
@@ -52,9 +42,5 @@ fn tools(runtime: &Runtime, env: &Environment) -> Vec<String> {
 }
 
 fn dotted(extensions: &[String]) -> String {
-    extensions
-        .iter()
-        .map(|extension| format!(".{extension}"))
-        .collect::<Vec<_>>()
-        .join(" ")
+    extensions.iter().map(|extension| format!(".{extension}")).collect::<Vec<_>>().join(" ")
 }

@@ -87,10 +87,8 @@ const IGNORED: [&str; 4] = [".git", ".hg", ".svn", ".injector-out"];
 
 /// Reads the mount, again if the kubelet swaps it meanwhile.
 pub(crate) fn survey(request: &Build, catalog: &Catalog) -> Result<Survey, SurveyError> {
-    let wrong = |source: MountError| SurveyError::Mount {
-        root: request.source.display().to_string(),
-        source,
-    };
+    let wrong =
+        |source: MountError| SurveyError::Mount { root: request.source.display().to_string(), source };
     for _ in 0..ATTEMPTS {
         let mount = Mount::open(&request.source).map_err(wrong)?;
         let read = read(&mount, request, catalog);
@@ -100,12 +98,7 @@ pub(crate) fn survey(request: &Build, catalog: &Catalog) -> Result<Survey, Surve
         let (mut function, handler_key) = read.map_err(wrong)?;
         let foreign_deps = deps_file(request, catalog, &mut function).map_err(|error| wrong(error.into()))?;
         verify(request, catalog, &function)?;
-        return Ok(Survey {
-            mount,
-            function,
-            handler_key,
-            foreign_deps,
-        });
+        return Ok(Survey { mount, function, handler_key, foreign_deps });
     }
     Err(SurveyError::Unsettled)
 }
@@ -113,10 +106,7 @@ pub(crate) fn survey(request: &Build, catalog: &Catalog) -> Result<Survey, Surve
 fn read(mount: &Mount, request: &Build, catalog: &Catalog) -> Result<(Function, Option<String>), MountError> {
     let ignored = |name: &str| {
         IGNORED.contains(&name)
-            || catalog
-                .runtimes()
-                .iter()
-                .any(|runtime| runtime.ignore.iter().any(|one| one == name))
+            || catalog.runtimes().iter().any(|runtime| runtime.ignore.iter().any(|one| one == name))
     };
     let mut function = Function::default();
     let mut handler_key = None;
@@ -126,27 +116,13 @@ fn read(mount: &Mount, request: &Build, catalog: &Catalog) -> Result<(Function, 
                 function.links.insert(path, target);
             }
             Entry::File { executable, .. } => {
-                let keep = if is_text(&path, request, catalog) {
-                    MAX_TEXT
-                } else {
-                    0
-                };
+                let keep = if is_text(&path, request, catalog) { MAX_TEXT } else { 0 };
                 let (size, sha256, bytes) = mount.read(&path, keep)?;
-                let text = bytes
-                    .filter(|_| keep > 0)
-                    .and_then(|bytes| String::from_utf8(bytes).ok());
+                let text = bytes.filter(|_| keep > 0).and_then(|bytes| String::from_utf8(bytes).ok());
                 if path.as_str() == HANDLER_KEY {
                     handler_key = text;
                 } else {
-                    function.files.insert(
-                        path,
-                        SourceFile {
-                            size,
-                            sha256,
-                            executable,
-                            text,
-                        },
-                    );
+                    function.files.insert(path, SourceFile { size, sha256, executable, text });
                 }
             }
         }
@@ -178,10 +154,8 @@ fn deps_file(
         return Ok(None);
     };
     if file.starts_with(&request.source) {
-        let inside: Option<RelPath> = file
-            .strip_prefix(&request.source)
-            .ok()
-            .and_then(|rest| rest.to_str()?.parse().ok());
+        let inside: Option<RelPath> =
+            file.strip_prefix(&request.source).ok().and_then(|rest| rest.to_str()?.parse().ok());
         function.deps_file = inside.filter(|inside| function.files.contains_key(inside));
         return Ok(None);
     }
@@ -190,12 +164,8 @@ fn deps_file(
         return Ok(None);
     };
     let text = String::from_utf8(bytes.clone()).ok();
-    let source = SourceFile {
-        size: bytes.len() as u64,
-        sha256: fs::digest_of(&bytes),
-        executable: false,
-        text,
-    };
+    let source =
+        SourceFile { size: bytes.len() as u64, sha256: fs::digest_of(&bytes), executable: false, text };
     debug_assert!(is_text(&path, request, catalog));
     function.files.insert(path.clone(), source);
     function.deps_file = Some(path.clone());
@@ -210,19 +180,11 @@ fn verify(request: &Build, catalog: &Catalog, function: &Function) -> Result<(),
         if found == expected {
             Ok(())
         } else {
-            Err(SurveyError::Checksum {
-                file,
-                expected,
-                found,
-                variable,
-            })
+            Err(SurveyError::Checksum { file, expected, found, variable })
         }
     };
     let listed = |path: &RelPath| {
-        catalog
-            .runtimes()
-            .iter()
-            .any(|runtime| runtime.manifests.iter().any(|name| name == path.as_str()))
+        catalog.runtimes().iter().any(|runtime| runtime.manifests.iter().any(|name| name == path.as_str()))
     };
     let is_manifest = |path: &&RelPath| request.deps_name() == Some(path.as_str()) || listed(path);
     let (manifests, sources): (Vec<_>, Vec<_>) = function.files.keys().partition(is_manifest);

@@ -64,13 +64,8 @@ impl Surroundings {
     /// What a tool needs to say what it is.
     pub(crate) fn bare(env: &Environment) -> Self {
         let own = [("PATH", env.path()), ("LANG", "C.UTF-8")];
-        let env = own
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into();
-        Surroundings {
-            env,
-            ..Surroundings::default()
-        }
+        let env = own.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Surroundings { env, ..Surroundings::default() }
     }
 
     /// Chooses what the tools of `runtime` may see.
@@ -90,23 +85,18 @@ impl Surroundings {
         chosen.read_files(env, runtime);
 
         let texts = function.files.values().filter_map(|file| file.text.as_deref());
-        let texts: Vec<&str> = texts
-            .chain(chosen.settings.files.iter().map(|(_, text)| text.as_str()))
-            .collect();
+        let texts: Vec<&str> =
+            texts.chain(chosen.settings.files.iter().map(|(_, text)| text.as_str())).collect();
         let referred: BTreeSet<String> = texts.iter().flat_map(|text| references(text)).collect();
-        chosen
-            .secrets
-            .extend(texts.iter().flat_map(|text| credentials::url_credentials(text)));
+        chosen.secrets.extend(texts.iter().flat_map(|text| credentials::url_credentials(text)));
         for name in referred.iter().chain(&request.pass_env) {
             if let Some(value) = env.get(name) {
                 chosen.env.insert(name.clone(), value.to_owned());
                 chosen.secrets.insert(value.to_owned());
             }
         }
-        let credentials = chosen
-            .env
-            .iter()
-            .flat_map(|(name, value)| credentials::env_credentials(name, value));
+        let credentials =
+            chosen.env.iter().flat_map(|(name, value)| credentials::env_credentials(name, value));
         chosen.secrets.extend(credentials);
         chosen.settings.env = chosen.env.clone();
         chosen
@@ -114,15 +104,8 @@ impl Surroundings {
 
     /// What tools see, without what differs in every run: the scratch room's paths.
     pub(crate) fn inherited(&self) -> BTreeMap<String, String> {
-        let home = self
-            .env
-            .get("HOME")
-            .and_then(|home| home.strip_suffix("/home"))
-            .unwrap_or("\0");
-        self.env
-            .iter()
-            .map(|(name, value)| (name.clone(), value.replace(home, "<scratch>")))
-            .collect()
+        let home = self.env.get("HOME").and_then(|home| home.strip_suffix("/home")).unwrap_or("\0");
+        self.env.iter().map(|(name, value)| (name.clone(), value.replace(home, "<scratch>"))).collect()
     }
 
     /// Reads the configuration files that exist: the user's and the system's own, those that
@@ -155,9 +138,7 @@ impl Surroundings {
                     continue;
                 };
                 self.add_file(name, path.display().to_string(), text);
-                self.env
-                    .entry(variable.clone())
-                    .or_insert_with(|| path.display().to_string());
+                self.env.entry(variable.clone()).or_insert_with(|| path.display().to_string());
             }
         }
     }
@@ -210,18 +191,9 @@ impl Surroundings {
     ) -> Result<(), ProvisionError> {
         let common = "SSL_CERT_FILE";
         let asked = added.is_some() || self.env.contains_key(common);
-        let specific = runtime
-            .environment
-            .ca
-            .iter()
-            .map(String::as_str)
-            .filter(|_| asked);
+        let specific = runtime.environment.ca.iter().map(String::as_str).filter(|_| asked);
         let image = || CA_BUNDLES.into_iter().find(|path| fs::is_file(Path::new(path)));
-        let roots = self
-            .env
-            .get(common)
-            .cloned()
-            .or_else(|| image().map(ToOwned::to_owned));
+        let roots = self.env.get(common).cloned().or_else(|| image().map(ToOwned::to_owned));
         for name in specific.chain([common]) {
             let own = self.env.get(name).or(roots.as_ref()).cloned();
             let bundle = match added {
@@ -240,24 +212,12 @@ impl Surroundings {
 
 /// Writes roots and added certificates into one file.
 fn write_bundle(path: &Path, roots: Option<&str>, added: &Path) -> Result<(), ProvisionError> {
-    let wrong = |source| ProvisionError::CaFile {
-        path: added.to_owned(),
-        source,
-    };
+    let wrong = |source| ProvisionError::CaFile { path: added.to_owned(), source };
     let absent = || std::io::Error::from(std::io::ErrorKind::NotFound);
-    let mut bundle = roots
-        .and_then(|roots| fs::read(Path::new(roots)).ok().flatten())
-        .unwrap_or_default();
+    let mut bundle = roots.and_then(|roots| fs::read(Path::new(roots)).ok().flatten()).unwrap_or_default();
     bundle.push(b'\n');
-    bundle.extend(
-        fs::read(added)
-            .and_then(|bytes| bytes.ok_or_else(absent))
-            .map_err(wrong)?,
-    );
-    fs::write(path, &bundle).map_err(|source| ProvisionError::Scratch {
-        path: path.to_owned(),
-        source,
-    })
+    bundle.extend(fs::read(added).and_then(|bytes| bytes.ok_or_else(absent)).map_err(wrong)?);
+    fs::write(path, &bundle).map_err(|source| ProvisionError::Scratch { path: path.to_owned(), source })
 }
 
 /// Where the user's own file is, `XDG_CONFIG_HOME` considered.
@@ -284,10 +244,7 @@ pub(crate) fn policy(env: &Environment, runtime: &Runtime, request: &Build) -> P
     let choices = &runtime.environment.choices;
     Policy {
         build_scripts: request.scripts,
-        choices: choices
-            .iter()
-            .filter_map(|name| Some((name.clone(), env.get(name)?.to_owned())))
-            .collect(),
+        choices: choices.iter().filter_map(|name| Some((name.clone(), env.get(name)?.to_owned()))).collect(),
     }
 }
 
@@ -311,16 +268,10 @@ pub(crate) fn probe(
 ) -> Result<(Toolchain, BTreeMap<String, PathBuf>), ProvisionError> {
     let has_dependencies = runtime.manifests.iter().any(|manifest| {
         let named = function.top(manifest).or(function.deps_file.as_ref());
-        named
-            .and_then(|path| function.text(path))
-            .is_some_and(|text| !text.trim().is_empty())
+        named.and_then(|path| function.text(path)).is_some_and(|text| !text.trim().is_empty())
     });
     let (mut toolchain, mut programs) = (Toolchain::default(), BTreeMap::new());
-    for spec in runtime
-        .tools
-        .iter()
-        .filter(|spec| spec.required || has_dependencies)
-    {
+    for spec in runtime.tools.iter().filter(|spec| spec.required || has_dependencies) {
         match find(builder, runtime, spec, name, &surroundings.env) {
             Ok(found) => {
                 toolchain.tools.insert(spec.name.clone(), found.tool);
@@ -353,10 +304,7 @@ pub(crate) fn find(
 ) -> Result<Found, ProvisionError> {
     let names = names(spec, name);
     let path = env.get("PATH").map_or("", String::as_str);
-    let mut failure = ProvisionError::NoTool {
-        names: names.clone(),
-        path: path.to_owned(),
-    };
+    let mut failure = ProvisionError::NoTool { names: names.clone(), path: path.to_owned() };
     for program_name in names {
         let Some(program) = host::find_program(&program_name, path) else {
             continue;
@@ -364,10 +312,7 @@ pub(crate) fn find(
         let identity = match ask(builder, &spec.name, &program, env) {
             Ok(identity) => identity,
             Err(said) => {
-                failure = failure.or_instead(ProvisionError::ToolBroken {
-                    program: program_name,
-                    said,
-                });
+                failure = failure.or_instead(ProvisionError::ToolBroken { program: program_name, said });
                 continue;
             }
         };
@@ -382,13 +327,7 @@ pub(crate) fn find(
             });
             continue;
         }
-        return Ok(Found {
-            tool: Tool {
-                program: program_name,
-                identity,
-            },
-            program,
-        });
+        return Ok(Found { tool: Tool { program: program_name, identity }, program });
     }
     Err(failure)
 }
@@ -403,21 +342,14 @@ pub(crate) fn ask(
     let command = Command {
         program: program.to_owned(),
         args: builder.probe(tool).into_iter().map(OsString::from).collect(),
-        env: env
-            .iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect(),
+        env: env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         cwd: PathBuf::from("/"),
         timeout: PROBE_TIMEOUT,
         capture: Capture::Whole,
     };
     let outcome = exec::run(&command, &mut |_, _| {}).map_err(|error| error.to_string())?;
     let output = Output {
-        status: if let Ended::Exited(status) = outcome.ended {
-            Some(status)
-        } else {
-            None
-        },
+        status: if let Ended::Exited(status) = outcome.ended { Some(status) } else { None },
         stdout: outcome.stdout.text(),
         stderr: outcome.stderr.text(),
     };

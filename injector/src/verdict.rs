@@ -58,14 +58,9 @@ pub(crate) fn write(
         message,
         diagnostics: failure.map_or(&[], Failure::diagnostics),
         at: host::now(),
-        repeats: inputs
-            .filter(|_| failure.is_some_and(Failure::repeats))
-            .and_then(with_ourselves),
+        repeats: inputs.filter(|_| failure.is_some_and(Failure::repeats)).and_then(with_ourselves),
     };
-    fs::replace(
-        &volume.join(PRIVATE).join(REPORT),
-        &serde_json::to_vec_pretty(&report)?,
-    )
+    fs::replace(&volume.join(PRIVATE).join(REPORT), &serde_json::to_vec_pretty(&report)?)
 }
 
 /// The last verdict, if the same inputs led to it a short while ago. A report that cannot be read
@@ -76,10 +71,8 @@ pub(crate) fn last(volume: &Path, inputs: Sha256) -> Option<Failure> {
     let now = host::now();
     let fresh = last.at <= now && now - last.at < LIFETIME;
     let same = |repeats| with_ourselves(inputs).is_some_and(|found| found == repeats);
-    (last.schema == SCHEMA && fresh && last.repeats.is_some_and(same)).then_some(Failure::Replayed {
-        code: last.code,
-        message: last.message,
-    })
+    (last.schema == SCHEMA && fresh && last.repeats.is_some_and(same))
+        .then_some(Failure::Replayed { code: last.code, message: last.message })
 }
 
 /// Another injector may judge otherwise. Its program is digested only when that matters.

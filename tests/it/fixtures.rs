@@ -37,10 +37,7 @@ fn a_plan_says_what_would_run_and_touches_nothing() {
         match ended.code {
             Some(0) => culprits.extend(same(&file, &ended.stdout)),
             code => {
-                culprits.extend(
-                    file.exists()
-                        .then(|| format!("there is no plan: {}", ended.stderr)),
-                );
+                culprits.extend(file.exists().then(|| format!("there is no plan: {}", ended.stderr)));
                 culprits.extend(ended_otherwise(variant, code, &ended));
                 let message = expected(&variant.file("termination", ".txt"));
                 let headline = message.lines().next().unwrap_or("a message");
@@ -61,10 +58,7 @@ fn a_case_ends_as_recorded_tools_let_it() {
         let ended = room.run("build");
         let mut culprits = Vec::new();
         culprits.extend(ended_otherwise(variant, ended.code, &ended));
-        culprits.extend(same(
-            &variant.file("termination", ".txt"),
-            &steady(&ended.message),
-        ));
+        culprits.extend(same(&variant.file("termination", ".txt"), &steady(&ended.message)));
         if ended.code == Some(0) {
             culprits.extend(same(&variant.file("tree", ".txt"), &room.tree()));
         } else {
@@ -78,11 +72,7 @@ fn a_case_ends_as_recorded_tools_let_it() {
 #[test]
 fn a_case_ends_in_the_same_way_with_the_real_tools() {
     let Some(real) = Real::find() else { return };
-    let mode = if std::env::var_os("RECORD").is_some() {
-        Keep::Recordings
-    } else {
-        Keep::Nothing
-    };
+    let mode = if std::env::var_os("RECORD").is_some() { Keep::Recordings } else { Keep::Nothing };
     for_each_case(|variant| {
         let Some(room) = real.room(variant, mode) else {
             return Vec::new();
@@ -98,10 +88,7 @@ fn a_case_ends_in_the_same_way_with_the_real_tools() {
             keep(&room, variant);
             return culprits;
         }
-        culprits.extend(alike(
-            &variant.file("termination", ".txt"),
-            &steady(&ended.message),
-        ));
+        culprits.extend(alike(&variant.file("termination", ".txt"), &steady(&ended.message)));
         if ended.code == Some(0) {
             culprits.extend(differs(&variant.file("tree", ".txt"), &room.tree()));
             culprits.extend(answers(variant, room));
@@ -122,11 +109,7 @@ fn for_each_case(check: impl Fn(Variant<'_>) -> Vec<String> + Sync) {
             let found = catch_unwind(AssertUnwindSafe(|| check(variant)))
                 .unwrap_or_else(|_| vec!["panicked: see above".to_owned()]);
             for culprit in found {
-                let _ = write!(
-                    culprits.lock().expect("the list"),
-                    "\n{}: {culprit}",
-                    variant.name()
-                );
+                let _ = write!(culprits.lock().expect("the list"), "\n{}: {culprit}", variant.name());
             }
         }
     };
@@ -147,8 +130,7 @@ fn ended_otherwise(variant: Variant<'_>, code: Option<i32>, ended: &Ended) -> Op
 /// What a failed build must not leave.
 fn published(room: &Room) -> Option<String> {
     let link = room.path("volume/function");
-    link.is_symlink()
-        .then(|| "a failed build was published".to_owned())
+    link.is_symlink().then(|| "a failed build was published".to_owned())
 }
 
 /// Launches what was built, and asks it what the case says; the answers that were wrong.
@@ -158,26 +140,14 @@ fn answers(variant: Variant<'_>, room: Room) -> Vec<String> {
     let server = Server::start((room.into_dir(), command));
     let mut culprits = Vec::new();
     for request in &variant.case.requests {
-        let headers: Vec<(&str, &str)> = request
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let response = call(
-            server.port,
-            &request.method,
-            &request.path,
-            &headers,
-            request.send.as_bytes(),
-        );
+        let headers: Vec<(&str, &str)> =
+            request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let response = call(server.port, &request.method, &request.path, &headers, request.send.as_bytes());
         let body = response.text();
         let wanted = request.body.as_deref().unwrap_or(body);
         if (response.status, body) != (request.status, wanted) {
             let (method, path) = (&request.method, &request.path);
-            culprits.push(format!(
-                "{method} {path} is answered by {} {body:?}",
-                response.status
-            ));
+            culprits.push(format!("{method} {path} is answered by {} {body:?}", response.status));
         }
         if let Some(said) = &request.log {
             server.wait_for(said);

@@ -22,22 +22,14 @@ const MAX_BINARY: u64 = 10 << 20;
 #[test]
 fn what_a_room_must_not_touch_it_does_not_name() {
     let product = ["builders/src", "injector/src"];
-    let files = files(&product)
-        .into_iter()
-        .filter(|(path, _)| is_rust(path) && !path.ends_with("/tests.rs"));
+    let files = files(&product).into_iter().filter(|(path, _)| is_rust(path) && !path.ends_with("/tests.rs"));
     let culprits: Vec<String> = files.flat_map(|(path, text)| trespasses(&path, &text)).collect();
     assert_none(&culprits);
 }
 
 #[test]
 fn no_file_silences_a_lint_without_a_reason() {
-    let files = files(&[
-        "builders",
-        "injector",
-        "runtimes-config",
-        "tests/it",
-        "tests/xtask",
-    ]);
+    let files = files(&["builders", "injector", "runtimes-config", "tests/it", "tests/xtask"]);
     let culprits: Vec<String> = files
         .iter()
         .filter(|(path, _)| is_rust(path))
@@ -59,26 +51,15 @@ fn every_file_says_what_it_is_for_and_fits_in_one_reading() {
         "tests/fake-tools",
     ];
     let files = files(&rooms);
-    let culprits: Vec<String> = files
-        .iter()
-        .filter(|(path, _)| is_rust(path))
-        .flat_map(|(path, text)| shape(path, text))
-        .collect();
+    let culprits: Vec<String> =
+        files.iter().filter(|(path, _)| is_rust(path)).flat_map(|(path, text)| shape(path, text)).collect();
     assert_none(&culprits);
 }
 
 #[test]
 fn nothing_is_left_for_later() {
-    let rooms = [
-        ".ci",
-        "builders",
-        "deploy",
-        "examples",
-        "injector",
-        "runtimes-config",
-        "tests/it",
-        "tests/xtask",
-    ];
+    let rooms =
+        [".ci", "builders", "deploy", "examples", "injector", "runtimes-config", "tests/it", "tests/xtask"];
     let mut culprits = Vec::new();
     for (path, text) in files(&rooms) {
         culprits.extend(postponed(&path, &text));
@@ -88,14 +69,10 @@ fn nothing_is_left_for_later() {
 
 #[test]
 fn every_language_has_its_four_rooms() {
-    let rooms: Vec<(&str, BTreeSet<String>)> = [
-        "runtimes-config",
-        "builders/src/lang",
-        "tests/fixtures",
-        "tests/transcripts",
-    ]
-    .map(|room| (room, stems(&root().join(room))))
-    .into();
+    let rooms: Vec<(&str, BTreeSet<String>)> =
+        ["runtimes-config", "builders/src/lang", "tests/fixtures", "tests/transcripts"]
+            .map(|room| (room, stems(&root().join(room))))
+            .into();
     assert_none(&homeless(&rooms));
 }
 
@@ -138,10 +115,7 @@ fn crates_use_only_what_the_architecture_grants_them() {
 fn the_workspace_manifest_holds_only_what_crates_share() {
     let mut culprits = strange_keys(&read("Cargo.toml"));
     for member in ["builders", "injector", "tests/xtask"] {
-        culprits.extend(unshared(
-            &format!("{member}/Cargo.toml"),
-            &read(&format!("{member}/Cargo.toml")),
-        ));
+        culprits.extend(unshared(&format!("{member}/Cargo.toml"), &read(&format!("{member}/Cargo.toml"))));
     }
     assert_none(&culprits);
 }
@@ -154,18 +128,12 @@ fn the_release_binary_is_small_static_and_needs_nothing_around_it() {
         .status()
         .expect("cargo runs");
     assert!(status.success(), "cargo build --release: {status}");
-    let profiles = Path::new(env!("CARGO_BIN_EXE_injector"))
-        .ancestors()
-        .nth(2)
-        .expect("target/<triple>");
+    let profiles = Path::new(env!("CARGO_BIN_EXE_injector")).ancestors().nth(2).expect("target/<triple>");
     let binary = profiles.join("release/injector");
     let bytes = fs::read(&binary).expect("cargo leaves the binary beside that of the debug build");
 
     let size = bytes.len() as u64;
-    assert!(
-        size < MAX_BINARY,
-        "the release binary has {size} bytes, {MAX_BINARY} are too many"
-    );
+    assert!(size < MAX_BINARY, "the release binary has {size} bytes, {MAX_BINARY} are too many");
     assert_eq!(
         elf::needs_loader(&bytes),
         Some(false),
@@ -179,17 +147,10 @@ fn the_release_binary_is_small_static_and_needs_nothing_around_it() {
     }
     let empty = tempfile::tempdir().expect("a directory");
     fs::copy(&binary, empty.path().join("injector")).expect("a copy");
-    let output = Command::new("chroot")
-        .arg(empty.path())
-        .args(["/injector", "--version"])
-        .output();
+    let output = Command::new("chroot").arg(empty.path()).args(["/injector", "--version"]).output();
     let output = output.expect("chroot is on PATH");
     let expected = concat!("injector ", env!("CARGO_PKG_VERSION"), "\n");
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
-        expected,
-        "in an empty root: {output:?}"
-    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "in an empty root: {output:?}");
 }
 
 fn lines_of(token: &str, path: &str, text: &str) -> Vec<String> {
@@ -202,21 +163,14 @@ fn lines_of(token: &str, path: &str, text: &str) -> Vec<String> {
 fn shape(path: &str, text: &str) -> Vec<String> {
     let mut culprits = Vec::new();
     if !text.starts_with("//! ") {
-        culprits.push(format!(
-            "{path} does not begin with a `//!` sentence: say what it is for"
-        ));
+        culprits.push(format!("{path} does not begin with a `//!` sentence: say what it is for"));
     }
     let is_language = path.starts_with("builders/src/lang/");
-    let most = if is_language {
-        MAX_LANGUAGE_LINES
-    } else {
-        MAX_LINES
-    };
+    let most = if is_language { MAX_LANGUAGE_LINES } else { MAX_LINES };
     let lines = text.lines().count();
     if lines > most {
-        culprits.push(format!(
-            "{path} has {lines} lines, {most} are the most: split it where the topic changes"
-        ));
+        culprits
+            .push(format!("{path} has {lines} lines, {most} are the most: split it where the topic changes"));
     }
     culprits
 }
@@ -224,31 +178,17 @@ fn shape(path: &str, text: &str) -> Vec<String> {
 /// Lines that put work off.
 fn postponed(path: &str, text: &str) -> Vec<String> {
     // In two halves each, so that this file does not accuse itself.
-    const MARKS: [&str; 4] = [
-        concat!("TO", "DO"),
-        concat!("FIX", "ME"),
-        concat!("todo", "!("),
-        concat!("unimplemented", "!("),
-    ];
+    const MARKS: [&str; 4] =
+        [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!("), concat!("unimplemented", "!(")];
     let lines = text.lines().enumerate();
     let marked = lines.filter(|(_, line)| MARKS.iter().any(|mark| line.contains(mark)));
-    marked
-        .map(|(index, line)| format!("{path}:{} puts work off: {}", index + 1, line.trim()))
-        .collect()
+    marked.map(|(index, line)| format!("{path}:{} puts work off: {}", index + 1, line.trim())).collect()
 }
 
 /// The paths from the root that a document quotes, but for those with a placeholder.
 fn paths_in(document: &str) -> impl Iterator<Item = &str> {
-    const ROOMS: [&str; 8] = [
-        ".cargo/",
-        ".ci/",
-        "builders/",
-        "deploy/",
-        "examples/",
-        "injector/",
-        "runtimes-config/",
-        "tests/",
-    ];
+    const ROOMS: [&str; 8] =
+        [".cargo/", ".ci/", "builders/", "deploy/", "examples/", "injector/", "runtimes-config/", "tests/"];
     let quoted = document.split('`').skip(1).step_by(2);
     quoted.filter(|text| ROOMS.iter().any(|room| text.starts_with(room)) && !text.contains(['<', ' ', '*']))
 }
@@ -288,9 +228,7 @@ fn assert_none(culprits: &[String]) {
 }
 
 fn is_rust(path: &str) -> bool {
-    Path::new(path)
-        .extension()
-        .is_some_and(|extension| extension == "rs")
+    Path::new(path).extension().is_some_and(|extension| extension == "rs")
 }
 
 fn root() -> PathBuf {
@@ -303,11 +241,7 @@ fn read(path: &str) -> String {
 
 /// The text files below the rooms, by path from the root; a room that does not exist yet has none.
 fn files(rooms: &[&str]) -> Vec<(String, String)> {
-    let below = |room: &&str| {
-        walkdir::WalkDir::new(root().join(room))
-            .sort_by_file_name()
-            .into_iter()
-    };
+    let below = |room: &&str| walkdir::WalkDir::new(root().join(room)).sort_by_file_name().into_iter();
     rooms
         .iter()
         .filter(|room| root().join(room).exists())
@@ -336,10 +270,7 @@ mod tests {
     #[test]
     fn work_put_off_is_named() {
         let line = concat!("x();\n    // FIX", "ME: later\n");
-        assert_eq!(
-            postponed("a.py", line),
-            [concat!("a.py:2 puts work off: // FIX", "ME: later")]
-        );
+        assert_eq!(postponed("a.py", line), [concat!("a.py:2 puts work off: // FIX", "ME: later")]);
         assert_eq!(postponed("a.py", "x();\n"), [""; 0]);
     }
 

@@ -14,11 +14,7 @@ use crate::support::pod::{HELLO, Pod, Running, names, until};
 
 /// The port on which a launched server listens, once it says so.
 fn port(run: &Running) -> u16 {
-    let said = || {
-        run.stderr()
-            .split_once("listening on :")
-            .map(|(_, rest)| rest.to_owned())
-    };
+    let said = || run.stderr().split_once("listening on :").map(|(_, rest)| rest.to_owned());
     until("it listens", || said().is_some());
     let rest = said().expect("just now");
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
@@ -31,11 +27,7 @@ fn assert_serves(pod: &Pod, answer: &str) {
     let run = pod.start_as(&["launch"], &[("FUNC_PORT", "0")]);
     let port = port(&run);
     let program = fs::read_link(format!("/proc/{}/exe", run.id())).expect("it runs");
-    assert!(
-        program.to_string_lossy().contains("python"),
-        "the injector became {}",
-        program.display()
-    );
+    assert!(program.to_string_lossy().contains("python"), "the injector became {}", program.display());
     assert_eq!(http::get(port, "/").text(), answer);
     run.signal(Signal::TERM);
     run.wait().expect(0, &[]);
@@ -66,10 +58,7 @@ fn the_port_is_the_one_that_is_asked_for() {
 fn a_volume_may_be_mounted_elsewhere_and_the_interpreter_lie_elsewhere() {
     let Some(python) = python() else { return };
     let Some(mut pod) = Pod::python() else { return };
-    pod.source(
-        "hello.py",
-        "import demo\n\ndef hello(event, context):\n    return demo.WORD\n",
-    );
+    pod.source("hello.py", "import demo\n\ndef hello(event, context):\n    return demo.WORD\n");
     pod.wheel(1);
     pod.build().expect(0, &["1 package"]);
     let elsewhere = pod.dir("elsewhere");
@@ -89,10 +78,7 @@ fn another_user_launches_from_a_volume_that_it_cannot_write() {
         return;
     }
     pod.set_path(&[&python.bin]);
-    pod.source(
-        "hello.py",
-        "import demo\n\ndef hello(event, context):\n    return demo.WORD\n",
-    );
+    pod.source("hello.py", "import demo\n\ndef hello(event, context):\n    return demo.WORD\n");
     pod.wheel(1);
     let binary = pod.dir("bin/injector").display().to_string();
     pod.run(&["install", &binary]).expect(0, &[]);
@@ -117,19 +103,9 @@ fn another_version_is_refused_with_both() {
     pod.build().expect(0, &[]);
     pod.set_path(&[&other.bin]);
     let ended = pod.run(&["launch"]);
-    let built = format!(
-        "version: built for {}, python3 here has {}.",
-        python.version, other.version
-    );
+    let built = format!("version: built for {}, python3 here has {}.", python.version, other.version);
     let advice = format!("one with python{}", python.version);
-    ended.expect(
-        41,
-        &[
-            "E41 launch failed: the function was built for another version",
-            &built,
-            &advice,
-        ],
-    );
+    ended.expect(41, &["E41 launch failed: the function was built for another version", &built, &advice]);
     assert_eq!(ended.stdout, "");
 
     // The right one under its own name is found behind it.
@@ -137,56 +113,35 @@ fn another_version_is_refused_with_both() {
     assert_serves(&pod, "hello");
 
     pod.set_path(&[Path::new("/nonexistent")]);
-    let none = format!(
-        "none of python{0}, python3, python on PATH (/nonexistent)",
-        python.version
-    );
+    let none = format!("none of python{0}, python3, python on PATH (/nonexistent)", python.version);
     pod.run(&["launch"]).expect(42, &["E42 launch failed: ", &none]);
     pod.tool("python3", "#!/bin/sh\necho broken >&2\nexit 127\n");
     pod.set_path(&[&pod.dir("bin")]);
-    pod.run(&["launch"])
-        .expect(42, &["python3 does not run: exit 127: broken"]);
+    pod.run(&["launch"]).expect(42, &["python3 does not run: exit 127: broken"]);
 }
 
 #[test]
 fn what_is_not_published_or_not_ours_cannot_be_launched() {
     let Some(pod) = Pod::python() else { return };
-    pod.run(&["launch"]).expect(
-        72,
-        &[
-            "E72 launch failed: no function is published on the volume",
-            "injector build",
-        ],
-    );
+    pod.run(&["launch"])
+        .expect(72, &["E72 launch failed: no function is published on the volume", "injector build"]);
     pod.source("hello.py", "def hello(:\n");
     pod.build().expect(61, &[]);
     pod.run(&["launch"]).expect(72, &["no function is published"]);
 
     pod.source("hello.py", HELLO);
     pod.build().expect(0, &[]);
-    let file = fs::canonicalize(pod.function())
-        .expect("published")
-        .join("receipt.json");
+    let file = fs::canonicalize(pod.function()).expect("published").join("receipt.json");
     let receipt = fs::read_to_string(&file).expect("a receipt");
     for (text, said) in [
-        (
-            receipt.replace("\"schema\": 1", "\"schema\": 2"),
-            "its schema is 2, this injector reads 1",
-        ),
-        (
-            receipt.replace("\"schema\": 1", "\"form\": 1"),
-            "it has no schema",
-        ),
+        (receipt.replace("\"schema\": 1", "\"schema\": 2"), "its schema is 2, this injector reads 1"),
+        (receipt.replace("\"schema\": 1", "\"form\": 1"), "it has no schema"),
         (receipt[..receipt.len() / 2].to_owned(), "EOF while parsing"),
-        (
-            receipt.replace("\"launch\"", "\"lunch\""),
-            "missing field `launch`",
-        ),
+        (receipt.replace("\"launch\"", "\"lunch\""), "missing field `launch`"),
         (String::new(), "EOF while parsing"),
     ] {
         fs::write(&file, text).expect("written");
-        pod.run(&["launch"])
-            .expect(72, &["E72 launch failed: the receipt on the volume", said]);
+        pod.run(&["launch"]).expect(72, &["E72 launch failed: the receipt on the volume", said]);
     }
     fs::remove_file(&file).expect("removed");
     pod.run(&["launch"]).expect(72, &["no function is published"]);
@@ -204,84 +159,45 @@ fn install_puts_a_program_that_runs_from_there() {
         // The second time over one that is there, and that may be running.
         let ended = pod.run(&["install", &shown]);
         ended.expect(0, &[]);
-        assert_eq!(
-            fs::metadata(&dest).expect("there").permissions().mode() & 0o7777,
-            0o755
-        );
+        assert_eq!(fs::metadata(&dest).expect("there").permissions().mode() & 0o7777, 0o755);
         let own = fs::read(env!("CARGO_BIN_EXE_injector")).expect("this program");
         assert!(fs::read(&dest).expect("there") == own);
         let runs = Command::new(&dest).arg("--version").env_clear().output();
         assert!(String::from_utf8_lossy(&runs.expect("it runs").stdout).starts_with("injector 0."));
         assert_eq!(names(&pod.dir("bin")), ["injector"]);
     }
-    for bad in [
-        pod.dir("bin"),
-        pod.dir("missing/injector"),
-        PathBuf::from("/proc/injector"),
-    ] {
+    for bad in [pod.dir("bin"), pod.dir("missing/injector"), PathBuf::from("/proc/injector")] {
         let shown = bad.display().to_string();
-        pod.run(&["install", &shown]).expect(
-            42,
-            &[
-                &format!("{shown} cannot be installed: "),
-                "mount a writable volume",
-            ],
-        );
+        pod.run(&["install", &shown])
+            .expect(42, &[&format!("{shown} cannot be installed: "), "mount a writable volume"]);
     }
     assert_eq!(names(&pod.dir("bin")), ["injector"]);
-    pod.run(&["install"]).expect(
-        11,
-        &["E11 request failed: the following required arguments were not provided"],
-    );
+    pod.run(&["install"])
+        .expect(11, &["E11 request failed: the following required arguments were not provided"]);
 }
 
 #[test]
 fn data_goes_to_stdout_and_a_wrong_request_to_the_termination_log() {
     let pod = Pod::bare("/nonexistent");
-    for args in [
-        ["--help"].as_slice(),
-        &["--version"],
-        &["build", "--help"],
-        &["explain"],
-        &["help", "launch"],
-    ] {
+    for args in
+        [["--help"].as_slice(), &["--version"], &["build", "--help"], &["explain"], &["help", "launch"]]
+    {
         let ended = pod.run(args);
         ended.expect(0, &[]);
-        assert!(
-            ended.stdout.contains("injector") || ended.stdout.contains("the"),
-            "{args:?}"
-        );
-        assert_eq!(
-            (ended.stderr.as_str(), ended.message.as_str()),
-            ("", ""),
-            "{args:?}"
-        );
+        assert!(ended.stdout.contains("injector") || ended.stdout.contains("the"), "{args:?}");
+        assert_eq!((ended.stderr.as_str(), ended.message.as_str()), ("", ""), "{args:?}");
     }
     let wrong = pod.run(&["build", "--retries=3"]);
-    wrong.expect(
-        11,
-        &[
-            "E11 request failed: unexpected argument '--retries' found",
-            "Usage: injector build",
-        ],
-    );
-    assert!(
-        wrong.stderr.contains(&wrong.message) && wrong.stdout.is_empty(),
-        "{}",
-        wrong.stderr
-    );
-    pod.run(&["compile"])
-        .expect(11, &["unrecognized subcommand 'compile'"]);
+    wrong.expect(11, &["E11 request failed: unexpected argument '--retries' found", "Usage: injector build"]);
+    assert!(wrong.stderr.contains(&wrong.message) && wrong.stdout.is_empty(), "{}", wrong.stderr);
+    pod.run(&["compile"]).expect(11, &["unrecognized subcommand 'compile'"]);
 }
 
 #[test]
 fn every_exit_code_is_explained() {
     let pod = Pod::bare("/nonexistent");
     let all = pod.run(&["explain"]).stdout;
-    let codes: Vec<&str> = all
-        .lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .collect();
+    let codes: Vec<&str> = all.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(codes.len(), 17);
     for code in codes {
         for asked in [code.to_owned(), format!("E{code}")] {
@@ -290,76 +206,46 @@ fn every_exit_code_is_explained() {
             assert!(ended.stdout.starts_with(&format!("E{code}  ")) && ended.stdout.lines().count() > 2);
         }
     }
-    pod.run(&["explain", "1"])
-        .expect(11, &["CODE is \"1\": it is no exit code of the injector"]);
-    pod.run(&["explain", "many"])
-        .expect(11, &["CODE is \"many\": a whole number is expected"]);
+    pod.run(&["explain", "1"]).expect(11, &["CODE is \"1\": it is no exit code of the injector"]);
+    pod.run(&["explain", "many"]).expect(11, &["CODE is \"many\": a whole number is expected"]);
 }
 
 #[test]
 fn an_operators_file_restricts_the_runtimes() {
     let Some(python) = python() else { return };
     let Some(mut pod) = Pod::python() else { return };
-    let Some(other) = (9..=14)
-        .map(|minor| format!("3.{minor}"))
-        .find(|one| *one != python.version)
-    else {
+    let Some(other) = (9..=14).map(|minor| format!("3.{minor}")).find(|one| *one != python.version) else {
         return;
     };
     let file = pod.dir("runtimes.toml");
     pod.set("INJECTOR_RUNTIMES", file.display().to_string());
     let write = |text: &str| fs::write(&file, text).expect("written");
 
-    write(&format!(
-        "schema = 1\n[runtimes.python]\nversions = [\"{}\"]\n",
-        python.version
-    ));
+    write(&format!("schema = 1\n[runtimes.python]\nversions = [\"{}\"]\n", python.version));
     let listed = pod.run(&["runtimes"]);
     listed.expect(0, &[]);
-    assert!(
-        listed
-            .stdout
-            .contains(&format!("versions    {}\n", python.version)),
-        "{}",
-        listed.stdout
-    );
-    assert!(
-        listed.stdout.contains(&python.bin.display().to_string()),
-        "{}",
-        listed.stdout
-    );
+    assert!(listed.stdout.contains(&format!("versions    {}\n", python.version)), "{}", listed.stdout);
+    assert!(listed.stdout.contains(&python.bin.display().to_string()), "{}", listed.stdout);
     pod.build().expect(0, &[]);
     pod.set("FUNC_RUNTIME", format!("python{other}"));
-    pod.build().expect(
-        31,
-        &[&other, &format!("versions allowed here: {}", python.version)],
-    );
+    pod.build().expect(31, &[&other, &format!("versions allowed here: {}", python.version)]);
 
     // What the image has is not what the operator allows.
-    write(&format!(
-        "schema = 1\n[runtimes.python]\nversions = [\"{other}\"]\n"
-    ));
+    write(&format!("schema = 1\n[runtimes.python]\nversions = [\"{other}\"]\n"));
     pod.unset("FUNC_RUNTIME");
     pod.set_path(&[&python.bin]);
     let said = format!("Python {other} was asked for, this image has {}.", python.version);
     pod.build().expect(41, &[&said]);
 
     for (text, said) in [
-        (
-            "schema = 1\n[runtimes.cobol]\n",
-            "there is no runtime \"cobol\"; there are: python",
-        ),
-        (
-            "schema = 9\n[runtimes.python]\n",
-            "schema is 9, this injector reads 1",
-        ),
+        ("schema = 1\n[runtimes.cobol]\n", "there is no runtime \"cobol\"; there are: python"),
+        ("schema = 9\n[runtimes.python]\n", "schema is 9, this injector reads 1"),
         ("schema = 1\n[runtimes.python\n", "TOML parse error at line 2"),
         ("schema = 1\n", "it allows no runtime"),
     ] {
         write(text);
         for command in ["build", "runtimes"] {
-            pod.run(&[command])
-                .expect(12, &["E12 request failed: ", said, "INJECTOR_RUNTIMES"]);
+            pod.run(&[command]).expect(12, &["E12 request failed: ", said, "INJECTOR_RUNTIMES"]);
         }
     }
     fs::remove_file(&file).expect("removed");

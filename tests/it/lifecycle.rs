@@ -60,10 +60,7 @@ fn sigint_has_its_own_status() {
     run.signal(Signal::INT);
     run.wait().expect(
         130,
-        &[
-            "E130 stopped by SIGINT in the stage resolve",
-            "hint: nothing was published; run it again",
-        ],
+        &["E130 stopped by SIGINT in the stage resolve", "hint: nothing was published; run it again"],
     );
     pod.assert_empty();
 }
@@ -100,17 +97,11 @@ fn sigterm_is_heard_while_another_run_holds_the_volume() {
     let first = pod.start(&["build"]);
     until("pip runs", || pod.dir("pip").exists());
     let second = pod.start(&["build"]);
-    until("it waits", || {
-        second.stderr().contains("another injector holds the volume")
-    });
+    until("it waits", || second.stderr().contains("another injector holds the volume"));
     second.signal(Signal::TERM);
     second.wait().expect(143, &["SIGTERM in the stage provision"]);
     // The one that works is not disturbed.
-    assert!(
-        first.message().contains("in the stage resolve"),
-        "{}",
-        first.message()
-    );
+    assert!(first.message().contains("in the stage resolve"), "{}", first.message());
     first.signal(Signal::TERM);
     first.wait().expect(143, &[]);
     pod.assert_empty();
@@ -182,11 +173,7 @@ fn a_killed_run_has_written_ahead_and_the_next_one_clears_up() {
     run.signal(Signal::KILL);
     let ended = run.wait();
     assert_eq!(ended.code, None);
-    for said in [
-        "killed in the stage resolve",
-        "ran out of memory",
-        "hint: look for OOMKilled",
-    ] {
+    for said in ["killed in the stage resolve", "ran out of memory", "hint: look for OOMKilled"] {
         assert!(ended.message.contains(said), "{}", ended.message);
     }
     assert!(names(&pod.dir("volume/.injector")).contains(&"staging".to_owned()));
@@ -217,10 +204,7 @@ fn a_killed_run_has_written_ahead_and_the_next_one_clears_up() {
     assert_ne!(pod.generations(), ["half"]);
     assert!(receipt_is_in_force(&pod));
     assert_eq!(names(&volume.join(".injector")), ["lock", "report.json"]);
-    assert_eq!(
-        names(&pod.dir("tmp")),
-        ["injector-0123456789abcdeg", "injector-notes", "other"]
-    );
+    assert_eq!(names(&pod.dir("tmp")), ["injector-0123456789abcdeg", "injector-notes", "other"]);
 }
 
 #[test]
@@ -284,18 +268,9 @@ fn an_authors_error_is_repeated_at_once() {
     let at = value["at"].as_u64().expect("seconds");
     for (why, text) in [
         ("the report is no JSON", "{\"schema\": 1, \"code\"".to_owned()),
-        (
-            "the report is too old",
-            written.replace(&at.to_string(), &(at - 700).to_string()),
-        ),
-        (
-            "the report is of the future",
-            written.replace(&at.to_string(), &(at + 700).to_string()),
-        ),
-        (
-            "the report is of another format",
-            written.replace("\"schema\": 1", "\"schema\": 2"),
-        ),
+        ("the report is too old", written.replace(&at.to_string(), &(at - 700).to_string())),
+        ("the report is of the future", written.replace(&at.to_string(), &(at + 700).to_string())),
+        ("the report is of another format", written.replace("\"schema\": 1", "\"schema\": 2")),
     ] {
         assert_ne!(text, written, "{why}");
         fs::write(&report, text).expect("written");
@@ -350,18 +325,11 @@ fn the_termination_log_says_what_runs_and_then_how_it_ended() {
     let run = pod.start(&["build"]);
     until("pip runs", || pod.dir("pip").exists());
     let ahead = run.message();
-    assert!(
-        ahead.starts_with("killed in the stage resolve, if this is still what you read"),
-        "{ahead}"
-    );
+    assert!(ahead.starts_with("killed in the stage resolve, if this is still what you read"), "{ahead}");
     assert!(ahead.len() < 1024 && ahead.ends_with('\n'), "{ahead}");
     run.signal(Signal::TERM);
     let ended = run.wait();
-    assert!(
-        !ended.message.contains("still what you read"),
-        "{}",
-        ended.message
-    );
+    assert!(!ended.message.contains("still what you read"), "{}", ended.message);
 
     let Some(pod) = Pod::python() else { return };
     let ended = pod.build();
@@ -380,11 +348,7 @@ fn the_termination_log_is_written_in_place_within_its_budget() {
     let inode = |path: &Path| fs::metadata(path).expect("there").ino();
     let before = inode(&log);
     pod.build().expect(0, &[]);
-    assert!(
-        read(&log).starts_with("ready: ") && read(&log).lines().count() == 1,
-        "{}",
-        read(&log)
-    );
+    assert!(read(&log).starts_with("ready: ") && read(&log).lines().count() == 1, "{}", read(&log));
     assert_eq!(inode(&log), before, "it is a bind mount");
 
     let broken = (0..200).map(|index| format!("{index}.py"));
@@ -417,15 +381,7 @@ fn an_unwritable_termination_log_is_a_warning_and_an_absent_default_is_not_made(
     pod.set("INJECTOR_TERMINATION_LOG", "/nonexistent/log");
     let ended = pod.build();
     ended.expect(0, &[]);
-    assert_eq!(
-        ended
-            .stderr
-            .matches("the termination log cannot be written")
-            .count(),
-        1,
-        "{}",
-        ended.stderr
-    );
+    assert_eq!(ended.stderr.matches("the termination log cannot be written").count(), 1, "{}", ended.stderr);
 
     let default = Path::new("/dev/termination-log");
     if default.exists() {
@@ -444,27 +400,16 @@ fn a_dry_run_prints_the_message_and_leaves_nothing() {
     for (text, code) in [(HELLO, 0), ("def hello(:\n", 61)] {
         pod.source("hello.py", text);
         let dry = pod.run(&["build", "--dry-run"]);
-        assert_eq!(
-            (dry.code, dry.message.as_str()),
-            (Some(code), ""),
-            "{}",
-            dry.stderr
-        );
+        assert_eq!((dry.code, dry.message.as_str()), (Some(code), ""), "{}", dry.stderr);
         assert_eq!(names(&pod.dir("volume")), [""; 0]);
         assert_eq!(names(&pod.dir("tmp")), [""; 0]);
         assert_eq!(names(&pod.dir("src")), ["hello.py"]);
         if code == 0 {
-            assert!(
-                dry.stdout.starts_with("ready: ") && dry.stdout.lines().count() == 1,
-                "{}",
-                dry.stdout
-            );
+            assert!(dry.stdout.starts_with("ready: ") && dry.stdout.lines().count() == 1, "{}", dry.stdout);
         } else {
             // Compared with what a build writes, but for how long its check took.
             let timeless = |text: &str| -> String {
-                let lines = text
-                    .lines()
-                    .map(|line| line.split(" after ").next().unwrap_or(line));
+                let lines = text.lines().map(|line| line.split(" after ").next().unwrap_or(line));
                 lines.collect::<Vec<_>>().join("\n")
             };
             assert_eq!(timeless(&dry.stdout), timeless(&pod.build().message));

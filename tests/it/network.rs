@@ -60,8 +60,7 @@ fn an_index_comes_from_the_environment(installer: Installer) {
     let Some(mut pod) = Pod::new(installer, "acmegreeting==1.0\n") else {
         return;
     };
-    pod.var("PIP_INDEX_URL", &registry.url(&format!("ci-user:{IN_URL}@")))
-        .secret(PASSWORD);
+    pod.var("PIP_INDEX_URL", &registry.url(&format!("ci-user:{IN_URL}@"))).secret(PASSWORD);
     pod.build().succeeds();
     assert_eq!(pod.published("deps/acmegreeting.py"), "TEXT = 'hello'\n");
     let plan = pod.plan();
@@ -74,11 +73,7 @@ fn a_token_comes_from_the_users_pip_conf(installer: Installer) {
         return;
     };
     let url = registry.url(&format!("__token__:{TOKEN}@"));
-    pod.file(
-        "home/.config/pip/pip.conf",
-        &format!("[global]\nindex-url = {url}\n"),
-    )
-    .secret(TOKEN);
+    pod.file("home/.config/pip/pip.conf", &format!("[global]\nindex-url = {url}\n")).secret(TOKEN);
     tells_nothing(&mut pod);
 }
 
@@ -89,9 +84,7 @@ fn a_password_comes_from_netrc(installer: Installer) {
             return;
         };
         let netrc = format!("machine 127.0.0.1\nlogin ci-user\npassword {PASSWORD}\n");
-        pod.file(file, &netrc)
-            .var("PIP_INDEX_URL", &registry.url(""))
-            .secret(PASSWORD);
+        pod.file(file, &netrc).var("PIP_INDEX_URL", &registry.url("")).secret(PASSWORD);
         if let Some(variable) = variable {
             let path = pod.path(file);
             pod.var(variable, &path);
@@ -118,17 +111,10 @@ fn an_index_that_redirects_is_followed(installer: Installer) {
     let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
         return;
     };
-    pod.var(
-        "PIP_INDEX_URL",
-        &registry.moved_url(&format!("ci-user:{IN_URL}@")),
-    )
-    .secret(PASSWORD);
+    pod.var("PIP_INDEX_URL", &registry.moved_url(&format!("ci-user:{IN_URL}@"))).secret(PASSWORD);
     pod.build().succeeds();
     let asked: Vec<_> = registry.asked().into_iter().map(|asked| asked.what).collect();
-    assert!(
-        asked.contains(&"GET /moved/acmegreeting/".to_owned()),
-        "{asked:?}"
-    );
+    assert!(asked.contains(&"GET /moved/acmegreeting/".to_owned()), "{asked:?}");
 }
 
 fn a_token_is_passed_on_by_the_name_in_a_requirements_file(installer: Installer) {
@@ -173,10 +159,8 @@ fn private_ca(installer: Installer, variable: &str, other: &str) {
         .var("PIP_INDEX_URL", &registry.url(&format!("ci-user:{IN_URL}@")))
         .secret(PASSWORD);
     if !other.is_empty() {
-        pod.file("other.pem", other).file(
-            "home/.config/pip/pip.conf",
-            &format!("[global]\ncert = {theirs}\n"),
-        );
+        pod.file("other.pem", other)
+            .file("home/.config/pip/pip.conf", &format!("[global]\ncert = {theirs}\n"));
     }
     pod.build().succeeds();
 }
@@ -194,12 +178,7 @@ fn a_proxy_is_used(installer: Installer) {
         .secret(PASSWORD);
     tells_nothing(&mut pod);
     let asked = proxy.asked();
-    assert!(
-        asked
-            .iter()
-            .any(|asked| asked.authorization == Some(basic(LOGIN))),
-        "{asked:?}"
-    );
+    assert!(asked.iter().any(|asked| asked.authorization == Some(basic(LOGIN))), "{asked:?}");
 }
 
 fn a_proxy_is_used_for_tls(installer: Installer) {
@@ -270,8 +249,7 @@ both!(
 /// A pod that asks a registry with a password in the index's URL.
 fn asking(installer: Installer, registry: &Registry) -> Option<Pod> {
     let mut pod = Pod::new(installer, "acmegreeting==1.0\n")?;
-    pod.var("PIP_INDEX_URL", &registry.url(&format!("ci-user:{IN_URL}@")))
-        .secret(PASSWORD);
+    pod.var("PIP_INDEX_URL", &registry.url(&format!("ci-user:{IN_URL}@"))).secret(PASSWORD);
     Some(pod)
 }
 
@@ -279,18 +257,12 @@ fn a_registry_that_refuses_connections(installer: Installer) {
     let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
         return;
     };
-    pod.var(
-        "PIP_INDEX_URL",
-        &format!("http://ci-user:{IN_URL}@{CLOSED}/simple"),
-    )
-    .secret(PASSWORD);
+    pod.var("PIP_INDEX_URL", &format!("http://ci-user:{IN_URL}@{CLOSED}/simple")).secret(PASSWORD);
     let refused = [CLOSED, "refuses connections"];
-    pod.build()
-        .fails(52, &refused, &["hint: check the registry's URL"]);
+    pod.build().fails(52, &refused, &["hint: check the registry's URL"]);
     // The installers' own patience ends too.
     pod.unset("PIP_RETRIES").unset("PIP_TIMEOUT");
-    pod.build()
-        .fails(52, &refused, &["hint: check the registry's URL"]);
+    pod.build().fails(52, &refused, &["hint: check the registry's URL"]);
 }
 
 fn a_registry_that_never_answers(installer: Installer) {
@@ -298,11 +270,7 @@ fn a_registry_that_never_answers(installer: Installer) {
     let Some(pod) = asking(installer, &registry) else {
         return;
     };
-    pod.build().fails(
-        52,
-        &[&registry.host, "cannot be reached"],
-        &["hint: check egress"],
-    );
+    pod.build().fails(52, &[&registry.host, "cannot be reached"], &["hint: check egress"]);
 }
 
 fn a_registry_that_takes_longer_than_a_stage_may(installer: Installer) {
@@ -311,11 +279,7 @@ fn a_registry_that_takes_longer_than_a_stage_may(installer: Installer) {
         return;
     };
     pod.var("PIP_TIMEOUT", "60").var("INJECTOR_TIMEOUT", "4");
-    pod.build().fails(
-        52,
-        &["install", "after 4 s"],
-        &["hint: is the registry slow", "INJECTOR_TIMEOUT"],
-    );
+    pod.build().fails(52, &["install", "after 4 s"], &["hint: is the registry slow", "INJECTOR_TIMEOUT"]);
 }
 
 fn a_registry_that_hangs_up(installer: Installer) {
@@ -330,11 +294,7 @@ fn a_registry_that_has_no_address(installer: Installer) {
     let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
         return;
     };
-    pod.var(
-        "PIP_INDEX_URL",
-        &format!("https://ci-user:{IN_URL}@{UNKNOWN_HOST}/simple"),
-    )
-    .secret(PASSWORD);
+    pod.var("PIP_INDEX_URL", &format!("https://ci-user:{IN_URL}@{UNKNOWN_HOST}/simple")).secret(PASSWORD);
     pod.build().fails(
         52,
         &[UNKNOWN_HOST, "cannot be resolved"],
@@ -347,8 +307,7 @@ fn a_registry_that_is_not_trusted(installer: Installer) {
     let Some(pod) = asking(installer, &registry) else {
         return;
     };
-    pod.build()
-        .fails(52, &[&registry.host, "not trusted"], &["INJECTOR_CA_FILE"]);
+    pod.build().fails(52, &[&registry.host, "not trusted"], &["INJECTOR_CA_FILE"]);
 }
 
 fn a_registry_that_does_not_know_us(installer: Installer) {
@@ -356,11 +315,7 @@ fn a_registry_that_does_not_know_us(installer: Installer) {
     let Some(pod) = asking(installer, &registry) else {
         return;
     };
-    pod.build().fails(
-        52,
-        &[&registry.host, "401"],
-        &["hint: mount the registry's credentials"],
-    );
+    pod.build().fails(52, &[&registry.host, "401"], &["hint: mount the registry's credentials"]);
 }
 
 fn a_registry_that_forbids(installer: Installer) {
@@ -381,10 +336,7 @@ fn status(installer: Installer, status: &'static str, headline: &[&str], hint: &
     let Some(pod) = asking(installer, &registry) else {
         return;
     };
-    let headline: Vec<_> = [registry.host.as_str()]
-        .into_iter()
-        .chain(headline.iter().copied())
-        .collect();
+    let headline: Vec<_> = [registry.host.as_str()].into_iter().chain(headline.iter().copied()).collect();
     pod.build().fails(52, &headline, &[hint]);
 }
 
@@ -393,13 +345,8 @@ fn a_proxy_that_refuses_connections(installer: Installer) {
     let Some(mut pod) = asking(installer, &registry) else {
         return;
     };
-    pod.var("HTTPS_PROXY", &format!("http://ci-user:{TOKEN}@{CLOSED}"))
-        .secret(TOKEN);
-    pod.build().fails(
-        52,
-        &["the proxy cannot be"],
-        &[&registry.host, "hint: check HTTPS_PROXY", "NO_PROXY"],
-    );
+    pod.var("HTTPS_PROXY", &format!("http://ci-user:{TOKEN}@{CLOSED}")).secret(TOKEN);
+    pod.build().fails(52, &["the proxy cannot be"], &[&registry.host, "hint: check HTTPS_PROXY", "NO_PROXY"]);
 }
 
 fn a_proxy_that_does_not_know_us(installer: Installer) {
@@ -425,8 +372,7 @@ fn a_package_that_a_working_registry_does_not_have(installer: Installer) {
         return;
     };
     pod.file("src/requirements.txt", "acmegreeting\nacmenothing\n");
-    pod.build()
-        .fails(51, &["requirements.txt:2", "acmenothing"], &["hint: "]);
+    pod.build().fails(51, &["requirements.txt:2", "acmenothing"], &["hint: "]);
 }
 
 // ---- code of dependencies
@@ -450,29 +396,14 @@ fn a_build_sees_nothing_of_our_environment(installer: Installer) {
         .secret("wJalrXUtnFEMI/K7MDENG");
     pod.build().succeeds();
     let seen: serde_json::Value = serde_json::from_str(&pod.published("deps/nosy.py")).expect("JSON");
-    let names: Vec<_> = seen["env"]
-        .as_array()
-        .expect("names")
-        .iter()
-        .filter_map(|name| name.as_str())
-        .collect();
-    assert!(
-        names.contains(&"CODE_SIGNING_LABEL") && names.contains(&"PIP_INDEX_URL"),
-        "{names:?}"
-    );
+    let names: Vec<_> =
+        seen["env"].as_array().expect("names").iter().filter_map(|name| name.as_str()).collect();
+    assert!(names.contains(&"CODE_SIGNING_LABEL") && names.contains(&"PIP_INDEX_URL"), "{names:?}");
     let ours = ["AWS_", "FUNC_", "INJECTOR_", "KUBELESS_", "ABSENT"];
-    assert!(
-        !names
-            .iter()
-            .any(|name| ours.iter().any(|ours| name.starts_with(ours))),
-        "{names:?}"
-    );
+    assert!(!names.iter().any(|name| ours.iter().any(|ours| name.starts_with(ours))), "{names:?}");
     // It did find us among its ancestors, and was not let in.
     let above = seen["above"].as_array().expect("processes");
-    assert!(
-        above.contains(&serde_json::json!(["injector", "Permission denied"])),
-        "{above:?}"
-    );
+    assert!(above.contains(&serde_json::json!(["injector", "Permission denied"])), "{above:?}");
 }
 
 fn a_build_that_shouts_is_masked(installer: Installer) {
@@ -486,10 +417,7 @@ fn a_build_that_shouts_is_masked(installer: Installer) {
         .var("NO_PROXY", "127.0.0.1")
         .var("REGISTRY_LOGIN", "opaque-value-of-ours")
         .var("INJECTOR_PASS_ENV", "REGISTRY_LOGIN")
-        .file(
-            "mounted/login",
-            "machine elsewhere.invalid\nlogin me\npassword another-p4ssword\n",
-        )
+        .file("mounted/login", "machine elsewhere.invalid\nlogin me\npassword another-p4ssword\n")
         .var("NETRC", &netrc)
         .secret("another-p4ssword")
         .secret(TOKEN)
@@ -498,11 +426,7 @@ fn a_build_that_shouts_is_masked(installer: Installer) {
     assert!(dry.starts_with("E51 ") && dry.contains("leaky"), "{dry}");
     let ended = pod.build();
     ended.fails(51, &["leaky"], &[]);
-    assert!(
-        ended.stderr.contains("***"),
-        "nothing was masked: {}",
-        ended.stderr
-    );
+    assert!(ended.stderr.contains("***"), "nothing was masked: {}", ended.stderr);
 }
 
 fn a_dependency_that_must_be_built_is_refused(installer: Installer) {
@@ -510,10 +434,8 @@ fn a_dependency_that_must_be_built_is_refused(installer: Installer) {
     let Some(mut pod) = Pod::new(installer, "nosy==1.0\n") else {
         return;
     };
-    pod.var("PIP_INDEX_URL", &registry.url(""))
-        .var("INJECTOR_BUILD_SCRIPTS", "deny");
-    pod.build()
-        .fails(51, &["requirements.txt:1", "nosy"], &["hint: "]);
+    pod.var("PIP_INDEX_URL", &registry.url("")).var("INJECTOR_BUILD_SCRIPTS", "deny");
+    pod.build().fails(51, &["requirements.txt:1", "nosy"], &["hint: "]);
     pod.var("INJECTOR_BUILD_SCRIPTS", "allow");
     pod.build().succeeds();
 }

@@ -11,17 +11,8 @@ use crate::support::python::{answer, asset, interpreters, put, run, tree};
 /// What `check.py` says of a folder whose handler is `handler` in `handler.py`, and its exit status.
 fn check(python: &Path, dir: &Path) -> (Value, Option<i32>) {
     let script = asset("check.py");
-    let args = [
-        Path::new("-I"),
-        Path::new("-S"),
-        Path::new("-W"),
-        Path::new("ignore"),
-        &script,
-        dir,
-    ];
-    let args = args
-        .into_iter()
-        .chain([Path::new("handler.py"), Path::new("handler")]);
+    let args = [Path::new("-I"), Path::new("-S"), Path::new("-W"), Path::new("ignore"), &script, dir];
+    let args = args.into_iter().chain([Path::new("handler.py"), Path::new("handler")]);
     answer(&run(python, args))
 }
 
@@ -29,76 +20,21 @@ fn check(python: &Path, dir: &Path) -> (Value, Option<i32>) {
 type Broken = (&'static [u8], Option<u32>, Option<u32>, &'static str);
 
 const BROKEN: [Broken; 17] = [
-    (
-        "x = 1\n\nüü = 1 1\n".as_bytes(),
-        Some(3),
-        Some(8),
-        "invalid syntax",
-    ),
-    (
-        "# coding: utf-8\nüü = 'ü' 1\n".as_bytes(),
-        Some(2),
-        None,
-        "invalid syntax",
-    ),
+    ("x = 1\n\nüü = 1 1\n".as_bytes(), Some(3), Some(8), "invalid syntax"),
+    ("# coding: utf-8\nüü = 'ü' 1\n".as_bytes(), Some(2), None, "invalid syntax"),
     (b"\xef\xbb\xbfx = 1 1\n", Some(1), Some(7), "invalid syntax"),
-    (
-        "s = '\u{1f600}'; return\n".as_bytes(),
-        Some(1),
-        Some(10),
-        "'return' outside function",
-    ),
-    (
-        "def f(a): 'üü'; global a\n".as_bytes(),
-        Some(1),
-        Some(17),
-        "name 'a' is parameter and global",
-    ),
-    (
-        b"# coding: latin-1\ns\xe9 = '\xff'; return\n",
-        Some(2),
-        Some(11),
-        "'return' outside function",
-    ),
-    (
-        b"x = 1\ns = '\xff'\n",
-        Some(2),
-        Some(6),
-        "'utf-8' codec can't decode byte 0xff",
-    ),
-    (
-        b"# coding: ascii\n\n\ns = '\xc3\xbc'\n",
-        Some(4),
-        Some(6),
-        "'ascii' codec can't decode byte 0xc3",
-    ),
-    (
-        b"#!python\n# coding: nonsense\nx = 1\n",
-        Some(2),
-        None,
-        "unknown encoding: nonsense",
-    ),
-    (
-        b"x = 1\ny = '\0'\n",
-        Some(2),
-        None,
-        "source code string cannot contain null bytes",
-    ),
-    (
-        b"if 1:\n\tx = 1\n        y = 2\n",
-        Some(3),
-        None,
-        "inconsistent use of tabs and spaces",
-    ),
+    ("s = '\u{1f600}'; return\n".as_bytes(), Some(1), Some(10), "'return' outside function"),
+    ("def f(a): 'üü'; global a\n".as_bytes(), Some(1), Some(17), "name 'a' is parameter and global"),
+    (b"# coding: latin-1\ns\xe9 = '\xff'; return\n", Some(2), Some(11), "'return' outside function"),
+    (b"x = 1\ns = '\xff'\n", Some(2), Some(6), "'utf-8' codec can't decode byte 0xff"),
+    (b"# coding: ascii\n\n\ns = '\xc3\xbc'\n", Some(4), Some(6), "'ascii' codec can't decode byte 0xc3"),
+    (b"#!python\n# coding: nonsense\nx = 1\n", Some(2), None, "unknown encoding: nonsense"),
+    (b"x = 1\ny = '\0'\n", Some(2), None, "source code string cannot contain null bytes"),
+    (b"if 1:\n\tx = 1\n        y = 2\n", Some(3), None, "inconsistent use of tabs and spaces"),
     (b"x = 1\n  y = 2\n", Some(2), None, "unexpected indent"),
     (b"x = 1\ry = 1 1\r", Some(2), None, "invalid syntax"),
     (b"x = f'{a b}'\n", Some(1), None, "invalid syntax"),
-    (
-        b"print 'Python 2'\n",
-        Some(1),
-        None,
-        "Missing parentheses in call to 'print'",
-    ),
+    (b"print 'Python 2'\n", Some(1), None, "Missing parentheses in call to 'print'"),
     (b"def f(:\n", Some(1), Some(7), "invalid syntax"),
     (b"x = 1\nbreak\n", Some(2), Some(1), "'break' outside loop"),
 ];
@@ -122,14 +58,8 @@ fn each_file_that_does_not_compile_is_named_with_its_line() {
             assert_eq!(error["file"], format!("pkg/f{index:02}.py"));
             let said = error["message"].as_str().expect("a message");
             assert!(said.contains(message), "{said:?} is not {message:?}");
-            assert!(
-                line.is_none() || error["line"] == json!(line),
-                "{error} of {bytes:?}"
-            );
-            assert!(
-                column.is_none() || error["column"] == json!(column),
-                "{error} of {bytes:?}"
-            );
+            assert!(line.is_none() || error["line"] == json!(line), "{error} of {bytes:?}");
+            assert!(column.is_none() || error["column"] == json!(column), "{error} of {bytes:?}");
         }
         assert_eq!(errors[0]["source"], "üü = 1 1");
     }
@@ -138,34 +68,17 @@ fn each_file_that_does_not_compile_is_named_with_its_line() {
 #[test]
 fn code_that_kills_the_parser_is_one_error_among_the_others() {
     for python in interpreters() {
-        let dir = tree(&[
-            ("handler.py", "def handler(event, context): pass\n"),
-            ("z.py", "x = (\n"),
-        ]);
+        let dir = tree(&[("handler.py", "def handler(event, context): pass\n"), ("z.py", "x = (\n")]);
         // Which of them crashes, exhausts a stack or is refused differs from version to version.
         put(&dir.path().join("a.py"), "-".repeat(100_000) + "1\n");
         put(&dir.path().join("b.py"), vec!["1"; 200_000].join("+") + "\n");
-        put(
-            &dir.path().join("c.py"),
-            "(".repeat(300) + &")".repeat(300) + "\n",
-        );
-        put(
-            &dir.path().join("d.py"),
-            "a".to_owned() + &".b".repeat(200_000) + "\n",
-        );
+        put(&dir.path().join("c.py"), "(".repeat(300) + &")".repeat(300) + "\n");
+        put(&dir.path().join("d.py"), "a".to_owned() + &".b".repeat(200_000) + "\n");
         let (answer, status) = check(python, dir.path());
         let errors = answer["errors"].as_array().expect("a list");
         let files: Vec<_> = errors.iter().filter_map(|error| error["file"].as_str()).collect();
-        assert_eq!(
-            files,
-            ["a.py", "b.py", "c.py", "d.py", "z.py"],
-            "{}",
-            python.display()
-        );
-        assert_eq!(
-            (status, &answer["handler"]["state"]),
-            (Some(1), &json!("defined"))
-        );
+        assert_eq!(files, ["a.py", "b.py", "c.py", "d.py", "z.py"], "{}", python.display());
+        assert_eq!((status, &answer["handler"]["state"]), (Some(1), &json!("defined")));
         assert!(errors.iter().all(|error| error["message"] != ""));
     }
 }
@@ -194,10 +107,7 @@ fn whether_the_handler_is_there_is_known_without_running_anything() {
         ("globals()['handler'] = 1", "unknown"),
         ("exec('handler = 1')", "unknown"),
         ("def f():\n  global handler\n  handler = 1", "unknown"),
-        (
-            "import sys\nsetattr(sys.modules[__name__], 'handler', 1)",
-            "unknown",
-        ),
+        ("import sys\nsetattr(sys.modules[__name__], 'handler', 1)", "unknown"),
         ("def handler(e, c): pass\ndel handler", "unknown"),
         ("handler: object", "missing"),
         ("import x.handler", "missing"),
@@ -237,21 +147,12 @@ def later(e, c): pass
 ";
     for python in interpreters() {
         let (answer, status) = check(python, tree(&[("handler.py", SOURCE)]).path());
-        let names = [
-            ("helper", 3),
-            ("renamed", 3),
-            ("Handler", 5),
-            ("later", 6),
-            ("short", 7),
-            ("Thing", 10),
-        ];
+        let names =
+            [("helper", 3), ("renamed", 3), ("Handler", 5), ("later", 6), ("short", 7), ("Thing", 10)];
         let names = names.map(|(name, line)| json!({"name": name, "line": line}));
         assert_eq!(
             (answer, status),
-            (
-                json!({"errors": [], "handler": {"state": "missing", "names": names}}),
-                Some(1)
-            )
+            (json!({"errors": [], "handler": {"state": "missing", "names": names}}), Some(1))
         );
     }
 }
@@ -277,11 +178,7 @@ print(json.dumps({'version': platform.python_version(), 'facts': {
         let (asked, _) = answer(&run(python, ["-I", "-c", ASK]));
         assert_eq!(answer(&run(python, ["-I", "-c", &text])), (asked, Some(0)));
         let (bare, _) = answer(&run(python, ["-I", "-S", "-c", &text]));
-        assert_eq!(
-            bare["facts"].get("pip"),
-            None,
-            "without site-packages there is no pip"
-        );
+        assert_eq!(bare["facts"].get("pip"), None, "without site-packages there is no pip");
     }
 }
 
@@ -294,15 +191,8 @@ fn byte_code(dir: &Path) -> Vec<(String, Vec<u8>)> {
             let path = entry.expect("an entry").path();
             if path.is_dir() && !path.is_symlink() {
                 folders.push(path);
-            } else if path
-                .parent()
-                .is_some_and(|parent| parent.ends_with("__pycache__"))
-            {
-                let name = path
-                    .strip_prefix(dir)
-                    .expect("below the folder")
-                    .display()
-                    .to_string();
+            } else if path.parent().is_some_and(|parent| parent.ends_with("__pycache__")) {
+                let name = path.strip_prefix(dir).expect("below the folder").display().to_string();
                 found.push((name, fs::read(&path).expect("a file")));
             }
         }
@@ -315,16 +205,7 @@ fn byte_code(dir: &Path) -> Vec<(String, Vec<u8>)> {
 fn compile(python: &Path, jobs: &str, dir: &Path) -> std::process::Output {
     let folder = format!("{}=/kubeless/function/deps", dir.display());
     let script = asset("compile.py");
-    run(
-        python,
-        [
-            "-I".as_ref(),
-            script.as_os_str(),
-            "--jobs".as_ref(),
-            jobs.as_ref(),
-            folder.as_ref(),
-        ],
-    )
+    run(python, ["-I".as_ref(), script.as_os_str(), "--jobs".as_ref(), jobs.as_ref(), folder.as_ref()])
 }
 
 #[test]
@@ -345,18 +226,11 @@ fn byte_code_is_equal_from_run_to_run() {
         });
         for (dir, jobs) in trees.iter().zip(["1", "2", "7"]) {
             let output = compile(python, jobs, dir.path());
-            assert_eq!(
-                (output.status.code(), output.stderr, output.stdout),
-                (Some(0), vec![], vec![])
-            );
+            assert_eq!((output.status.code(), output.stderr, output.stdout), (Some(0), vec![], vec![]));
         }
         let first = byte_code(trees[0].path());
         assert_eq!(first.len(), 201, "all but what does not compile");
-        assert!(
-            trees.iter().all(|dir| byte_code(dir.path()) == first),
-            "{}",
-            python.display()
-        );
+        assert!(trees.iter().all(|dir| byte_code(dir.path()) == first), "{}", python.display());
         compile(python, "2", trees[0].path());
         assert_eq!(byte_code(trees[0].path()), first, "over what is there");
     }
@@ -373,10 +247,7 @@ print(data[4:8].hex(), marshal.loads(data[16:]).co_filename, m.x)";
         let dir = tree(&[("m.py", "x = 'compiled'\n")]);
         assert!(compile(python, "1", dir.path()).status.success());
         put(&dir.path().join("m.py"), "x = 'changed since'\n");
-        let output = run(
-            python,
-            ["-I".as_ref(), "-c".as_ref(), ASK.as_ref(), dir.path().as_os_str()],
-        );
+        let output = run(python, ["-I".as_ref(), "-c".as_ref(), ASK.as_ref(), dir.path().as_os_str()]);
         assert_eq!(
             String::from_utf8_lossy(&output.stdout),
             "01000000 /kubeless/function/deps/m.py compiled\n"
@@ -395,12 +266,7 @@ fn byte_code_is_not_written_through_links() {
         assert!(compile(python, "1", dir.path()).status.success());
         assert_eq!(byte_code(dir.path()).len(), 1);
         assert_eq!(byte_code(outside.path()), []);
-        assert_eq!(
-            fs::read_dir(outside.path().join("cache"))
-                .expect("a folder")
-                .count(),
-            1
-        );
+        assert_eq!(fs::read_dir(outside.path().join("cache")).expect("a folder").count(), 1);
     }
 }
 
@@ -417,11 +283,7 @@ fn byte_code_that_cannot_be_written_is_one_line_with_the_reason() {
         assert!(stderr.starts_with("compile.py: File exists: "), "{stderr}");
         let output = compile(python, "1", &dir.path().join("nowhere"));
         assert_eq!(output.status.code(), Some(1));
-        assert!(
-            output
-                .stderr
-                .starts_with(b"compile.py: No such file or directory: ")
-        );
+        assert!(output.stderr.starts_with(b"compile.py: No such file or directory: "));
     }
 }
 
@@ -429,10 +291,7 @@ fn byte_code_that_cannot_be_written_is_one_line_with_the_reason() {
 fn conflicts(python: &Path, options: &[&str], packages: &[(&str, &str)]) -> (Value, Option<i32>) {
     let dir = tree(packages);
     let script = asset("conflicts.py");
-    let args = options
-        .iter()
-        .map(Path::new)
-        .chain([script.as_path(), dir.path()]);
+    let args = options.iter().map(Path::new).chain([script.as_path(), dir.path()]);
     answer(&run(python, args))
 }
 
@@ -446,10 +305,7 @@ const PACKAGES: [(&str, &str); 4] = [
     ),
     ("c-2.1.dist-info/METADATA", "Name: c\nVersion: 2.1\n"),
     ("d-2.0rc1.dist-info/METADATA", "Name: d\nVersion: 2.0rc1\n"),
-    (
-        "old_style-0.1.2-py3.9.egg-info/PKG-INFO",
-        "Name: old-style\nVersion: 0.1.2\n",
-    ),
+    ("old_style-0.1.2-py3.9.egg-info/PKG-INFO", "Name: old-style\nVersion: 0.1.2\n"),
 ];
 
 #[test]
@@ -466,19 +322,13 @@ fn packages_that_disagree_are_named() {
             {"package": "A.b", "version": "1.0", "requires": "C<2,>=1", "found": "2.1"},
             {"package": "A.b", "version": "1.0", "requires": "absent", "found": null},
         ]);
-        assert_eq!(
-            answer,
-            json!({"checked": true, "packages": packages, "conflicts": found})
-        );
+        assert_eq!(answer, json!({"checked": true, "packages": packages, "conflicts": found}));
         assert_eq!(status, Some(1));
         let (answer, status) = conflicts(python, &["-I"], &PACKAGES[1..]);
         assert_eq!((&answer["conflicts"], status), (&json!([]), Some(0)));
         // Without site-packages there is nothing that understands requirements.
         let (answer, status) = conflicts(python, &["-I", "-S"], &PACKAGES);
-        assert_eq!(
-            answer,
-            json!({"checked": false, "packages": packages, "conflicts": []})
-        );
+        assert_eq!(answer, json!({"checked": false, "packages": packages, "conflicts": []}));
         assert_eq!(status, Some(0));
     }
 }

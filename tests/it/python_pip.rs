@@ -31,10 +31,7 @@ fn install(python: &Path, dir: &Path, env: &[(&str, &str)], wanted: &str) -> Out
         .arg(dir.join("deps"))
         .arg(wanted)
         .env_clear()
-        .envs([
-            ("PIP_CONFIG_FILE", "/dev/null"),
-            ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
-        ])
+        .envs([("PIP_CONFIG_FILE", "/dev/null"), ("PIP_DISABLE_PIP_VERSION_CHECK", "1")])
         .envs([("PIP_RETRIES", "0"), ("PATH", "/usr/bin:/bin")])
         .env("HOME", dir)
         .envs(env.iter().copied())
@@ -63,10 +60,7 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
         }
     }
     let status = request.split('/').nth(1).unwrap_or("500");
-    write!(
-        stream,
-        "HTTP/1.1 {status} Status\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    )
+    write!(stream, "HTTP/1.1 {status} Status\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
 #[test]
@@ -87,17 +81,12 @@ fn pip_says_what_an_index_answered_unless_it_lacks_the_package() {
             let env = urls.each_ref().map(|(name, url)| (*name, url.as_str()));
             let output = install(python, dir.path(), &env, "six");
             let stderr = String::from_utf8_lossy(&output.stderr);
-            let warnings: Vec<_> = stderr
-                .lines()
-                .filter(|line| line.starts_with("WARNING: Could not fetch URL"))
-                .collect();
+            let warnings: Vec<_> =
+                stderr.lines().filter(|line| line.starts_with("WARNING: Could not fetch URL")).collect();
             assert_eq!(output.status.code(), Some(1), "{python:?}: {output:?}");
             assert_eq!(warnings.len(), 1, "{python:?}: {stderr}");
             assert!(warnings[0].contains(said), "{python:?}: {stderr}");
-            assert!(
-                stderr.contains("No matching distribution found for six"),
-                "{python:?}: {stderr}"
-            );
+            assert!(stderr.contains("No matching distribution found for six"), "{python:?}: {stderr}");
         }
     }
 }
@@ -135,12 +124,8 @@ fn pip_can_still_run_itself_to_build_in_isolation() {
         let requires = format!("'tool @ file://{}'", dir.path().join("tool").display());
         put(&dir.path().join("app/pyproject.toml"), project(&requires));
         let app = dir.path().join("app");
-        let output = install(
-            python,
-            dir.path(),
-            &[("PIP_NO_INDEX", "1")],
-            app.to_str().expect("a path in UTF-8"),
-        );
+        let output =
+            install(python, dir.path(), &[("PIP_NO_INDEX", "1")], app.to_str().expect("a path in UTF-8"));
         assert!(output.status.success(), "{python:?}: {output:?}");
         assert!(dir.path().join("deps/app.py").is_file(), "{python:?}");
     }
@@ -162,10 +147,7 @@ fn a_pip_that_is_built_otherwise_runs_as_it_is() {
             .output()
             .expect("the interpreter runs");
         assert_eq!(output.status.code(), Some(7), "{python:?}: {output:?}");
-        assert_eq!(
-            String::from_utf8_lossy(&output.stdout),
-            "['install', 'six'] __main__ pip\n"
-        );
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "['install', 'six'] __main__ pip\n");
         assert!(output.stderr.is_empty(), "{python:?}: {output:?}");
     }
 }

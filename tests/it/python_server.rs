@@ -25,11 +25,7 @@ const ECHO: &str = "def handler(event, context):
 fn a_function_gets_event_and_context_as_kubeless_had_them() {
     for python in interpreters() {
         let (rooms, mut command) = command(python, "handler", &[("source/handler.py", ECHO)]);
-        command.envs([
-            ("FUNC_TIMEOUT", "2.5"),
-            ("FUNC_RUNTIME", "python3"),
-            ("FUNC_MEMORY_LIMIT", "64Mi"),
-        ]);
+        command.envs([("FUNC_TIMEOUT", "2.5"), ("FUNC_RUNTIME", "python3"), ("FUNC_MEMORY_LIMIT", "64Mi")]);
         let server = Server::start((rooms, command));
         let headers = [
             ("event-id", "7"),
@@ -70,21 +66,14 @@ fn data_is_parsed_where_the_request_says_json() {
             call(server.port, "POST", "/", &[("content-type", kind)], body).json()["event"]["data"].clone()
         };
         assert_eq!(data("application/json", br#"{"a": [1]}"#), json!({"a": [1]}));
-        assert_eq!(
-            data("Application/JSON; charset=utf-8", "\"é\"".as_bytes()),
-            json!("é")
-        );
+        assert_eq!(data("Application/JSON; charset=utf-8", "\"é\"".as_bytes()), json!("é"));
         assert_eq!(data("application/json", b""), json!(null));
         assert_eq!(data("text/plain", b"{}"), json!(["bytes", "{}"]));
         let nested = "[".repeat(100_000);
         for malformed in ["{", "\u{1}", &nested] {
             let response = call(server.port, "POST", "/", &[JSON], malformed.as_bytes());
             assert_eq!(response.status, 400);
-            assert!(
-                response.text().starts_with("the body is not JSON: "),
-                "{}",
-                response.text()
-            );
+            assert!(response.text().starts_with("the body is not JSON: "), "{}", response.text());
         }
     }
 }
@@ -218,19 +207,11 @@ def handler(event, context):
         let mut client = Client::connect(server.port); // All on one connection, so that each body's end is right.
         for (path, status, kind, body) in expected {
             let response = client.call("GET", path, &[], b"");
-            let found = (
-                response.status,
-                response.header("content-type"),
-                response.body.as_slice(),
-            );
+            let found = (response.status, response.header("content-type"), response.body.as_slice());
             assert_eq!(found, (status, Some(kind), body), "{path}");
             let head = client.call("HEAD", path, &[], b"");
             assert_eq!(head.status, status);
-            assert_eq!(
-                head.header("content-length"),
-                response.header("content-length"),
-                "HEAD {path}"
-            );
+            assert_eq!(head.header("content-length"), response.header("content-length"), "HEAD {path}");
         }
         let streamed = client.call("GET", "/pieces", &[], b"");
         assert_eq!(streamed.header("transfer-encoding"), Some("chunked"));
@@ -310,34 +291,15 @@ def handler(event, context):
     for python in interpreters() {
         let server = Server::of(python, FUNCTION);
         let mut client = Client::connect(server.port);
-        for path in [
-            "/raise",
-            "/exit",
-            "/mute",
-            "/bad",
-            "/split",
-            "/object",
-            "/surrogate",
-            "/pieces",
-        ] {
+        for path in ["/raise", "/exit", "/mute", "/bad", "/split", "/object", "/surrogate", "/pieces"] {
             let response = client.call("GET", path, &[], b"");
-            assert_eq!(
-                (response.status, response.text()),
-                (500, "Internal Server Error\n"),
-                "{path}"
-            );
+            assert_eq!((response.status, response.text()), (500, "Internal Server Error\n"), "{path}");
         }
         client.send("GET", "/half", &[], b"");
-        assert!(
-            client.response().is_err(),
-            "half an answer must not look like a whole one"
-        );
+        assert!(client.response().is_err(), "half an answer must not look like a whole one");
         assert_eq!(get(server.port, "/healthz").status, 200);
         let log = server.wait_for("on the way");
-        let line = log
-            .lines()
-            .find(|line| line.starts_with("error: GET /raise"))
-            .expect("a log line");
+        let line = log.lines().find(|line| line.starts_with("error: GET /raise")).expect("a log line");
         assert_eq!(line, "error: GET /raise: RuntimeError: secret");
         assert!(log.contains("handler.py\", line 14, in handler"), "{log}");
         assert!(!log.contains("kubeless.py"), "only the author's own lines: {log}");
@@ -367,10 +329,7 @@ def handler(event, context):
             server.wait_for("begun");
             server.signal(signal);
             thread::sleep(Duration::from_millis(500));
-            assert!(
-                Client::to(&format!("127.0.0.1:{port}")).is_err(),
-                "nothing more is accepted"
-            );
+            assert!(Client::to(&format!("127.0.0.1:{port}")).is_err(), "nothing more is accepted");
             let response = client.response().expect("a whole answer");
             assert_eq!(response.text(), "complete");
             assert_eq!(response.header("connection"), Some("close"));
@@ -458,10 +417,7 @@ def handler(event, context): return near.near + far + __name__.rpartition('_')[2
             let count = if init { 5 } else { 3 };
             let files: Vec<_> = paths.iter().map(String::as_str).zip(texts).take(count).collect();
             let server = Server::start(command(python, &format!("{package}.sub.entry"), &files));
-            assert_eq!(
-                get(server.port, "/").text(),
-                format!("near far {package}.sub.entry")
-            );
+            assert_eq!(get(server.port, "/").text(), format!("near far {package}.sub.entry"));
         }
     }
 }
@@ -479,16 +435,10 @@ def handler(event, context): return [pip.me, both.me, only.me, spaced.part.me, a
             ("deps/only.py", "me = 'deps'\n"),
             ("deps/pip/__init__.py", "me = 'deps'\n"), // Every interpreter has one in its site-packages.
             ("deps/elsewhere/spaced/part.py", "me = 'pth'\n"),
-            (
-                "deps/spaced.pth",
-                "elsewhere\nimport sys; sys.pth_was_run = True\n",
-            ),
+            ("deps/spaced.pth", "elsewhere\nimport sys; sys.pth_was_run = True\n"),
         ];
         let server = Server::start(command(python, "handler", &files));
-        assert_eq!(
-            get(server.port, "/").json(),
-            json!(["deps", "source", "deps", "pth", true])
-        );
+        assert_eq!(get(server.port, "/").json(), json!(["deps", "source", "deps", "pth", true]));
     }
 }
 
@@ -499,19 +449,10 @@ fn a_function_that_cannot_be_imported_ends_the_server() {
             "import nothing_like_it\n",
             "error: cannot import handler (handler.py): ModuleNotFoundError: No module named 'nothing_like_it'",
         ),
-        (
-            "x = (\n",
-            "error: cannot import handler (handler.py): SyntaxError: ",
-        ),
-        (
-            "import sys\nsys.exit()\n",
-            "error: cannot import handler (handler.py): SystemExit: ",
-        ),
+        ("x = (\n", "error: cannot import handler (handler.py): SyntaxError: "),
+        ("import sys\nsys.exit()\n", "error: cannot import handler (handler.py): SystemExit: "),
         ("other = 1\n", "error: handler (handler.py) has no handler"),
-        (
-            "handler = 1\n",
-            "error: handler (handler.py) has, but not as something to call, handler",
-        ),
+        ("handler = 1\n", "error: handler (handler.py) has, but not as something to call, handler"),
     ];
     for python in interpreters() {
         for (source, line) in cases {
@@ -529,10 +470,7 @@ fn a_port_that_cannot_be_had_is_named() {
     let port = taken.local_addr().expect("its address").port().to_string();
     for python in interpreters() {
         for (value, line) in [
-            (
-                port.as_str(),
-                format!("error: cannot listen on FUNC_PORT {port}: Address already in use\n"),
-            ),
+            (port.as_str(), format!("error: cannot listen on FUNC_PORT {port}: Address already in use\n")),
             (
                 "tcp://10.0.0.1:80",
                 "error: FUNC_PORT is 'tcp://10.0.0.1:80', which is not a number\n".to_owned(),

@@ -35,10 +35,7 @@ fn a_client_that_waits_for_100_continue_gets_it() {
         client.write(b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
         assert_eq!(client.head().expect("an interim answer").status, 100);
         client.write(b"body");
-        assert_eq!(
-            client.response().expect("an answer").json(),
-            json!(["PUT", "/", "body", null])
-        );
+        assert_eq!(client.response().expect("an answer").json(), json!(["PUT", "/", "body", null]));
     }
 }
 
@@ -46,17 +43,11 @@ fn a_client_that_waits_for_100_continue_gets_it() {
 fn connections_close_when_the_client_wants_it() {
     for python in interpreters() {
         let server = Server::of(python, ECHO);
-        for request in [
-            "GET / HTTP/1.1\r\nConnection: Close\r\n\r\n",
-            "GET / HTTP/1.0\r\n\r\n",
-        ] {
+        for request in ["GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"] {
             let mut client = Client::connect(server.port);
             client.write(request.as_bytes());
             let response = client.response().expect("an answer");
-            assert_eq!(
-                (response.status, response.header("connection")),
-                (200, Some("close"))
-            );
+            assert_eq!((response.status, response.header("connection")), (200, Some("close")));
             assert!(client.is_closed());
         }
     }
@@ -77,32 +68,17 @@ fn malformed_requests_are_refused_and_the_server_lives_on() {
         ("GET / HTTP/1.1\r\nX: a\r\n folded\r\n\r\n".to_owned(), 400),
         ("GET / HTTP/1.1\r\nX: a\rb\r\n\r\n".to_owned(), 400),
         ("POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n".to_owned(), 400),
-        (
-            "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_owned(),
-            400,
-        ),
+        ("POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_owned(), 400),
         (
             "POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
             400,
         ),
-        (
-            "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(),
-            501,
-        ),
-        (
-            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n".to_owned(),
-            400,
-        ),
-        (
-            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n".to_owned(),
-            400,
-        ),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(), 501),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n".to_owned(), 400),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n".to_owned(), 400),
         (format!("GET /{long} HTTP/1.1\r\n\r\n"), 414),
         (format!("GET / HTTP/1.1\r\nX: {long}{long}\r\n\r\n"), 431),
-        (
-            format!("GET / HTTP/1.1\r\n{}\r\n", "X: aaaaaaaaaa\r\n".repeat(6_000)),
-            431,
-        ),
+        (format!("GET / HTTP/1.1\r\n{}\r\n", "X: aaaaaaaaaa\r\n".repeat(6_000)), 431),
     ];
     for python in interpreters() {
         let server = Server::of(python, ECHO);
@@ -110,9 +86,7 @@ fn malformed_requests_are_refused_and_the_server_lives_on() {
             let mut client = Client::connect(server.port);
             client.write(request.as_bytes());
             let shown = &request[..request.len().min(80)];
-            let response = client
-                .response()
-                .unwrap_or_else(|error| panic!("{error}: {shown:?}"));
+            let response = client.response().unwrap_or_else(|error| panic!("{error}: {shown:?}"));
             assert_eq!(response.status, *status, "{shown:?}");
             assert_eq!(response.header("connection"), Some("close"));
         }
@@ -123,15 +97,10 @@ fn malformed_requests_are_refused_and_the_server_lives_on() {
 #[test]
 fn a_body_that_ends_early_calls_nothing() {
     for python in interpreters() {
-        let server = Server::of(
-            python,
-            "import sys\ndef handler(e, c): print('called', file=sys.stderr)\n",
-        );
-        for announced in [
-            "Content-Length: 9",
-            "Content-Length: 999999999999999999",
-            "Transfer-Encoding: chunked",
-        ] {
+        let server = Server::of(python, "import sys\ndef handler(e, c): print('called', file=sys.stderr)\n");
+        for announced in
+            ["Content-Length: 9", "Content-Length: 999999999999999999", "Transfer-Encoding: chunked"]
+        {
             let mut client = Client::connect(server.port);
             client.write(format!("POST / HTTP/1.1\r\n{announced}\r\n\r\n4\r\nab").as_bytes());
             client.finish();
@@ -148,10 +117,7 @@ fn a_body_that_ends_early_calls_nothing() {
 #[test]
 fn both_versions_of_ip_are_served() {
     for python in interpreters() {
-        let server = Server::of(
-            python,
-            "def handler(e, c): return e['extensions']['request'].remote_addr\n",
-        );
+        let server = Server::of(python, "def handler(e, c): return e['extensions']['request'].remote_addr\n");
         assert_eq!(get(server.port, "/").text(), "127.0.0.1");
         match Client::to(&format!("[::1]:{}", server.port)) {
             Ok(mut client) => assert_eq!(client.call("GET", "/", &[], b"").text(), "::1"),

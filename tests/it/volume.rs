@@ -16,19 +16,13 @@ fn a_volume_that_is_full_is_told_before_anything_runs() {
     };
     fs::write(volume.join("ballast"), vec![1; 100 << 10]).expect("written");
     let shown = volume.display();
-    pod.build().expect(
-        42,
-        &[
-            &format!("E42 provision failed: {shown} has 28 KiB free of 128 KiB"),
-            "sizeLimit",
-        ],
-    );
+    pod.build()
+        .expect(42, &[&format!("E42 provision failed: {shown} has 28 KiB free of 128 KiB"), "sizeLimit"]);
     pod.assert_empty();
 
     // As much as there is room for.
     let _ = fs::write(volume.join("more"), vec![1; 28 << 10]);
-    pod.build()
-        .expect(42, &[&format!("{shown} has 0 KiB free of 128 KiB")]);
+    pod.build().expect(42, &[&format!("{shown} has 0 KiB free of 128 KiB")]);
     pod.assert_empty();
 }
 
@@ -42,11 +36,7 @@ fn a_volume_without_inodes_is_full_too() {
     let ended = pod.build();
     ended.expect(
         42,
-        &[
-            &format!("the volume {} is not usable", volume.display()),
-            "No space left",
-            "sizeLimit",
-        ],
+        &[&format!("the volume {} is not usable", volume.display()), "No space left", "sizeLimit"],
     );
     assert!(!ended.message.contains("fsGroup"), "{}", ended.message);
     pod.assert_empty();
@@ -63,12 +53,7 @@ fn a_volume_that_packages_fill_is_the_platforms_to_mend() {
     let ended = pod.build();
     ended.expect(
         52,
-        &[
-            "E52 resolve failed: ",
-            &volume.display().to_string(),
-            " KiB free of 1024 KiB",
-            "sizeLimit",
-        ],
+        &["E52 resolve failed: ", &volume.display().to_string(), " KiB free of 1024 KiB", "sizeLimit"],
     );
     pod.assert_empty();
 
@@ -81,13 +66,8 @@ fn a_volume_that_packages_fill_is_the_platforms_to_mend() {
     pod.set("KUBELESS_INSTALL_VOLUME", volume.as_str());
     pod.set("INJECTOR_PASS_ENV", "INJECTOR_FILL");
     pod.set("INJECTOR_FILL", format!("{volume}/.injector/staging/deps/x"));
-    pod.build().expect(
-        52,
-        &[
-            &format!("E52 resolve failed: {volume} is full: 0 KiB free of 1024 KiB"),
-            "sizeLimit",
-        ],
-    );
+    pod.build()
+        .expect(52, &[&format!("E52 resolve failed: {volume} is full: 0 KiB free of 1024 KiB"), "sizeLimit"]);
 }
 
 #[test]
@@ -98,25 +78,12 @@ fn a_scratch_room_that_is_full_is_named() {
         return;
     };
     pod.wheel(3 << 20);
-    pod.build().expect(
-        52,
-        &[
-            "E52 resolve failed: ",
-            &tmp.display().to_string(),
-            " KiB free of 1024 KiB",
-        ],
-    );
+    pod.build().expect(52, &["E52 resolve failed: ", &tmp.display().to_string(), " KiB free of 1024 KiB"]);
     pod.assert_empty();
 
     fs::write(tmp.join("ballast"), vec![1; 1 << 20]).expect("written");
-    pod.build().expect(
-        42,
-        &[
-            "E42 provision failed: ",
-            &tmp.display().to_string(),
-            "has 0 KiB free of 1024 KiB",
-        ],
-    );
+    pod.build()
+        .expect(42, &["E42 provision failed: ", &tmp.display().to_string(), "has 0 KiB free of 1024 KiB"]);
     fs::remove_file(tmp.join("ballast")).expect("removed");
     pod.assert_empty();
 }
@@ -131,14 +98,7 @@ fn a_volume_that_byte_code_fills_is_not_the_compilers_fault() {
     let functions: Vec<String> = (0..20_000).map(|index| format!("def f{index}(): pass")).collect();
     pod.source("hello.py", &format!("{HELLO}{}\n", functions.join("\n")));
     let ended = pod.build();
-    ended.expect(
-        62,
-        &[
-            "E62 compile failed: ",
-            &volume.display().to_string(),
-            " KiB free of 1024 KiB",
-        ],
-    );
+    ended.expect(62, &["E62 compile failed: ", &volume.display().to_string(), " KiB free of 1024 KiB"]);
     pod.assert_empty();
 }
 
@@ -153,10 +113,7 @@ fn a_volume_that_forbids_execution_will_do_for_a_function_without_dependencies()
     fs::remove_file(pod.function()).expect("removed");
     fs::remove_dir_all(pod.dir("volume/.builds")).expect("removed");
     pod.wheel(1);
-    pod.build().expect(
-        42,
-        &[&format!("the volume {} is mounted noexec", volume.display())],
-    );
+    pod.build().expect(42, &[&format!("the volume {} is mounted noexec", volume.display())]);
     pod.assert_empty();
 }
 
@@ -169,19 +126,10 @@ fn a_volume_that_cannot_be_written_is_told_with_who_we_are() {
     };
     let shown = format!("the volume {} is not usable", volume.display());
     mounted.remount("ro");
-    pod.build()
-        .expect(42, &[&shown, "Read-only file system", "we run as UID 0, GID 0"]);
+    pod.build().expect(42, &[&shown, "Read-only file system", "we run as UID 0, GID 0"]);
     mounted.remount("rw");
     pod.run_as(1000, 1000);
-    pod.build().expect(
-        42,
-        &[
-            &shown,
-            "Permission denied",
-            "we run as UID 1000, GID 1000",
-            "fsGroup",
-        ],
-    );
+    pod.build().expect(42, &[&shown, "Permission denied", "we run as UID 1000, GID 1000", "fsGroup"]);
     // Another's private directory is no better.
     fs::create_dir(volume.join(".injector")).expect("made");
     fs::set_permissions(volume.join(".injector"), Permissions::from_mode(0o700)).expect("a mode");
@@ -199,24 +147,11 @@ fn a_scratch_room_that_cannot_be_made_names_the_variable() {
         return;
     };
     mounted.remount("ro");
-    let shown = format!(
-        "the scratch directory {} is not usable: ",
-        pod.dir("tmp").display()
-    );
-    pod.build()
-        .expect(42, &[&shown, "Read-only file system", "INJECTOR_SCRATCH"]);
+    let shown = format!("the scratch directory {} is not usable: ", pod.dir("tmp").display());
+    pod.build().expect(42, &[&shown, "Read-only file system", "INJECTOR_SCRATCH"]);
 
-    pod.set(
-        "INJECTOR_SCRATCH",
-        pod.dir("volume/scratch").display().to_string(),
-    );
-    pod.build().expect(
-        42,
-        &[
-            "lies in the shared volume",
-            "name a directory elsewhere in INJECTOR_SCRATCH",
-        ],
-    );
+    pod.set("INJECTOR_SCRATCH", pod.dir("volume/scratch").display().to_string());
+    pod.build().expect(42, &["lies in the shared volume", "name a directory elsewhere in INJECTOR_SCRATCH"]);
     assert_eq!(names(&pod.dir("volume/scratch")), [""; 0]);
     pod.set("INJECTOR_SCRATCH", pod.dir("elsewhere").display().to_string());
     pod.build().expect(0, &[]);
@@ -228,8 +163,7 @@ fn an_image_without_the_language_or_with_another_version_says_so() {
     let Some(python) = python() else { return };
     let Some(mut pod) = Pod::python() else { return };
     pod.set_path(&[Path::new("/nonexistent")]);
-    pod.build()
-        .expect(42, &["none of python3, python is on PATH (/nonexistent)"]);
+    pod.build().expect(42, &["none of python3, python is on PATH (/nonexistent)"]);
 
     pod.set_path(&[&python.bin]);
     let absent = (9..=14)
@@ -237,32 +171,21 @@ fn an_image_without_the_language_or_with_another_version_says_so() {
         .find(|version| *version != python.version && !python.bin.join(format!("python{version}")).exists());
     let absent = absent.expect("no image has them all");
     pod.set("FUNC_RUNTIME", format!("python{absent}"));
-    let said = format!(
-        "Python {absent} was asked for, this image has {}.",
-        python.version
-    );
+    let said = format!("Python {absent} was asked for, this image has {}.", python.version);
     pod.build().expect(41, &[&said, "change FUNC_RUNTIME"]);
 
     pod.set("FUNC_RUNTIME", "python2.7");
-    pod.build().expect(
-        31,
-        &["2.7", "versions allowed here: 3.9, 3.10, 3.11, 3.12, 3.13, 3.14"],
-    );
+    pod.build().expect(31, &["2.7", "versions allowed here: 3.9, 3.10, 3.11, 3.12, 3.13, 3.14"]);
     pod.set("FUNC_RUNTIME", "cobol1");
     pod.build().expect(31, &["cobol", "python3.14"]);
 
     // A version manager's shim for a version that is not installed.
     pod.set_path(&[&pod.dir("bin"), &python.bin]);
-    pod.tool(
-        &format!("python{}", python.version),
-        "#!/bin/sh\necho no such version >&2; exit 127\n",
-    );
+    pod.tool(&format!("python{}", python.version), "#!/bin/sh\necho no such version >&2; exit 127\n");
     pod.set("FUNC_RUNTIME", format!("python{}", python.version));
-    pod.build()
-        .expect(0, &[&format!("ready: python{}, ", python.version)]);
+    pod.build().expect(0, &[&format!("ready: python{}, ", python.version)]);
     pod.set_path(&[&pod.dir("bin")]);
-    pod.build()
-        .expect(42, &["does not run: exit 127: no such version"]);
+    pod.build().expect(42, &["does not run: exit 127: no such version"]);
     assert_eq!(pod.leftovers(), [""; 0]);
 }
 
@@ -274,8 +197,7 @@ fn a_version_that_is_asked_for_is_found_by_its_own_name() {
     let Some(mut pod) = Pod::python() else { return };
     pod.set("FUNC_RUNTIME", format!("python{}", other.version));
     pod.set_path(&[&python.bin, &other.bin]);
-    pod.build()
-        .expect(0, &[&format!("ready: python{}, ", other.version)]);
+    pod.build().expect(0, &[&format!("ready: python{}, ", other.version)]);
 }
 
 #[test]
@@ -295,41 +217,23 @@ fn a_user_without_name_and_home_builds_on_a_read_only_root() {
     fs::set_permissions(&log, Permissions::from_mode(0o666)).expect("a mode");
     pod.set("INJECTOR_TERMINATION_LOG", log.display().to_string());
     let binary = pod.dir("bin/injector");
-    pod.run(&["install", &binary.display().to_string()])
-        .expect(0, &[]);
+    pod.run(&["install", &binary.display().to_string()]).expect(0, &[]);
 
     let before = listing(&pod.dir("src"));
     let inside = "mount -o remount,bind,ro / && ! touch /probe 2>/dev/null \
                   && shift && exec setpriv --reuid 1000730000 --regid 0 --clear-groups -- \"$0\" \"$@\"";
-    let unshare = [
-        "/usr/bin/unshare",
-        "-m",
-        "--",
-        "/bin/sh",
-        "-c",
-        inside,
-        &binary.display().to_string(),
-    ];
+    let unshare = ["/usr/bin/unshare", "-m", "--", "/bin/sh", "-c", inside, &binary.display().to_string()];
     pod.wrap(&unshare);
     pod.set_path(&[&python.bin, Path::new("/usr/bin"), Path::new("/bin")]);
     let ended = pod.build();
-    assert_eq!(
-        ended.code,
-        Some(0),
-        "{}{}",
-        fs::read_to_string(&log).expect("text"),
-        ended.stderr
-    );
+    assert_eq!(ended.code, Some(0), "{}{}", fs::read_to_string(&log).expect("text"), ended.stderr);
     assert!(fs::read_to_string(&log).expect("text").contains(", 1 package, "));
     assert_eq!(listing(&pod.dir("src")), before);
     assert_eq!(pod.leftovers(), [""; 0]);
 
     // Everything that is published can be read by others, and entered; the rest cannot.
     let function = fs::canonicalize(pod.function()).expect("published");
-    for (path, mode, uid) in listing(&function)
-        .into_iter()
-        .map(|(path, mode, uid, _)| (path, mode, uid))
-    {
+    for (path, mode, uid) in listing(&function).into_iter().map(|(path, mode, uid, _)| (path, mode, uid)) {
         let needed = if mode & 0o040_000 == 0 { 0o444 } else { 0o555 };
         assert_eq!((mode & needed, uid), (needed, 1_000_730_000), "{path}");
         assert_eq!(mode & 0o022, 0, "{path} can be written by others");

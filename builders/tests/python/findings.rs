@@ -6,20 +6,14 @@ use super::{USUAL, advice, function, plan, python};
 
 #[test]
 fn tools_say_what_they_are() {
-    let said = |stdout: &str| Output {
-        status: Some(0),
-        stdout: stdout.to_owned(),
-        stderr: String::new(),
-    };
+    let said = |stdout: &str| Output { status: Some(0), stdout: stdout.to_owned(), stderr: String::new() };
     let probe = said(r#"{"version": "3.12.1", "facts": {"abi": "cpython-312"}}"#);
     let found = python().identify("python", &probe).expect("an identity");
     assert_eq!(
         (found.version.to_string(), found.facts["abi"].as_str()),
         ("3.12.1".to_owned(), "cpython-312")
     );
-    let uv = python()
-        .identify("uv", &said("uv 0.9.1 (0fd0d2a 2025-10-09)\n"))
-        .expect("an identity");
+    let uv = python().identify("uv", &said("uv 0.9.1 (0fd0d2a 2025-10-09)\n")).expect("an identity");
     assert_eq!(uv.version.to_string(), "0.9.1");
     assert_eq!(python().identify("uv", &said("bash: uv: not found")), None);
 }
@@ -30,26 +24,16 @@ fn diagnosed(step: &str, status: i32, stdout: &str, stderr: &str) -> Vec<String>
     let plan = plan(&USUAL, fixture).expect("a plan");
     let steps = [plan.check, plan.resolve].concat();
     let step = steps.iter().find(|one| one.name == step).expect("the step");
-    let output = Output {
-        status: Some(status),
-        stdout: stdout.to_owned(),
-        stderr: stderr.to_owned(),
-    };
+    let output = Output { status: Some(status), stdout: stdout.to_owned(), stderr: stderr.to_owned() };
     let found = python().diagnose(step, &output, &function(&USUAL, fixture));
-    found
-        .iter()
-        .map(|one| format!("{} | {:?}", advice(one), one.blame))
-        .collect()
+    found.iter().map(|one| format!("{} | {:?}", advice(one), one.blame)).collect()
 }
 
 #[test]
 fn what_the_helpers_find_is_located() {
     let broken = r#"{"errors": [{"file": "a.py", "line": 3, "column": 7, "message": "invalid syntax", "source": "  def f(:\n"}],
         "handler": {"state": "unchecked", "names": []}}"#;
-    assert_eq!(
-        diagnosed("check", 1, broken, ""),
-        ["a.py:3:7: invalid syntax\n    def f(: | - | None"]
-    );
+    assert_eq!(diagnosed("check", 1, broken, ""), ["a.py:3:7: invalid syntax\n    def f(: | - | None"]);
     let missing = r#"{"errors": [], "handler": {"state": "missing", "names": [{"name": "hi", "line": 4}]}}"#;
     assert_eq!(
         diagnosed("check", 1, missing, ""),
@@ -80,10 +64,7 @@ fn trouble_that_passed_is_no_evidence() {
     };
     let unknown = "ERROR: Could not find a version that satisfies the requirement nix (from requests==2.20.0->-r x (line 2)) (from versions: none)\n";
     let passed = diagnosed("install", 1, "", &format!("{}{unknown}", retry(4)));
-    assert!(
-        passed[0].starts_with("requirements.txt:2: there is no package nix in the index"),
-        "{passed:?}"
-    );
+    assert!(passed[0].starts_with("requirements.txt:2: there is no package nix in the index"), "{passed:?}");
     let lasted = diagnosed("install", 1, "", &format!("{}{}{unknown}", retry(1), retry(0)));
     assert_eq!(
         lasted,
@@ -112,24 +93,13 @@ fn an_index_that_failed_counts_where_its_package_is_missed() {
         )[0]
         .clone()
     };
-    assert!(
-        said(&missed("none")).starts_with("b.example refuses access (403) | "),
-        "no index has it"
-    );
+    assert!(said(&missed("none")).starts_with("b.example refuses access (403) | "), "no index has it");
     assert!(
         said(&missed("1.0, 1.1")).starts_with("no version of nix satisfies nix==2"),
         "another index has it"
     );
     let down = missed("1.0").replace("403 Client Error: Forbidden", "502 Server Error: Bad Gateway");
-    assert!(
-        said(&down).starts_with("b.example is in trouble (502) | "),
-        "it could have the version"
-    );
-    let conflict = said(&format!(
-        "{failed}ERROR: ResolutionImpossible: for help visit …\n"
-    ));
-    assert!(
-        conflict.starts_with("these requirements contradict"),
-        "nothing was missed: {conflict}"
-    );
+    assert!(said(&down).starts_with("b.example is in trouble (502) | "), "it could have the version");
+    let conflict = said(&format!("{failed}ERROR: ResolutionImpossible: for help visit …\n"));
+    assert!(conflict.starts_with("these requirements contradict"), "nothing was missed: {conflict}");
 }

@@ -33,10 +33,7 @@ const USUAL: World = World {
     build_scripts: BuildScripts::Allow,
     installer: None,
 };
-const WITH_UV: World = World {
-    tools: &["python", "pip", "uv"],
-    ..USUAL
-};
+const WITH_UV: World = World { tools: &["python", "pip", "uv"], ..USUAL };
 
 fn python() -> &'static dyn Builder {
     builder("python").expect("the builder")
@@ -64,10 +61,7 @@ fn function(world: &World, fixture: &str) -> Function {
 
 fn toolchain(world: &World) -> Toolchain {
     let pairs = |pairs: &[(&str, &str)]| {
-        pairs
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect()
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     };
     let mut facts: BTreeMap<String, String> =
         pairs(&[("abi", "cpython-311"), ("arch", "x86_64"), ("libc", "glibc 2.36")]);
@@ -76,10 +70,7 @@ fn toolchain(world: &World) -> Toolchain {
     }
     let tool = |program: &str, version: &str, facts| Tool {
         program: program.to_owned(),
-        identity: Identity {
-            version: version.parse().expect("a version"),
-            facts,
-        },
+        identity: Identity { version: version.parse().expect("a version"), facts },
     };
     let mut tools = BTreeMap::from([("python".to_owned(), tool("python3.11", "3.11.7", facts))]);
     if world.tools.contains(&"uv") {
@@ -92,10 +83,7 @@ fn plan(world: &World, fixture: &str) -> Result<Plan, PlanError> {
     let pair = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     python().plan(&Inputs {
         function: &function(world, fixture),
-        runtime: assets::catalog()
-            .expect("the catalogue")
-            .get("python")
-            .expect("Python"),
+        runtime: assets::catalog().expect("the catalogue").get("python").expect("Python"),
         toolchain: &toolchain(world),
         settings: &Settings {
             env: world.env.iter().map(pair).collect(),
@@ -120,10 +108,7 @@ fn text(world: &World, fixture: &str) -> String {
 
 /// The lines of a plan that begin so.
 fn lines<'a>(text: &'a str, start: &str) -> Vec<&'a str> {
-    text.lines()
-        .map(str::trim)
-        .filter(|line| line.starts_with(start))
-        .collect()
+    text.lines().map(str::trim).filter(|line| line.starts_with(start)).collect()
 }
 
 /// Why there is no plan, with the advice.

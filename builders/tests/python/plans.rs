@@ -92,15 +92,10 @@ fn a_lock_is_exported_and_obeyed() {
           --require-hashes"
         ]
     );
-    let git = LOCK.replace(
-        "registry = \"https://registry.example/simple\"",
-        "git = \"https://git.example/six\"",
-    );
+    let git =
+        LOCK.replace("registry = \"https://registry.example/simple\"", "git = \"https://git.example/six\"");
     let plan = text(&WITH_UV, &format!("//- hello.py\n{PROJECT}{git}"));
-    assert!(
-        !plan.contains("--require-hashes"),
-        "a repository has no hash:\n{plan}"
-    );
+    assert!(!plan.contains("--require-hashes"), "a repository has no hash:\n{plan}");
 }
 
 #[test]
@@ -131,14 +126,8 @@ fn the_manifest_that_speaks_is_the_first_that_asks_for_something() {
         speaks(&USUAL, &both.replace("# nothing yet", "six")),
         "requirements.txt lists the dependencies"
     );
-    assert_eq!(
-        speaks(&USUAL, "//- requirements.txt\n\n"),
-        "requirements.txt asks for nothing"
-    );
-    let named = World {
-        deps_file: Some("conf/deps.txt"),
-        ..USUAL
-    };
+    assert_eq!(speaks(&USUAL, "//- requirements.txt\n\n"), "requirements.txt asks for nothing");
+    let named = World { deps_file: Some("conf/deps.txt"), ..USUAL };
     assert_eq!(
         speaks(&named, &format!("//- conf/deps.txt\nsix\n{both}")),
         "conf/deps.txt lists the dependencies"
@@ -154,10 +143,7 @@ fn uv_installs_where_the_configuration_of_pip_can_be_translated() {
             ("PIP_PROGRESS_BAR", "off"),
         ],
         files: &[
-            (
-                "/etc/pip.conf",
-                "[global]\nindex-url = https://lost.example/\ntimeout = 7.5\nretries: 0\n",
-            ),
+            ("/etc/pip.conf", "[global]\nindex-url = https://lost.example/\ntimeout = 7.5\nretries: 0\n"),
             (
                 "~/.config/pip/pip.conf",
                 "[install]\nextra-index-url =\n  https://a.example/\n  https://b.example/\n; no\n",
@@ -182,40 +168,21 @@ fn uv_installs_where_the_configuration_of_pip_can_be_translated() {
           -r <source>/requirements.txt"
         ]
     );
-    assert_eq!(
-        plan.secrets.0["extra-index-url"],
-        "https://a.example/ https://b.example/"
-    );
-    assert_eq!(
-        plan.secrets.0["index-url"],
-        "https://me:s3cr3t-token@registry.example/simple"
-    );
+    assert_eq!(plan.secrets.0["extra-index-url"], "https://a.example/ https://b.example/");
+    assert_eq!(plan.secrets.0["index-url"], "https://me:s3cr3t-token@registry.example/simple");
 }
 
 #[test]
 fn the_installer_is_chosen_for_a_reason() {
     const PIP_CONF: (&str, &str) = ("/etc/pip.conf", "[global]\nprefer-binary = true\n");
     let fixture = "//- hello.py\n//- requirements.txt\nsix\n";
-    let reason = |world: World| {
-        text(&world, fixture)
-            .lines()
-            .nth(3)
-            .expect("a reason")
-            .trim()
-            .to_owned()
-    };
+    let reason = |world: World| text(&world, fixture).lines().nth(3).expect("a reason").trim().to_owned();
     assert_eq!(
-        reason(World {
-            files: &[PIP_CONF],
-            ..WITH_UV
-        }),
+        reason(World { files: &[PIP_CONF], ..WITH_UV }),
         "pip installs: uv has no counterpart for prefer-binary"
     );
     assert_eq!(
-        reason(World {
-            env: &[("PIP_CONFIG_FILE", "/secret/pip.conf")],
-            ..WITH_UV
-        }),
+        reason(World { env: &[("PIP_CONFIG_FILE", "/secret/pip.conf")], ..WITH_UV }),
         "pip installs: uv has no counterpart for config-file"
     );
     assert_eq!(
@@ -226,51 +193,19 @@ fn the_installer_is_chosen_for_a_reason() {
         }),
         "uv installs: it is in this image"
     );
+    assert_eq!(reason(World { installer: Some("pip"), ..WITH_UV }), "pip installs: it was asked for");
     assert_eq!(
-        reason(World {
-            installer: Some("pip"),
-            ..WITH_UV
-        }),
-        "pip installs: it was asked for"
-    );
-    assert_eq!(
-        reason(World {
-            files: &[PIP_CONF],
-            installer: Some("uv"),
-            ..WITH_UV
-        }),
+        reason(World { files: &[PIP_CONF], installer: Some("uv"), ..WITH_UV }),
         "uv installs: it was asked for; it has no counterpart for prefer-binary"
     );
     assert_eq!(
-        reason(World {
-            files: &[PIP_CONF],
-            tools: &["python", "uv"],
-            ..USUAL
-        }),
+        reason(World { files: &[PIP_CONF], tools: &["python", "uv"], ..USUAL }),
         "uv installs: it is in this image; it has no counterpart for prefer-binary"
     );
     let refused = |world: World| error(&world, fixture);
-    assert!(
-        refused(World {
-            tools: &["python"],
-            ..USUAL
-        })
-        .starts_with("NoTool { tool: \"pip\"")
-    );
-    assert!(
-        refused(World {
-            installer: Some("uv"),
-            ..USUAL
-        })
-        .starts_with("NoTool { tool: \"uv\"")
-    );
-    assert!(
-        refused(World {
-            installer: Some("poetry"),
-            ..USUAL
-        })
-        .starts_with("Choice")
-    );
+    assert!(refused(World { tools: &["python"], ..USUAL }).starts_with("NoTool { tool: \"pip\""));
+    assert!(refused(World { installer: Some("uv"), ..USUAL }).starts_with("NoTool { tool: \"uv\""));
+    assert!(refused(World { installer: Some("poetry"), ..USUAL }).starts_with("Choice"));
 }
 
 #[test]
@@ -282,18 +217,9 @@ fn a_hash_anywhere_means_hashes_everywhere() {
 
 #[test]
 fn a_package_of_the_function_is_built_in_a_copy() {
-    let plan = text(
-        &USUAL,
-        "//- hello.py\n//- requirements.txt\n./pkg\n//- pkg/setup.py\n",
-    );
-    assert_eq!(
-        lines(&plan, "copy-source"),
-        ["copy-source: copy <source> to <scratch>/source"]
-    );
-    assert!(
-        lines(&plan, "install:")[0].starts_with("install: in <scratch>/source: "),
-        "{plan}"
-    );
+    let plan = text(&USUAL, "//- hello.py\n//- requirements.txt\n./pkg\n//- pkg/setup.py\n");
+    assert_eq!(lines(&plan, "copy-source"), ["copy-source: copy <source> to <scratch>/source"]);
+    assert!(lines(&plan, "install:")[0].starts_with("install: in <scratch>/source: "), "{plan}");
 }
 
 #[test]
@@ -301,10 +227,7 @@ fn credentials_in_a_requirements_file_stay_there() {
     let fixture = "//- hello.py\n//- requirements.txt\n--index-url https://me:s3cr3t-token@registry.example/simple\nsix\n";
     let plan = plan(&WITH_UV, fixture).expect("a plan");
     assert!(!format!("{plan}{}{plan:?}", serde_json::to_string(&plan).expect("JSON")).contains("s3cr3t"));
-    assert_eq!(
-        plan.secrets.0["requirements.txt:1:1"],
-        "https://me:s3cr3t-token@registry.example/simple"
-    );
+    assert_eq!(plan.secrets.0["requirements.txt:1:1"], "https://me:s3cr3t-token@registry.example/simple");
 }
 
 #[test]
@@ -317,10 +240,5 @@ fn every_asset_of_a_plan_exists() {
     });
     assert!(ids.clone().any(|id| id == "python/server/kubeless.py"));
     assert_eq!(ids.find(|id| assets::asset(id).is_none()), None);
-    assert!(
-        python()
-            .probe("python")
-            .last()
-            .is_some_and(|text| text.contains("version"))
-    );
+    assert!(python().probe("python").last().is_some_and(|text| text.contains("version")));
 }

@@ -9,20 +9,13 @@ fn a_lock_that_was_made_from_other_dependencies_is_refused() {
     let drift = |lock: &str| error(&WITH_UV, &format!("//- hello.py\n{PROJECT}{lock}"));
     let mend = "| run `uv lock` and deploy the uv.lock that it writes";
     assert_eq!(
-        drift(
-            &LOCK
-                .replace("==1.16.0", "==1.15.0")
-                .replace("\"idna\"", "\"flask\"")
-        ),
+        drift(&LOCK.replace("==1.16.0", "==1.15.0").replace("\"idna\"", "\"flask\"")),
         format!(
             "dependencies: pyproject.toml:4: uv.lock was made from other dependencies: flask was removed, idna was added, six was changed {mend}"
         )
     );
     assert_eq!(
-        drift("//- uv.lock\n[[package]\n")
-            .split(": ")
-            .take(2)
-            .collect::<Vec<_>>(),
+        drift("//- uv.lock\n[[package]\n").split(": ").take(2).collect::<Vec<_>>(),
         ["manifest", "uv.lock:1:11"]
     );
     assert!(error(&USUAL, &format!("//- hello.py\n{PROJECT}{LOCK}")).starts_with("NoTool { tool: \"uv\""));
@@ -31,36 +24,22 @@ fn a_lock_that_was_made_from_other_dependencies_is_refused() {
 
 #[test]
 fn building_may_be_forbidden() {
-    let deny = World {
-        build_scripts: BuildScripts::Deny,
-        ..USUAL
-    };
+    let deny = World { build_scripts: BuildScripts::Deny, ..USUAL };
     let with = |line: &str| format!("//- hello.py\n//- requirements.txt\nsix\n{line}\n");
     assert!(
         text(&deny, &with("pkg @ https://a.example/pkg-1-py3-none-any.whl")).contains("--only-binary :all:")
     );
-    for line in [
-        "pkg @ git+https://a.example/pkg",
-        "./pkg",
-        "https://a.example/pkg.tar.gz",
-        "--no-binary six",
-    ] {
+    for line in
+        ["pkg @ git+https://a.example/pkg", "./pkg", "https://a.example/pkg.tar.gz", "--no-binary six"]
+    {
         let refused = error(&deny, &with(line));
-        assert!(
-            refused.starts_with("dependencies: requirements.txt:2: "),
-            "{line}: {refused}"
-        );
+        assert!(refused.starts_with("dependencies: requirements.txt:2: "), "{line}: {refused}");
     }
 }
 
 #[test]
 fn what_no_pip_accepts_is_refused_at_its_column() {
-    let refused = |line: &str| {
-        error(
-            &USUAL,
-            &format!("//- hello.py\n//- requirements.txt\n\n  {line}\n"),
-        )
-    };
+    let refused = |line: &str| error(&USUAL, &format!("//- hello.py\n//- requirements.txt\n\n  {line}\n"));
     for (line, expected) in [
         (
             "six = 1.0",
@@ -149,20 +128,11 @@ fn a_project_says_where_it_is_wrong() {
 
 #[test]
 fn the_handler_needs_its_file() {
-    let dotted = World {
-        handler: "pkg.sub.run",
-        ..USUAL
-    };
+    let dotted = World { handler: "pkg.sub.run", ..USUAL };
     let plan = text(&dotted, "//- pkg/sub/__init__.py\n");
-    assert!(
-        plan.contains("--file pkg/sub/__init__.py --module pkg.sub --function run"),
-        "{plan}"
-    );
+    assert!(plan.contains("--file pkg/sub/__init__.py --module pkg.sub --function run"), "{plan}");
     let found = error(&USUAL, "//- main.py\n");
-    assert!(
-        found.contains(r#"expected: ["hello.py", "hello/__init__.py"], found: ["main.py"]"#),
-        "{found}"
-    );
+    assert!(found.contains(r#"expected: ["hello.py", "hello/__init__.py"], found: ["main.py"]"#), "{found}");
     let unnamed = World { handler: "", ..USUAL };
     assert_eq!(
         error(&unnamed, "//- a/b.py\n//- c/__init__.py\n"),
@@ -177,8 +147,5 @@ fn a_misspelt_manifest_gets_advice() {
         found,
         "manifest: requirments.txt: no tool reads a dependency file of this name | rename it to requirements.txt"
     );
-    text(
-        &USUAL,
-        "//- hello.py\n//- requirments.txt\nsix\n//- requirements.txt\n",
-    );
+    text(&USUAL, "//- hello.py\n//- requirments.txt\nsix\n//- requirements.txt\n");
 }

@@ -65,12 +65,7 @@ pub(super) enum Command {
     /// In the main container: check what was published against this container, and become its server
     Launch {
         /// The shared volume [default: /kubeless]
-        #[arg(
-            long,
-            value_name = "DIR",
-            env = "KUBELESS_INSTALL_VOLUME",
-            hide_env_values = true
-        )]
+        #[arg(long, value_name = "DIR", env = "KUBELESS_INSTALL_VOLUME", hide_env_values = true)]
         volume: Option<OsString>,
     },
     /// Copy this program to a file on a volume, so that it can run in any image
@@ -101,12 +96,7 @@ pub(super) struct BuildArgs {
     pub(super) source: Option<OsString>,
 
     /// The shared volume [default: /kubeless, or DIR/.injector-out]
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "KUBELESS_INSTALL_VOLUME",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "DIR", env = "KUBELESS_INSTALL_VOLUME", hide_env_values = true)]
     pub(super) volume: Option<OsString>,
 
     /// Runtime ID and version, for example python3.12 [default: detected from the files]
@@ -134,12 +124,7 @@ pub(super) struct BuildArgs {
     pub(super) checksum: Option<String>,
 
     /// The digest that the dependency file must have, as sha256:HEX or HEX
-    #[arg(
-        long,
-        value_name = "DIGEST",
-        env = "FUNC_DEPS_CHECKSUM",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "DIGEST", env = "FUNC_DEPS_CHECKSUM", hide_env_values = true)]
     pub(super) deps_checksum: Option<String>,
 
     /// The dependency file; absent on disk means the one of that name beside the function
@@ -151,12 +136,7 @@ pub(super) struct BuildArgs {
     pub(super) scratch: Option<OsString>,
 
     /// Whether code of dependencies may run at build time (setup.py, postinstall, build.rs): allow or deny [default: allow]
-    #[arg(
-        long,
-        value_name = "POLICY",
-        env = "INJECTOR_BUILD_SCRIPTS",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "POLICY", env = "INJECTOR_BUILD_SCRIPTS", hide_env_values = true)]
     pub(super) build_scripts: Option<String>,
 
     /// `off` builds again even if the last verdict would repeat [default: on]
@@ -168,12 +148,7 @@ pub(super) struct BuildArgs {
     pub(super) pass_env: Option<String>,
 
     /// How long each stage may take, in seconds [default: 900]
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        env = "INJECTOR_TIMEOUT",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "SECONDS", env = "INJECTOR_TIMEOUT", hide_env_values = true)]
     pub(super) timeout: Option<String>,
 
     /// The operator's file of allowed runtimes

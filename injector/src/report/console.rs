@@ -31,11 +31,7 @@ pub(crate) enum Look {
 impl Look {
     /// The look that fits whoever reads standard error.
     pub(crate) fn of_stderr() -> Self {
-        if io::stderr().is_terminal() {
-            Look::Terminal
-        } else {
-            Look::Plain
-        }
+        if io::stderr().is_terminal() { Look::Terminal } else { Look::Plain }
     }
 }
 
@@ -83,12 +79,7 @@ impl Console {
                 line
             }
         };
-        Running {
-            console: self.clone(),
-            line,
-            stage,
-            step,
-        }
+        Running { console: self.clone(), line, stage, step }
     }
 
     /// Says something that does not stop the run.
@@ -99,28 +90,16 @@ impl Console {
 
     /// A place for what one stream of a tool says. Each stream has its own, so that lines of two never mix.
     pub(crate) fn output(&self, redactor: &Redactor) -> Output {
-        Output {
-            console: self.clone(),
-            raw: redactor.stream(),
-            redactor: redactor.clone(),
-            line: Vec::new(),
-        }
+        Output { console: self.clone(), raw: redactor.stream(), redactor: redactor.clone(), line: Vec::new() }
     }
 
     /// Says how the run ended: the termination message.
     pub(crate) fn finish(&self, message: &str) {
         let message = plain(message);
-        let (headline, rest) = message
-            .trim_end()
-            .split_once('\n')
-            .unwrap_or((message.trim_end(), ""));
+        let (headline, rest) = message.trim_end().split_once('\n').unwrap_or((message.trim_end(), ""));
         let (first, sentence) = headline.split_once(' ').unwrap_or((headline, ""));
         let style = if is_code(first) { BAD } else { GOOD };
-        let headline = format!(
-            "{} {}",
-            self.styled(style, first),
-            self.styled(IMPORTANT, sentence)
-        );
+        let headline = format!("{} {}", self.styled(style, first), self.styled(IMPORTANT, sentence));
         let end = if rest.is_empty() { "" } else { "\n" };
         self.print(&format!("{}\n{rest}{end}", headline.trim_end()));
     }
@@ -194,11 +173,7 @@ impl Output {
         }
         if self.line.len() > LONGEST_LINE {
             // The last character may not be whole yet.
-            let last = self
-                .line
-                .iter()
-                .rposition(|byte| byte & 0xc0 != 0x80)
-                .unwrap_or(0);
+            let last = self.line.iter().rposition(|byte| byte & 0xc0 != 0x80).unwrap_or(0);
             let rest = self.line.split_off(last);
             self.print();
             self.line = rest;
@@ -244,10 +219,7 @@ fn live_style() -> ProgressStyle {
         // A line that cannot be drawn now is drawn at the next tick.
         write!(out, "{}", seconds(state.elapsed())).ok();
     };
-    style
-        .clone()
-        .template("{spinner} {msg}  {took}")
-        .map_or(style, |style| style.with_key("took", took))
+    style.clone().template("{spinner} {msg}  {took}").map_or(style, |style| style.with_key("took", took))
 }
 
 #[cfg(test)]
@@ -313,10 +285,7 @@ mod tests {
 
     fn pod() -> (Console, Screen) {
         let screen = Screen::default();
-        (
-            Console::new(Look::Plain, screen.clone(), ProgressDrawTarget::hidden()),
-            screen,
-        )
+        (Console::new(Look::Plain, screen.clone(), ProgressDrawTarget::hidden()), screen)
     }
 
     fn terminal() -> (Console, Screen) {
@@ -336,9 +305,7 @@ mod tests {
         console.output(&no_secrets()).push(b"\x1b[32mgot\x1b[0m it\r\n");
         step.done(Duration::from_millis(1_900));
         console.warning("the cache is\tbroken");
-        console
-            .start("compile", "build")
-            .failed(Duration::from_millis(40));
+        console.start("compile", "build").failed(Duration::from_millis(40));
         console.finish("E61 compile failed: x\n\nhandler.go:7:2  x\n");
         assert_eq!(
             screen.text(),
@@ -371,13 +338,8 @@ mod tests {
         }
         console.output(&no_secrets()).push(b"a line\n");
         let text = screen.text();
-        let (_, after) = text
-            .split_once("<clear>a line\n")
-            .expect("the live line is cleared first");
-        assert!(
-            after.contains("resolve  install 5 requirements  "),
-            "and drawn again: {text}"
-        );
+        let (_, after) = text.split_once("<clear>a line\n").expect("the live line is cleared first");
+        assert!(after.contains("resolve  install 5 requirements  "), "and drawn again: {text}");
         step.done(Duration::from_millis(1_900));
         let end = "<clear>\u{1b}[32m✓\u{1b}[0m resolve  install 5 requirements  1.9 s\n";
         assert!(screen.text().ends_with(end), "{}", screen.text());

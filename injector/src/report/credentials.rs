@@ -69,13 +69,8 @@ pub(crate) fn netrc_credentials(text: &str) -> Vec<String> {
 pub(crate) fn ini_credentials(text: &str) -> Vec<String> {
     text.lines()
         .filter_map(|line| {
-            let pairs = ['=', ':']
-                .into_iter()
-                .filter_map(|separator| line.split_once(separator));
-            pairs
-                .filter(|(key, _)| names_credential(key))
-                .map(|(_, value)| value)
-                .next()
+            let pairs = ['=', ':'].into_iter().filter_map(|separator| line.split_once(separator));
+            pairs.filter(|(key, _)| names_credential(key)).map(|(_, value)| value).next()
         })
         .flat_map(forms_of_value)
         .collect()
@@ -85,11 +80,8 @@ pub(crate) fn ini_credentials(text: &str) -> Vec<String> {
 fn names_credential(name: &str) -> bool {
     let name = name.trim().trim_matches(['"', '\'']);
     let last = name.rsplit([':', '.', '/', ' ']).next().unwrap_or(name);
-    let letters: String = last
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
+    let letters: String =
+        last.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     NAMES.iter().any(|end| letters.ends_with(end))
 }
 
@@ -100,9 +92,8 @@ fn forms_of_value(value: &str) -> Vec<String> {
         // A reference; the value is among the variables.
         return Vec::new();
     }
-    let uncommented = [" #", " ;"].iter().fold(value, |value, comment| {
-        value.split(comment).next().unwrap_or(value)
-    });
+    let uncommented =
+        [" #", " ;"].iter().fold(value, |value, comment| value.split(comment).next().unwrap_or(value));
     let mut found = Vec::new();
     for value in [value, uncommented.trim_end()] {
         let bare = ['"', '\'']
@@ -111,16 +102,12 @@ fn forms_of_value(value: &str) -> Vec<String> {
             .unwrap_or(value);
         found.push(bare.to_owned());
         let token = bare.split_once(' ').filter(|(scheme, _)| {
-            ["basic", "bearer", "token"]
-                .iter()
-                .any(|known| scheme.eq_ignore_ascii_case(known))
+            ["basic", "bearer", "token"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
         });
         found.extend(token.map(|(_, token)| token.trim().to_owned()));
     }
     found.dedup();
-    let decoded = found
-        .iter()
-        .filter_map(|value| String::from_utf8(STANDARD.decode(value).ok()?).ok());
+    let decoded = found.iter().filter_map(|value| String::from_utf8(STANDARD.decode(value).ok()?).ok());
     let decoded: Vec<_> = decoded
         .filter(|text| !text.contains(char::is_control))
         .flat_map(|text| forms_of_pair(&text))
@@ -148,10 +135,9 @@ fn netrc_tokens(text: &str) -> Vec<String> {
         while !rest.is_empty() {
             let (token, after) = match rest.strip_prefix('"') {
                 Some(quoted) => quoted_token(quoted),
-                None => rest.split_once(char::is_whitespace).map_or_else(
-                    || (rest.to_owned(), ""),
-                    |(token, after)| (token.to_owned(), after),
-                ),
+                None => rest
+                    .split_once(char::is_whitespace)
+                    .map_or_else(|| (rest.to_owned(), ""), |(token, after)| (token.to_owned(), after)),
             };
             tokens.push(token);
             rest = after.trim_start();
@@ -181,22 +167,13 @@ mod tests {
     #[test]
     fn urls_give_their_user_info() {
         for (text, expected) in [
-            (
-                "https://user:pass%40word@host:8080/path",
-                vec!["pass%40word", "user:pass%40word"],
-            ),
+            ("https://user:pass%40word@host:8080/path", vec!["pass%40word", "user:pass%40word"]),
             ("index-url=https://TOKEN@host/simple", vec!["TOKEN"]),
-            (
-                "https://TOKEN:x-oauth-basic@github.example",
-                vec!["TOKEN", "TOKEN:x-oauth-basic"],
-            ),
+            ("https://TOKEN:x-oauth-basic@github.example", vec!["TOKEN", "TOKEN:x-oauth-basic"]),
             ("https://TOKEN:@host", vec!["TOKEN", "TOKEN:"]),
             ("https://u:p@ss'word@host", vec!["p@ss'word", "u:p@ss'word"]),
             ("//u:secret@proxy:3128", vec!["secret", "u:secret"]),
-            (
-                "https://a/,https://u:one@b|\"https://v:two@c\"",
-                vec!["one", "u:one", "two", "v:two"],
-            ),
+            ("https://a/,https://u:one@b|\"https://v:two@c\"", vec!["one", "u:one", "two", "v:two"]),
         ] {
             assert_eq!(url_credentials(text), expected, "{text}");
         }
@@ -204,13 +181,9 @@ mod tests {
 
     #[test]
     fn urls_without_user_info_give_nothing() {
-        for text in [
-            "https://registry.example/@scope/name",
-            "http://host?mail=a@b",
-            "// a@b",
-            "me@host",
-            "https://",
-        ] {
+        for text in
+            ["https://registry.example/@scope/name", "http://host?mail=a@b", "// a@b", "me@host", "https://"]
+        {
             assert_eq!(url_credentials(text), [""; 0], "{text}");
         }
     }
@@ -248,10 +221,7 @@ mod tests {
 
     #[test]
     fn variables_are_secret_by_name_or_by_url() {
-        assert_eq!(
-            env_credentials("HTTPS_PROXY", "http://me:hunter2@proxy"),
-            ["hunter2", "me:hunter2"]
-        );
+        assert_eq!(env_credentials("HTTPS_PROXY", "http://me:hunter2@proxy"), ["hunter2", "me:hunter2"]);
         assert!(env_credentials("NPM_TOKEN", "npm_abc").contains(&"npm_abc".to_owned()));
         assert_eq!(env_credentials("GOFLAGS", "-mod=mod"), [""; 0]);
     }

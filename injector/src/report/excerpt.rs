@@ -162,9 +162,8 @@ impl<'a> Pick<'a> {
 fn by_importance(lines: &[impl AsRef<str>]) -> Vec<usize> {
     let mut order = Vec::new();
     for wanted in [Weight::Error, Weight::Warning] {
-        let mut ends: VecDeque<usize> = (0..lines.len())
-            .filter(|&index| weight(lines[index].as_ref()) == Some(wanted))
-            .collect();
+        let mut ends: VecDeque<usize> =
+            (0..lines.len()).filter(|&index| weight(lines[index].as_ref()) == Some(wanted)).collect();
         while let Some(index) = ends.pop_front() {
             order.push(index);
             order.extend(ends.pop_back());
@@ -190,9 +189,7 @@ fn is_progress(line: &str) -> bool {
     let line = line.trim_start();
     PROGRESS.iter().any(|begin| line.starts_with(begin))
         || line.contains(['━', '█'])
-        || line
-            .chars()
-            .all(|c| matches!(c, '-' | '=' | '#' | '.' | '*' | '_' | '>' | '%' | ' ' | '0'..='9'))
+        || line.chars().all(|c| matches!(c, '-' | '=' | '#' | '.' | '*' | '_' | '>' | '%' | ' ' | '0'..='9'))
 }
 
 #[cfg(test)]
@@ -208,10 +205,7 @@ mod tests {
     #[test]
     fn short_output_is_shown_whole_without_blanks_and_progress() {
         let output = "Collecting flask\nDownloading x: not found\n  ━━━━━━ 1.2/1.2 MB eta 0:00:00\n\n\nnote: one\n------\n  two\n";
-        assert_eq!(
-            excerpt(output, nothing_said, 100),
-            "Downloading x: not found\nnote: one\n  two\n"
-        );
+        assert_eq!(excerpt(output, nothing_said, 100), "Downloading x: not found\nnote: one\n  two\n");
         assert_eq!(excerpt("", nothing_said, 100), "");
         assert_eq!(excerpt("50%\r100%\n", nothing_said, 100), "");
     }
@@ -231,36 +225,24 @@ mod tests {
     #[test]
     fn first_and_last_errors_win_over_those_between_and_over_warnings() {
         let output = "warning: error-prone\nx1\nerror: 1\nx2\nerror: 2\nx3\nerror: 3\nx4\n0 errors so far\n";
-        assert_eq!(
-            excerpt(output, nothing_said, 36),
-            "…\nerror: 1\nx2\n…\nerror: 3\nx4\n…\n"
-        );
+        assert_eq!(excerpt(output, nothing_said, 36), "…\nerror: 1\nx2\n…\nerror: 3\nx4\n…\n");
     }
 
     #[test]
     fn without_errors_the_end_is_shown() {
-        let output = (0..100)
-            .map(|n| format!("line {n}"))
-            .collect::<Vec<_>>()
-            .join("\n");
+        let output = (0..100).map(|n| format!("line {n}")).collect::<Vec<_>>().join("\n");
         assert_eq!(excerpt(&output, nothing_said, 24), "…\nline 98\nline 99\n");
     }
 
     #[test]
     fn what_was_said_is_not_repeated() {
-        assert_eq!(
-            excerpt("one\ntwo\nthree\n", |line| line == "two", 100),
-            "one\nthree\n"
-        );
+        assert_eq!(excerpt("one\ntwo\nthree\n", |line| line == "two", 100), "one\nthree\n");
     }
 
     #[test]
     fn one_endless_line_is_cut() {
         let output = format!("Error: {}", "x".repeat(1 << 20));
-        assert_eq!(
-            excerpt(&output, nothing_said, 30),
-            format!("Error: {}…\n", "x".repeat(19))
-        );
+        assert_eq!(excerpt(&output, nothing_said, 30), format!("Error: {}…\n", "x".repeat(19)));
         assert_eq!(excerpt(&output, nothing_said, 4096).len(), LINE + 1);
         assert_eq!(excerpt(&output, nothing_said, 10), "");
     }

@@ -12,11 +12,7 @@ pub(crate) fn explain(code: Option<u8>) -> Result<String, Failure> {
     let all = codes();
     let Some(code) = code else {
         return Ok(all.iter().fold(String::new(), |mut text, (code, name, meaning)| {
-            let _ = writeln!(
-                text,
-                "{code:>3}  {name:<22} {}",
-                meaning.lines().next().unwrap_or_default()
-            );
+            let _ = writeln!(text, "{code:>3}  {name:<22} {}", meaning.lines().next().unwrap_or_default());
             text
         }));
     };
@@ -25,21 +21,14 @@ pub(crate) fn explain(code: Option<u8>) -> Result<String, Failure> {
         value: code.to_string(),
         reason: "it is no exit code of the injector; `injector explain` lists them".to_owned(),
     };
-    let (_, name, meaning) = all
-        .into_iter()
-        .find(|(one, ..)| *one == code)
-        .ok_or_else(unknown)?;
+    let (_, name, meaning) = all.into_iter().find(|(one, ..)| *one == code).ok_or_else(unknown)?;
     Ok(format!("E{code}  {name}\n\n{meaning}\n"))
 }
 
 fn codes() -> Vec<(u8, String, &'static str)> {
     let staged = Stage::ALL.into_iter().flat_map(|stage| {
         [(Blame::Author, "author"), (Blame::Platform, "platform")].map(|(blame, who)| {
-            (
-                stage.code(blame),
-                format!("{}, {who}", stage.name()),
-                meaning(stage, blame),
-            )
+            (stage.code(blame), format!("{}, {who}", stage.name()), meaning(stage, blame))
         })
     });
     let others = [
@@ -48,20 +37,14 @@ fn codes() -> Vec<(u8, String, &'static str)> {
             "the injector",
             "A bug of the injector, or an error in code that it generated.\nThe function is not to blame. Report it with the container's whole log.",
         ),
-        (
-            130,
-            "interrupted",
-            "SIGINT stopped the run. Nothing was published.\nRun it again.",
-        ),
+        (130, "interrupted", "SIGINT stopped the run. Nothing was published.\nRun it again."),
         (
             143,
             "terminated",
             "SIGTERM stopped the run: the pod was deleted, or its node drained. Nothing was published.\nThe build begins again when the container restarts.",
         ),
     ];
-    staged
-        .chain(others.map(|(code, name, meaning)| (code, name.to_owned(), meaning)))
-        .collect()
+    staged.chain(others.map(|(code, name, meaning)| (code, name.to_owned(), meaning))).collect()
 }
 
 fn meaning(stage: Stage, blame: Blame) -> &'static str {
@@ -117,17 +100,8 @@ mod tests {
     fn every_code_is_explained_and_no_other() {
         let listed = explain(None).expect("a list");
         for (code, ..) in codes() {
-            assert!(
-                explain(Some(code))
-                    .expect("an explanation")
-                    .starts_with(&format!("E{code}  "))
-            );
-            assert!(
-                listed
-                    .lines()
-                    .any(|line| line.trim_start().starts_with(&format!("{code}  "))),
-                "{code}"
-            );
+            assert!(explain(Some(code)).expect("an explanation").starts_with(&format!("E{code}  ")));
+            assert!(listed.lines().any(|line| line.trim_start().starts_with(&format!("{code}  "))), "{code}");
         }
         assert_eq!(listed.lines().count(), 17);
         assert!(explain(Some(1)).is_err());

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::cli::{MAX_BUDGET, Termination};
 use crate::failure::{Failure, Stage};
+use crate::sys::fs::Sync;
 use crate::sys::host;
 use crate::sys::signal::Signal;
 
@@ -17,11 +18,8 @@ struct Memory {
     redactor: Option<Redactor>,
 }
 
-static MEMORY: Mutex<Memory> = Mutex::new(Memory {
-    termination: None,
-    stage: Stage::Request,
-    redactor: None,
-});
+static MEMORY: Mutex<Memory> =
+    Mutex::new(Memory { termination: None, stage: Stage::Request, redactor: None });
 
 /// Remembers where the message goes.
 pub(super) fn remember(termination: Option<Termination>) {
@@ -42,9 +40,7 @@ pub(super) fn at(stage: Stage) {
 /// SIGABRT and without a word.
 pub(crate) fn on_panic(info: &PanicHookInfo<'_>) {
     let reason = info.payload_as_str().unwrap_or("no reason given");
-    let place = info
-        .location()
-        .map_or_else(String::new, |location| format!(" at {location}"));
+    let place = info.location().map_or_else(String::new, |location| format!(" at {location}"));
     say(|_| Failure::Bug(format!("{reason}{place}")));
     host::exit(Failure::BUG);
 }
@@ -57,18 +53,12 @@ pub(crate) fn on_late_signal(signal: Signal) {
 fn say(failure: impl FnOnce(Stage) -> Failure) {
     // Never waits: the panic may have come from whoever holds the lock.
     let Ok(memory) = MEMORY.try_lock() else { return };
-    let budget = memory
-        .termination
-        .as_ref()
-        .map_or(MAX_BUDGET, |termination| termination.budget);
+    let budget = memory.termination.as_ref().map_or(MAX_BUDGET, |termination| termination.budget);
     let message = termination::compose(&words::message(&failure(memory.stage)), budget);
-    let message = memory
-        .redactor
-        .as_ref()
-        .map_or(message.clone(), |redactor| redactor.text(&message));
+    let message = memory.redactor.as_ref().map_or(message.clone(), |redactor| redactor.text(&message));
     if let Some(termination) = &memory.termination {
         // There is nobody left to tell that this failed too.
-        let _ = super::write(termination, &message);
+        let _ = super::write(termination, &message, Sync::Now);
     }
     eprint!("{message}");
 }

@@ -1,9 +1,5 @@
 //! The only writer of output: the termination log, the story on stderr, data on stdout.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::print_stderr,
-    reason = "this room is where output is written"
-)]
+#![expect(clippy::disallowed_methods, clippy::print_stderr, reason = "this room is where output is written")]
 
 pub(crate) mod console;
 pub(crate) mod credentials;
@@ -15,13 +11,14 @@ pub(crate) mod redact;
 pub(crate) mod termination;
 pub(crate) mod words;
 
+use std::cell::Cell;
 use std::io::Write as _;
 use std::time::Duration;
 
 use crate::cli::{MAX_BUDGET, Named, Termination};
 use crate::failure::{Failure, Stage};
 use crate::sys::exec::Stream;
-use crate::sys::fs::{self, Create};
+use crate::sys::fs::{self, Create, Sync};
 
 use console::{Console, Look, Output};
 use redact::Redactor;
@@ -29,6 +26,8 @@ use redact::Redactor;
 /// Tells the story of one run, and writes its last known truth to the termination log.
 pub(crate) struct Reporter {
     termination: Option<Termination>,
+    /// Whether somebody was told that the termination log cannot be written.
+    warned: Cell<bool>,
     /// The bytes that a message may have, also where it is not written.
     budget: usize,
     redactor: Redactor,
@@ -42,6 +41,7 @@ impl Reporter {
         Reporter {
             budget: termination.as_ref().map_or(MAX_BUDGET, |one| one.budget),
             termination,
+            warned: Cell::new(false),
             redactor: Redactor::new([]),
             console: Console::stderr(look),
         }
@@ -60,9 +60,9 @@ impl Reporter {
     }
 
     /// Says which stage runs, also to whoever finds the termination log after we were killed.
-    pub(crate) fn stage(&mut self, stage: Stage) {
+    pub(crate) fn stage(&self, stage: Stage) {
         last_words::at(stage);
-        self.write(&words::written_ahead(stage));
+        self.write(&words::written_ahead(stage), Sync::Later);
     }
 
     /// Begins a step of a tool, in a section of the plan.
@@ -80,22 +80,22 @@ impl Reporter {
     }
 
     /// Reports success: one line.
-    pub(crate) fn ready(&mut self, line: &str) -> String {
+    pub(crate) fn ready(&self, line: &str) -> String {
         let line = format!("{}\n", self.redactor.text(line));
-        self.write(&line);
+        self.write(&line, Sync::Now);
         self.console.finish(&line);
         line
     }
 
     /// Reports a failure, and returns the termination message.
-    pub(crate) fn failed(&mut self, failure: &Failure) -> String {
+    pub(crate) fn failed(&self, failure: &Failure) -> String {
         let message = match failure {
             Failure::Replayed { message, .. } => message.clone(),
             failure => termination::compose(&redacted(words::message(failure), &self.redactor), self.budget),
         };
         // Once more: an escape sequence within a credential hid it until now. The mask is never longer.
         let message = self.redactor.text(&message);
-        self.write(&message);
+        self.write(&message, Sync::Now);
         self.console.finish(&message);
         message
     }
@@ -104,36 +104,26 @@ impl Reporter {
     pub(crate) fn print(&self, text: &str) {
         let mut out = anstream::stdout().lock();
         // A reader that has gone away (`| head`) is no error of ours.
-        let _ = out
-            .write_all(self.redactor.text(text).as_bytes())
-            .and_then(|()| out.flush());
+        let _ = out.write_all(self.redactor.text(text).as_bytes()).and_then(|()| out.flush());
     }
 
-    /// Writes the termination log; that it cannot be written is a warning.
-    fn write(&mut self, text: &str) {
-        let Some(termination) = &self.termination else {
-            return;
-        };
-        if let Err(error) = write(termination, text)
+    /// Writes the termination log; that it cannot be written is a warning, once.
+    fn write(&self, text: &str, sync: Sync) {
+        let Some(termination) = &self.termination else { return };
+        if let Err(error) = write(termination, text, sync)
             && termination.named == Named::Yes
+            && !self.warned.replace(true)
         {
-            self.console.warning(&format!(
-                "the termination log cannot be written: {}",
-                fs::plain(&error)
-            ));
-            self.termination = None;
+            let reason = fs::plain(&error);
+            self.console.warning(&format!("the termination log cannot be written: {reason}"));
         }
     }
 }
 
-fn write(termination: &Termination, text: &str) -> std::io::Result<()> {
-    let create = if termination.named == Named::Yes {
-        Create::IfMissing
-    } else {
-        Create::Never
-    };
+fn write(termination: &Termination, text: &str, sync: Sync) -> std::io::Result<()> {
+    let create = if termination.named == Named::Yes { Create::IfMissing } else { Create::Never };
     let text = plain::cut(text, termination.budget);
-    fs::write_in_place(&termination.path, text.as_bytes(), create)
+    fs::write_in_place(&termination.path, text.as_bytes(), create, sync)
 }
 
 /// A message without credentials. Each part is redacted before it is cut: a half secret is one too.
@@ -154,10 +144,9 @@ fn redacted(message: termination::Message, redactor: &Redactor) -> termination::
                 one
             })
             .collect(),
-        command: message.command.map(|ran| termination::Ran {
-            argv: clean(&ran.argv),
-            outcome: clean(&ran.outcome),
-        }),
+        command: message
+            .command
+            .map(|ran| termination::Ran { argv: clean(&ran.argv), outcome: clean(&ran.outcome) }),
         hints: message.hints.iter().map(|hint| clean(hint)).collect(),
         output: clean(&message.output),
     }

@@ -96,9 +96,7 @@ fn after_control_string(rest: &str) -> &str {
         return "";
     };
     let rest = &rest[end..];
-    rest.strip_prefix(['\u{7}', '\u{9c}'])
-        .or_else(|| rest.strip_prefix("\u{1b}\\"))
-        .unwrap_or(rest)
+    rest.strip_prefix(['\u{7}', '\u{9c}']).or_else(|| rest.strip_prefix("\u{1b}\\")).unwrap_or(rest)
 }
 
 #[cfg(test)]
@@ -113,10 +111,7 @@ mod tests {
     fn escapes_leave_nothing_behind() {
         for (text, expected) in [
             ("\u{1b}[1;31merror\u{1b}[0m: no", "error: no"),
-            (
-                "\u{1b}]8;;https://example.org\u{1b}\\link\u{1b}]8;;\u{7} end",
-                "link end",
-            ),
+            ("\u{1b}]8;;https://example.org\u{1b}\\link\u{1b}]8;;\u{7} end", "link end"),
             ("\u{1b}(Bplain \u{1b}=text\u{1b}7", "plain text"),
             ("\u{9b}31mred\u{9d}title\u{9c}!", "red!"),
             ("\u{1b}Pdevice\u{1b}\\after", "after"),
@@ -144,32 +139,15 @@ mod tests {
 
     #[test]
     fn nothing_invisible_is_left() {
-        assert_eq!(
-            plain("a\tb\0c\u{7f}\u{85} \t\n"),
-            "a    b\u{fffd}c\u{fffd}\u{fffd}\n"
-        );
-        assert_eq!(
-            plain("\u{feff}if \u{202e}reversed\u{2028}x"),
-            "if \u{fffd}reversed x"
-        );
+        assert_eq!(plain("a\tb\0c\u{7f}\u{85} \t\n"), "a    b\u{fffd}c\u{fffd}\u{fffd}\n");
+        assert_eq!(plain("\u{feff}if \u{202e}reversed\u{2028}x"), "if \u{fffd}reversed x");
     }
 
     #[test]
     fn huge_lines_take_no_longer_than_their_length() {
         let begun = Instant::now();
-        for unit in [
-            "x",
-            " ",
-            "\r",
-            "a\r",
-            "\t",
-            "\u{1b}",
-            "\u{1b}]",
-            "\u{1b}[",
-            "\u{1b}[1m",
-            "\u{8}",
-            "\0",
-        ] {
+        for unit in ["x", " ", "\r", "a\r", "\t", "\u{1b}", "\u{1b}]", "\u{1b}[", "\u{1b}[1m", "\u{8}", "\0"]
+        {
             plain(&unit.repeat((1 << 20) / unit.len()));
         }
         // Eleven MiB: a second or so without optimisation, hours if any of them were quadratic.

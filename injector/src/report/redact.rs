@@ -48,10 +48,7 @@ impl Redactor {
         }
         Redactor {
             // A DFA, the default for few patterns, takes 100 times the memory.
-            matcher: AhoCorasick::builder()
-                .kind(Some(AhoCorasickKind::ContiguousNFA))
-                .build(&forms)
-                .ok(),
+            matcher: AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&forms).ok(),
             longest: forms.iter().map(Vec::len).max().unwrap_or(0),
             forms: forms.into_iter().collect(),
         }
@@ -68,19 +65,13 @@ impl Redactor {
 
     /// Takes the credentials out of a text that comes in pieces.
     pub(crate) fn stream(&self) -> RedactStream {
-        RedactStream {
-            redactor: self.clone(),
-            held: Vec::new(),
-            masked: 0,
-        }
+        RedactStream { redactor: self.clone(), held: Vec::new(), masked: 0 }
     }
 
     /// Where in `text` what may be the beginning of a form begins.
     fn undecided(&self, text: &[u8]) -> usize {
         let first = (text.len() + 1).saturating_sub(self.longest);
-        (first..text.len())
-            .find(|&start| self.begins_form(&text[start..]))
-            .unwrap_or(text.len())
+        (first..text.len()).find(|&start| self.begins_form(&text[start..])).unwrap_or(text.len())
     }
 
     /// Whether `tail` is the beginning of a longer form.
@@ -94,10 +85,8 @@ impl Redactor {
         let Some(matcher) = &self.matcher else {
             return vec![(0, text.len())];
         };
-        let mut found: Vec<_> = matcher
-            .find_overlapping_iter(text)
-            .map(|found| (found.start(), found.end()))
-            .collect();
+        let mut found: Vec<_> =
+            matcher.find_overlapping_iter(text).map(|found| (found.start(), found.end())).collect();
         found.sort_unstable();
         found
     }
@@ -157,11 +146,7 @@ impl RedactStream {
 }
 
 /// RFC 3986's unreserved characters stay, as most libraries have it.
-const UNRESERVED: AsciiSet = NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The sets of characters that clients encode: everything, forms, Python's `quote`, JavaScript's
 /// `encodeURIComponent`, what RFC 3986 and WHATWG demand within user info, and the bare minimum.
 static ENCODED: [&AsciiSet; 8] = [
@@ -169,12 +154,7 @@ static ENCODED: [&AsciiSet; 8] = [
     &UNRESERVED,
     &UNRESERVED.remove(b'*').add(b'~'),
     &UNRESERVED.remove(b'/'),
-    &UNRESERVED
-        .remove(b'!')
-        .remove(b'*')
-        .remove(b'\'')
-        .remove(b'(')
-        .remove(b')'),
+    &UNRESERVED.remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')'),
     &USER_INFO,
     &USER_INFO.add(b':').add(b';').add(b'=').add(b'|').add(b'\''),
     &USER_INFO.add(b':'),
@@ -200,16 +180,10 @@ fn add_forms(value: &[u8], forms: &mut BTreeSet<Vec<u8>>) {
     if value.len() > LONGEST_ENCODED {
         return;
     }
-    if let Some(json) = std::str::from_utf8(value)
-        .ok()
-        .and_then(|value| serde_json::to_string(value).ok())
-    {
+    if let Some(json) = std::str::from_utf8(value).ok().and_then(|value| serde_json::to_string(value).ok()) {
         forms.insert(json.trim_matches('"').as_bytes().to_vec());
     }
-    let everything: String = value
-        .iter()
-        .map(|&byte| percent_encoding::percent_encode_byte(byte))
-        .collect();
+    let everything: String = value.iter().map(|&byte| percent_encoding::percent_encode_byte(byte)).collect();
     let percent = ENCODED.iter().map(|set| percent_encode(value, set).to_string());
     for upper in percent.chain([everything]) {
         for form in [lower_hex(&upper), upper] {
@@ -282,10 +256,7 @@ mod tests {
             assert_eq!(redactor.text(text), expected);
         }
         for engine in [STANDARD, URL_SAFE, STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
-            assert_eq!(
-                redactor.text(&format!("Basic {}", engine.encode("p@ss/w\"rd ö"))),
-                "Basic ***"
-            );
+            assert_eq!(redactor.text(&format!("Basic {}", engine.encode("p@ss/w\"rd ö"))), "Basic ***");
         }
         // The character that mixes the user's last bits with the password's first remains.
         assert_eq!(redactor.text(&STANDARD.encode("me:p@ss/w\"rd ö")), "bWU6***");
@@ -295,19 +266,13 @@ mod tests {
     #[test]
     fn a_secret_that_came_out_of_a_url_is_masked_decoded_too() {
         let redactor = redactor(&["p%40ssword"]);
-        assert_eq!(
-            redactor.text("p%40ssword p@ssword cEBzc3dvcmQ= p%2540ssword"),
-            "*** *** *** ***"
-        );
+        assert_eq!(redactor.text("p%40ssword p@ssword cEBzc3dvcmQ= p%2540ssword"), "*** *** *** ***");
     }
 
     #[test]
     fn lines_of_a_key_and_files_with_a_newline_are_masked() {
         let redactor = redactor(&["token-1\n", "first line\nsecond line\n"]);
-        assert_eq!(
-            redactor.text("token-1; second line; first line\r\n"),
-            "***; ***; ***\r\n"
-        );
+        assert_eq!(redactor.text("token-1; second line; first line\r\n"), "***; ***; ***\r\n");
     }
 
     #[test]
@@ -352,26 +317,17 @@ mod tests {
 
     #[test]
     fn too_many_secrets_hide_everything() {
-        let redactor = Redactor {
-            matcher: None,
-            ..redactor(&[])
-        };
+        let redactor = Redactor { matcher: None, ..redactor(&[]) };
         assert_eq!(redactor.text("anything"), "***");
     }
 
     /// Pushes `text` in pieces that end at `cuts` (modulo its length).
     fn in_pieces(redactor: &Redactor, text: &[u8], cuts: &[usize]) -> Vec<u8> {
-        let mut cuts: Vec<_> = cuts
-            .iter()
-            .map(|cut| cut % (text.len() + 1))
-            .chain([0, text.len()])
-            .collect();
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut % (text.len() + 1)).chain([0, text.len()]).collect();
         cuts.sort_unstable();
         let mut stream = redactor.stream();
-        let mut out: Vec<u8> = cuts
-            .windows(2)
-            .flat_map(|range| stream.push(&text[range[0]..range[1]]))
-            .collect();
+        let mut out: Vec<u8> =
+            cuts.windows(2).flat_map(|range| stream.push(&text[range[0]..range[1]])).collect();
         out.extend(stream.finish());
         out
     }
@@ -386,21 +342,13 @@ mod tests {
                 [STANDARD_NO_PAD, URL_SAFE_NO_PAD]
                     .iter()
                     .filter_map(|engine| engine.decode(piece).ok())
-                    .any(|bytes| {
-                        bytes
-                            .windows(secret.len())
-                            .any(|window| window == secret.as_bytes())
-                    })
+                    .any(|bytes| bytes.windows(secret.len()).any(|window| window == secret.as_bytes()))
             })
         };
         let decoded: Vec<u8> = percent_decode(text.as_bytes()).collect();
         text.contains(secret)
-            || decoded
-                .windows(secret.len())
-                .any(|window| window == secret.as_bytes())
-            || text
-                .split(|c: char| !c.is_ascii_alphanumeric() && !"+/-_".contains(c))
-                .any(hides)
+            || decoded.windows(secret.len()).any(|window| window == secret.as_bytes())
+            || text.split(|c: char| !c.is_ascii_alphanumeric() && !"+/-_".contains(c)).any(hides)
     }
 
     fn encode(secret: &str, before: &str, after: &str, form: usize) -> String {

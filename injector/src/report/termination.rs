@@ -75,9 +75,7 @@ pub(crate) fn compose(message: &Message, budget: usize) -> String {
     let (mut first, shown) = fill(&listed, room.min(early).saturating_sub(1), more);
     if shown == 0 && listed.len() > 1 {
         // The headline says one of them.
-        first = Some(more(listed.len() - 1))
-            .filter(|count| count.len() < room)
-            .unwrap_or_default();
+        first = Some(more(listed.len() - 1)).filter(|count| count.len() < room).unwrap_or_default();
     }
     // What is more important and found no room must not be outlived by what is less so.
     let starved = shown < listed.len() && room < early;
@@ -88,11 +86,7 @@ pub(crate) fn compose(message: &Message, budget: usize) -> String {
     }
     room -= cost(&command);
 
-    let share = if message.output.trim().is_empty() {
-        room
-    } else {
-        room / 2
-    };
+    let share = if message.output.trim().is_empty() { room } else { room / 2 };
     let (later, shown_later) = fill(&listed[shown..], share.saturating_sub(1), more);
     room -= cost(&later);
     let (later_advice, _) = fill(&hints[advised..], room.saturating_sub(1), nothing);
@@ -102,10 +96,7 @@ pub(crate) fn compose(message: &Message, budget: usize) -> String {
     for section in [first, command + &advice, later, later_advice] {
         push(&mut page, &section);
     }
-    let said = Said::new(
-        &page,
-        &findings[..findings.len().min((shown + shown_later).max(1))],
-    );
+    let said = Said::new(&page, &findings[..findings.len().min((shown + shown_later).max(1))]);
     let output = excerpt(&message.output, |line| said.covers(line), room.saturating_sub(1));
     push(&mut page, &output);
     page
@@ -129,9 +120,7 @@ impl Finding {
         let mut lines = lines(&diagnostic.message).into_iter();
         let location = diagnostic.location.as_ref();
         Finding {
-            place: location
-                .map(|place| one_line(&place.to_string()))
-                .unwrap_or_default(),
+            place: location.map(|place| one_line(&place.to_string())).unwrap_or_default(),
             line: location.and_then(|place| place.line),
             message: lines.next().unwrap_or_default(),
             more: lines.collect(),
@@ -180,10 +169,7 @@ fn table(findings: &[Finding]) -> Vec<String> {
 /// All advice, each once, the diagnostics' own first.
 fn hints(message: &Message) -> Vec<String> {
     let mut seen = HashSet::new();
-    let own = message
-        .diagnostics
-        .iter()
-        .filter_map(|diagnostic| diagnostic.hint.as_ref());
+    let own = message.diagnostics.iter().filter_map(|diagnostic| diagnostic.hint.as_ref());
     own.chain(&message.hints)
         .map(|hint| lines(hint).join("\n      "))
         .filter(|hint| !hint.is_empty() && seen.insert(hint.clone()))
@@ -195,10 +181,7 @@ fn command_line(ran: &Ran) -> String {
     let outcome = one_line(&ran.outcome);
     let outcome = cut(&outcome, COMMAND / 2);
     let argv = one_line(&ran.argv);
-    let line = format!(
-        "$ {}    {outcome}",
-        cut(&argv, COMMAND - outcome.len() - "$     \n".len())
-    );
+    let line = format!("$ {}    {outcome}", cut(&argv, COMMAND - outcome.len() - "$     \n".len()));
     format!("{}\n", line.trim_end())
 }
 
@@ -251,11 +234,7 @@ fn push(page: &mut String, section: &str) {
 /// The lines of a text that say anything; the first without indentation.
 fn lines(text: &str) -> Vec<String> {
     let text = plain(text);
-    text.trim_start()
-        .lines()
-        .filter(|line| !line.is_empty())
-        .map(str::to_owned)
-        .collect()
+    text.trim_start().lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
 fn one_line(text: &str) -> String {
@@ -271,10 +250,7 @@ struct Said<'a> {
 
 impl<'a> Said<'a> {
     fn new(page: &'a str, findings: &'a [Finding]) -> Self {
-        Said {
-            lines: page.lines().map(str::trim).collect(),
-            findings,
-        }
+        Said { lines: page.lines().map(str::trim).collect(), findings }
     }
 
     /// Whether a line of output repeats the page, or one of its findings in the tool's own form.

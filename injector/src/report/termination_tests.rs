@@ -111,10 +111,7 @@ fn without_diagnostics_the_title_and_the_output_remain() {
         output: "\u{1b}[31mpanicked\u{1b}[0m at x".into(),
         ..Message::default()
     };
-    assert_eq!(
-        compose(&message, 4096),
-        "E90 this is a bug of the injector\n\npanicked at x\n"
-    );
+    assert_eq!(compose(&message, 4096), "E90 this is a bug of the injector\n\npanicked at x\n");
 }
 
 #[test]
@@ -138,9 +135,7 @@ fn two_hundred_diagnostics_leave_the_first_kib_useful() {
         .filter_map(|line| line.strip_prefix('(')?.strip_suffix(" more)")?.parse().ok())
         .collect();
     let said = |text: &str| {
-        text.lines()
-            .filter(|line| line.contains("  undefined: ") || line.contains("  too many"))
-            .count()
+        text.lines().filter(|line| line.contains("  undefined: ") || line.contains("  too many")).count()
     };
     let (first, _) = text.split_once("\n$ ").expect("a command");
     assert_eq!(counts, [200 - said(first), 200 - said(&text)]);
@@ -168,9 +163,8 @@ fn what_matters_least_goes_first() {
             stages.push(found);
         }
     }
-    let lost_in_order: Vec<[bool; 6]> = (0..=6)
-        .map(|lost| std::array::from_fn(|part| part >= lost))
-        .collect();
+    let lost_in_order: Vec<[bool; 6]> =
+        (0..=6).map(|lost| std::array::from_fn(|part| part >= lost)).collect();
     assert_eq!(stages, lost_in_order);
 }
 
@@ -179,13 +173,8 @@ fn the_count_is_right_under_every_budget() {
     let message = go(6);
     for budget in 0..=600 {
         let text = compose(&message, budget);
-        let listed = text
-            .lines()
-            .filter(|line| line.starts_with("handler.go:"))
-            .count();
-        let count = text
-            .lines()
-            .find_map(|line| line.strip_prefix('(')?.strip_suffix(" more)"));
+        let listed = text.lines().filter(|line| line.starts_with("handler.go:")).count();
+        let count = text.lines().find_map(|line| line.strip_prefix('(')?.strip_suffix(" more)"));
         match count {
             Some(count) => assert_eq!(count, (6 - listed.max(1)).to_string(), "at {budget}:\n{text}"),
             None => assert!(listed == 6 || listed == 0, "at {budget}:\n{text}"),
@@ -201,14 +190,8 @@ fn long_commands_keep_their_outcome() {
         outcome: "killed by signal 9 after 2.1 s".to_owned(),
     });
     let text = compose(&message, 4096);
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("$ "))
-        .expect("a command");
-    assert!(
-        line.len() < COMMAND && line.ends_with("…    killed by signal 9 after 2.1 s"),
-        "{line:?}"
-    );
+    let line = text.lines().find(|line| line.starts_with("$ ")).expect("a command");
+    assert!(line.len() < COMMAND && line.ends_with("…    killed by signal 9 after 2.1 s"), "{line:?}");
 }
 
 /// Text as hostile as a tool can make it.
@@ -231,10 +214,7 @@ fn hostile() -> impl Strategy<Value = String> {
 fn messages() -> impl Strategy<Value = Message> {
     let place = prop::option::of((hostile(), any::<Option<u32>>(), any::<Option<u32>>()));
     let diagnostic = (hostile(), place, prop::option::of(hostile())).prop_map(|(message, place, hint)| {
-        let diagnostic = Diagnostic {
-            hint,
-            ..Diagnostic::new(message)
-        };
+        let diagnostic = Diagnostic { hint, ..Diagnostic::new(message) };
         match place {
             Some((file, line, column)) => diagnostic.at(file, line, column),
             None => diagnostic,
@@ -242,14 +222,7 @@ fn messages() -> impl Strategy<Value = Message> {
     });
     let diagnostics = prop::collection::vec(diagnostic, 0..20);
     let command = prop::option::of((hostile(), hostile()).prop_map(|(argv, outcome)| Ran { argv, outcome }));
-    (
-        hostile(),
-        diagnostics,
-        command,
-        prop::collection::vec(hostile(), 0..4),
-        hostile(),
-        0usize..200,
-    )
+    (hostile(), diagnostics, command, prop::collection::vec(hostile(), 0..4), hostile(), 0usize..200)
         .prop_map(|(title, diagnostics, command, hints, output, times)| Message {
             code: 61,
             title,
@@ -310,14 +283,9 @@ fn a_line_of_a_mebibyte_is_no_trouble() {
             code: 61,
             title: "compile failed".into(),
             diagnostics: vec![
-                Diagnostic::new(huge.as_str())
-                    .at(huge.as_str(), None, None)
-                    .hint(huge.as_str()),
+                Diagnostic::new(huge.as_str()).at(huge.as_str(), None, None).hint(huge.as_str()),
             ],
-            command: Some(Ran {
-                argv: huge.clone(),
-                outcome: huge.clone(),
-            }),
+            command: Some(Ran { argv: huge.clone(), outcome: huge.clone() }),
             hints: vec![huge.clone()],
             output: huge,
         };

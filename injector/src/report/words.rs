@@ -42,10 +42,7 @@ pub(crate) fn message(failure: &Failure) -> Message {
             format!("{} cannot be installed: {}", dest.display(), fs::plain(source)),
             &["mount a writable volume there, and give a file's name, not a directory's"],
         ),
-        Failure::Replayed { message, .. } => Message {
-            title: message.clone(),
-            ..Message::default()
-        },
+        Failure::Replayed { message, .. } => Message { title: message.clone(), ..Message::default() },
         Failure::Terminated { signal, stage } => terminated(*signal, *stage),
         Failure::Bug(reason) => Message {
             title: "this is a bug of the injector".to_owned(),
@@ -80,13 +77,7 @@ pub(crate) fn ready(receipt: &Receipt) -> String {
     };
     let milliseconds: u64 = receipt.durations.values().sum();
     let tenths = milliseconds / 100;
-    format!(
-        "ready: {}{packages}, {}.{} s, {}",
-        receipt.runtime,
-        tenths / 10,
-        tenths % 10,
-        receipt.key
-    )
+    format!("ready: {}{packages}, {}.{} s, {}", receipt.runtime, tenths / 10, tenths % 10, receipt.key)
 }
 
 /// A message of one sentence with advice.
@@ -136,26 +127,20 @@ fn survey(error: &SurveyError) -> Message {
                     "mount the function's ConfigMap there, or name its directory in INJECTOR_SOURCE or on the command line",
                 ],
             ),
-            MountError::Io(error) => say(
-                stage,
-                format!("the function in {root} cannot be read: {error}"),
-                &[],
-            ),
+            MountError::Io(error) => {
+                say(stage, format!("the function in {root} cannot be read: {error}"), &[])
+            }
             MountError::Name(_) => say(
                 stage,
                 source.to_string(),
                 &["rename the file: names are UTF-8 without control characters"],
             ),
-            MountError::Escape { .. } => say(
-                stage,
-                source.to_string(),
-                &["replace the link by a copy of what it points to"],
-            ),
-            MountError::Special(_) => say(
-                stage,
-                source.to_string(),
-                &["remove it: a function is made of files"],
-            ),
+            MountError::Escape { .. } => {
+                say(stage, source.to_string(), &["replace the link by a copy of what it points to"])
+            }
+            MountError::Special(_) => {
+                say(stage, source.to_string(), &["remove it: a function is made of files"])
+            }
             MountError::TooMuch(_) => say(
                 stage,
                 format!("the function in {root} is too large: {source}"),
@@ -167,41 +152,27 @@ fn survey(error: &SurveyError) -> Message {
             error.to_string(),
             &["make the ConfigMap immutable and name it by its hash, so that all replicas read the same"],
         ),
-        SurveyError::Checksum {
-            expected,
-            found,
-            variable,
-            ..
-        } => {
+        SurveyError::Checksum { expected, found, variable, .. } => {
             let mut message = say(stage, error.to_string(), &[]);
-            let _ = write!(
-                message.diagnostics[0].message,
-                "\nexpected  {expected}\nfound     {found}"
-            );
+            let _ = write!(message.diagnostics[0].message, "\nexpected  {expected}\nfound     {found}");
             message.hints.push(format!("the function was changed after its manifest, or the other way round: bring {variable} up to date"));
             message
         }
-        SurveyError::NothingToCheck { .. } => say(
-            stage,
-            error.to_string(),
-            &["a checksum is of one file; for several, leave it out"],
-        ),
+        SurveyError::NothingToCheck { .. } => {
+            say(stage, error.to_string(), &["a checksum is of one file; for several, leave it out"])
+        }
     }
 }
 
 fn detect(error: &DetectError) -> Message {
     let stage = Stage::Detect;
     match error {
-        DetectError::UnknownRuntime { known, .. } => say(
-            stage,
-            error.to_string(),
-            &[&format!("set FUNC_RUNTIME to one of: {}", known.join(", "))],
-        ),
-        DetectError::VersionNotAllowed { allowed, .. } => say(
-            stage,
-            error.to_string(),
-            &[&format!("versions allowed here: {}", list(allowed))],
-        ),
+        DetectError::UnknownRuntime { known, .. } => {
+            say(stage, error.to_string(), &[&format!("set FUNC_RUNTIME to one of: {}", known.join(", "))])
+        }
+        DetectError::VersionNotAllowed { allowed, .. } => {
+            say(stage, error.to_string(), &[&format!("versions allowed here: {}", list(allowed))])
+        }
         DetectError::NoRuntime { found, known } => say(
             stage,
             format!("{error}: {}", found.join(", ")),
@@ -210,15 +181,10 @@ fn detect(error: &DetectError) -> Message {
         DetectError::Ambiguous { candidates } => {
             let mut message = say(stage, error.to_string(), &[]);
             for (runtime, evidence) in candidates {
-                message
-                    .diagnostics
-                    .push(Diagnostic::new(format!("{runtime}: {evidence}")));
+                message.diagnostics.push(Diagnostic::new(format!("{runtime}: {evidence}")));
             }
             let names: Vec<&str> = candidates.iter().map(|(name, _)| name.as_str()).collect();
-            message.hints.push(format!(
-                "set FUNC_RUNTIME to the one that is meant: {}",
-                names.join(" or ")
-            ));
+            message.hints.push(format!("set FUNC_RUNTIME to the one that is meant: {}", names.join(" or ")));
             message
         }
         DetectError::Empty => say(
@@ -230,11 +196,7 @@ fn detect(error: &DetectError) -> Message {
 }
 
 fn handler(error: &BadHandler) -> Message {
-    say(
-        Stage::Detect,
-        error.to_string(),
-        &["set FUNC_HANDLER, or the ConfigMap's key `handler`"],
-    )
+    say(Stage::Detect, error.to_string(), &["set FUNC_HANDLER, or the ConfigMap's key `handler`"])
 }
 
 fn plan_error(error: &PlanError) -> Message {
@@ -244,11 +206,7 @@ fn plan_error(error: &PlanError) -> Message {
                 Some(first) => format!("set FUNC_HANDLER, for example FUNC_HANDLER={first}"),
                 None => "set FUNC_HANDLER=module.function".to_owned(),
             };
-            say(
-                Stage::Detect,
-                "no handler is named: nobody says which function to call",
-                &[&hint],
-            )
+            say(Stage::Detect, "no handler is named: nobody says which function to call", &[&hint])
         }
         PlanError::NoModule { expected, found, .. } => {
             let found = if found.is_empty() {
@@ -259,10 +217,7 @@ fn plan_error(error: &PlanError) -> Message {
             say(
                 Stage::Detect,
                 format!("{error}: {}", expected.join(" or ")),
-                &[
-                    &found,
-                    "name the module in FUNC_HANDLER as its file is named, without the extension",
-                ],
+                &[&found, "name the module in FUNC_HANDLER as its file is named, without the extension"],
             )
         }
         PlanError::Manifest(diagnostic) => one(Stage::Detect, diagnostic),
@@ -270,11 +225,9 @@ fn plan_error(error: &PlanError) -> Message {
         PlanError::NoTool { needed_for, hint, .. } => {
             say(Stage::Provision, format!("{error}: {needed_for}"), &[hint])
         }
-        PlanError::Choice { allowed, .. } => say(
-            Stage::Request,
-            format!("{error}: it may be {}", allowed.join(" or ")),
-            &[],
-        ),
+        PlanError::Choice { allowed, .. } => {
+            say(Stage::Request, format!("{error}: it may be {}", allowed.join(" or ")), &[])
+        }
     }
 }
 
@@ -306,11 +259,9 @@ fn provision(error: &ProvisionError) -> Message {
             format!("{error}: what is built there could not be loaded"),
             &["use a volume without the mount option noexec for KUBELESS_INSTALL_VOLUME"],
         ),
-        ProvisionError::Full { needed, .. } => say(
-            stage,
-            format!("{error}, at least {} KiB are needed", needed >> 10),
-            &[MORE_ROOM],
-        ),
+        ProvisionError::Full { needed, .. } => {
+            say(stage, format!("{error}, at least {} KiB are needed", needed >> 10), &[MORE_ROOM])
+        }
         ProvisionError::Busy { .. } => say(
             stage,
             error.to_string(),
@@ -347,11 +298,9 @@ fn provision(error: &ProvisionError) -> Message {
                 "change FUNC_RUNTIME to the version that the image has, or the image to the version that was asked for",
             ],
         ),
-        ProvisionError::ToolBroken { .. } => say(
-            stage,
-            error.to_string(),
-            &["is the image complete, and for this architecture?"],
-        ),
+        ProvisionError::ToolBroken { .. } => {
+            say(stage, error.to_string(), &["is the image complete, and for this architecture?"])
+        }
         ProvisionError::SourceChanged(_) => say(
             stage,
             error.to_string(),
@@ -371,16 +320,13 @@ fn step(failure: &StepFailure) -> Message {
         "this is a bug of the injector".clone_into(&mut message.title);
     }
     let seconds = failure.elapsed.as_secs_f64();
-    message.command = failure.argv.as_ref().map(|argv| Ran {
-        argv: argv.clone(),
-        outcome: format!("{} after {seconds:.1} s", failure.cause),
-    });
+    message.command = failure
+        .argv
+        .as_ref()
+        .map(|argv| Ran { argv: argv.clone(), outcome: format!("{} after {seconds:.1} s", failure.cause) });
     let (sentence, hint) = match &failure.cause {
         Cause::Status(_) if !failure.diagnostics.is_empty() => return message,
-        Cause::Status(status) => (
-            format!("the step {} ended with exit status {status}", failure.step),
-            None,
-        ),
+        Cause::Status(status) => (format!("the step {} ended with exit status {status}", failure.step), None),
         Cause::Killed(_) => (
             format!("the step {} was {}", failure.step, failure.cause),
             Some("somebody else ended it; was the node short of memory? See `kubectl describe pod`"),
@@ -394,10 +340,9 @@ fn step(failure: &StepFailure) -> Message {
             Some("is the registry slow, or out of reach? Raise INJECTOR_TIMEOUT if it only needs longer"),
         ),
         Cause::Full(..) => (failure.cause.to_string(), Some(MORE_ROOM)),
-        Cause::NotStarted(_) | Cause::Io(_) | Cause::Plan(_) => (
-            format!("the step {} could not be done: {}", failure.step, failure.cause),
-            None,
-        ),
+        Cause::NotStarted(_) | Cause::Io(_) => {
+            (format!("the step {} could not be done: {}", failure.step, failure.cause), None)
+        }
     };
     message.diagnostics.insert(0, Diagnostic::new(sentence));
     message.hints.extend(hint.map(ToOwned::to_owned));
@@ -406,11 +351,9 @@ fn step(failure: &StepFailure) -> Message {
 
 fn publish(error: &PublishError) -> Message {
     match error {
-        PublishError::Io { source, .. } => say(
-            Stage::Publish,
-            format!("{error}: {source}"),
-            &["is the volume full, or was it unmounted?"],
-        ),
+        PublishError::Io { source, .. } => {
+            say(Stage::Publish, format!("{error}: {source}"), &["is the volume full, or was it unmounted?"])
+        }
         PublishError::Receipt(source) => say(Stage::Publish, format!("{error}: {source}"), &[]),
     }
 }
@@ -434,16 +377,10 @@ fn launch(error: &LaunchError) -> Message {
             format!("{error} ({path})"),
             &[&format!("the function needs an image with {runtime}")],
         ),
-        LaunchError::Broken { .. } => say(
-            Stage::Provision,
-            error.to_string(),
-            &["is the image complete, and for this architecture?"],
-        ),
-        LaunchError::Mismatch {
-            runtime,
-            program,
-            mismatches,
-        } => {
+        LaunchError::Broken { .. } => {
+            say(Stage::Provision, error.to_string(), &["is the image complete, and for this architecture?"])
+        }
+        LaunchError::Mismatch { runtime, program, mismatches } => {
             let mut message = say(Stage::Provision, error.to_string(), &[]);
             for one in mismatches {
                 let found = one.found.as_deref().unwrap_or("nothing");
@@ -484,20 +421,12 @@ fn terminated(signal: Signal, stage: Stage) -> Message {
 /// What a build would do, for people.
 pub(crate) fn plan(prepared: &Prepared, toolchain: &Toolchain, plan: &Plan) -> String {
     let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "runtime   {}: {}",
-        prepared.detected.runtime.id, prepared.detected.evidence
-    );
+    let _ = writeln!(text, "runtime   {}: {}", prepared.detected.runtime.id, prepared.detected.evidence);
     if let Some(handler) = &prepared.survey.function.handler {
         let _ = writeln!(text, "handler   {handler}");
     }
     for (name, tool) in &toolchain.tools {
-        let _ = writeln!(
-            text,
-            "tool      {name} {} ({})",
-            tool.identity.version, tool.program
-        );
+        let _ = writeln!(text, "tool      {name} {} ({})", tool.identity.version, tool.program);
     }
     let _ = write!(text, "\n{plan}");
     text

@@ -58,11 +58,7 @@ const CHUNK: usize = 64 * 1024;
 /// # Errors
 /// The tool cannot be started, or the kernel does not say what became of it.
 pub(crate) fn run(command: &Command, sink: &mut dyn FnMut(Stream, &[u8])) -> Result<Outcome, ExecError> {
-    let world = World {
-        inbox: signal::inbox(),
-        grace: GRACE,
-        root: Path::new("/"),
-    };
+    let world = World { inbox: signal::inbox(), grace: GRACE, root: Path::new("/") };
     run_in(&world, command, sink)
 }
 
@@ -197,18 +193,12 @@ fn run_in(
 
     let kills_before = memory::facts_under(world.root).map(|facts| facts.oom_kills);
     let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|source| ExecError::Start {
-        program: command.program.clone(),
-        source,
-    })?;
+    let runtime = runtime.map_err(|source| ExecError::Start { program: command.program.clone(), source })?;
     let mut outcome = runtime.block_on(async {
         let child = start(command)?;
         attend(world, command, child, sink)
             .await
-            .map_err(|source| ExecError::Lost {
-                program: command.program.clone(),
-                source,
-            })
+            .map_err(|source| ExecError::Lost { program: command.program.clone(), source })
     })?;
     outcome.out_of_memory = memory::facts_under(world.root)
         .filter(|facts| kills_before.is_some_and(|before| facts.oom_kills > before));
@@ -230,10 +220,9 @@ fn start(command: &Command) -> Result<Child, ExecError> {
     // The kernel says "not found" of three things.
     let program = command.program.clone();
     started.map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound if !command.cwd.is_dir() => ExecError::Directory {
-            program,
-            cwd: command.cwd.clone(),
-        },
+        io::ErrorKind::NotFound if !command.cwd.is_dir() => {
+            ExecError::Directory { program, cwd: command.cwd.clone() }
+        }
         io::ErrorKind::NotFound if program.is_file() => ExecError::Interpreter { program },
         _ => ExecError::Start { program, source },
     })
@@ -372,11 +361,7 @@ impl<'a> Output<'a> {
             keep: Keep::ends(),
             shown: Shown::Yes,
         };
-        Output {
-            pipes: [stdout, stderr],
-            sink,
-            chunk: vec![0; CHUNK].into(),
-        }
+        Output { pipes: [stdout, stderr], sink, chunk: vec![0; CHUNK].into() }
     }
 
     /// Reads while something else happens.

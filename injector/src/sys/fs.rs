@@ -20,6 +20,15 @@ pub(crate) enum Create {
     Never,
 }
 
+/// Whether bytes must have reached the disk when a write returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sync {
+    /// They must: they are the last word.
+    Now,
+    /// They will be overwritten; only the loss of the node could take them.
+    Later,
+}
+
 /// What a tree holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Usage {
@@ -30,16 +39,16 @@ pub(crate) struct Usage {
 }
 
 /// Overwrites a file where it stands: a bind mount cannot be renamed over.
-pub(crate) fn write_in_place(path: &Path, bytes: &[u8], create: Create) -> io::Result<()> {
+pub(crate) fn write_in_place(path: &Path, bytes: &[u8], create: Create, sync: Sync) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
-    options
-        .write(true)
-        .truncate(true)
-        .create(create == Create::IfMissing);
+    options.write(true).truncate(true).create(create == Create::IfMissing);
     // A FIFO without a reader must not hold us.
     options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
     let mut file = options.open(path)?;
     file.write_all(bytes)?;
+    if sync == Sync::Later {
+        return Ok(());
+    }
     match file.sync_all() {
         // Devices and pipes, given as a termination log in tests, cannot be synced.
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => Ok(()),
@@ -105,11 +114,7 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
         }
         Err(error) => Err(io::Error::new(
             error.kind(),
-            format!(
-                "failed to create directory `{}`: {}",
-                path.display(),
-                plain(&error)
-            ),
+            format!("failed to create directory `{}`: {}", path.display(), plain(&error)),
         )),
     }
 }
@@ -117,8 +122,7 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
 /// An error's own words, without the number that the standard library appends.
 pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
-    text.split_once(" (os error")
-        .map_or_else(|| text.clone(), |(head, _)| head.to_owned())
+    text.split_once(" (os error").map_or_else(|| text.clone(), |(head, _)| head.to_owned())
 }
 
 /// Makes a fresh private directory below `parent`.
@@ -136,10 +140,7 @@ pub(crate) fn own_temp_dirs(parent: &Path) -> io::Result<Vec<PathBuf>> {
     };
     let named = names(parent)?.into_iter().filter(is_ours);
     // In a directory that all may write, somebody else's may hold links that lead anywhere.
-    Ok(named
-        .map(|name| parent.join(name))
-        .filter(|dir| is_own_dir(dir))
-        .collect())
+    Ok(named.map(|name| parent.join(name)).filter(|dir| is_own_dir(dir)).collect())
 }
 
 /// Whether this is a directory, no link, and belongs to this user.
@@ -221,9 +222,7 @@ pub(crate) fn is_file(path: &Path) -> bool {
 
 /// The text of a file; `None` if there is none or it may not be read.
 pub(crate) fn read_text(path: &Path) -> Option<String> {
-    fs::read(path)
-        .ok()
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The bytes of a file; `None` if there is none.
@@ -315,11 +314,7 @@ pub(crate) fn open_to_all(root: &Path) -> io::Result<Usage> {
         }
         let metadata = entry.metadata()?;
         let mode = metadata.permissions().mode();
-        let execute = if metadata.is_dir() || mode & 0o100 != 0 {
-            0o111
-        } else {
-            0
-        };
+        let execute = if metadata.is_dir() || mode & 0o100 != 0 { 0o111 } else { 0 };
         let wanted = (mode | 0o444 | execute) & !0o6000;
         if mode != wanted {
             fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(wanted & 0o7777))?;
@@ -337,11 +332,7 @@ pub(crate) fn read_up_to(file: &mut fs::File, limit: u64) -> io::Result<Option<V
     file.rewind()?;
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes)?;
-    Ok(if bytes.len() as u64 > limit {
-        None
-    } else {
-        Some(bytes)
-    })
+    Ok(if bytes.len() as u64 > limit { None } else { Some(bytes) })
 }
 
 #[cfg(test)]
@@ -388,9 +379,9 @@ mod tests {
     fn a_termination_log_that_nobody_mounted_is_not_made() {
         let dir = tempfile::tempdir().expect("a directory");
         let log = dir.path().join("termination-log");
-        assert!(write_in_place(&log, b"x", Create::Never).is_err());
-        write_in_place(&log, b"longer", Create::IfMissing).expect("written");
-        write_in_place(&log, b"x", Create::Never).expect("written");
+        assert!(write_in_place(&log, b"x", Create::Never, Sync::Later).is_err());
+        write_in_place(&log, b"longer", Create::IfMissing, Sync::Now).expect("written");
+        write_in_place(&log, b"x", Create::Never, Sync::Later).expect("written");
         assert_eq!(fs::read(&log).expect("read"), b"x");
     }
 }

@@ -12,9 +12,7 @@ use rustix::fs::{Access, access};
 
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Sixteen random hexadecimal digits.
@@ -32,11 +30,7 @@ pub(crate) fn parallelism() -> usize {
 
 /// Who we are, for messages: `UID 1000, GID 0`.
 pub(crate) fn user() -> String {
-    format!(
-        "UID {}, GID {}",
-        rustix::process::geteuid().as_raw(),
-        rustix::process::getegid().as_raw()
-    )
+    format!("UID {}, GID {}", rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }
 
 /// The processor's architecture, as the kernel calls it.
@@ -61,10 +55,7 @@ pub(crate) fn find_program(name: &str, path: &str) -> Option<PathBuf> {
 }
 
 /// Ends this process at once, without unwinding.
-#[expect(
-    clippy::exit,
-    reason = "a panic hook has nobody to return to, and the main flow may be stuck"
-)]
+#[expect(clippy::exit, reason = "a panic hook has nobody to return to, and the main flow may be stuck")]
 pub(crate) fn exit(status: u8) -> ! {
     std::process::exit(status.into())
 }
@@ -89,11 +80,7 @@ mod tests {
         fs_err::create_dir(dir.path().join("sh")).expect("made");
         let path = format!(".:{}:/bin", dir.path().display());
         assert_eq!(find_program("tool", &path), None, "it is not executable");
-        assert_eq!(
-            find_program("sh", &path),
-            Some(PathBuf::from("/bin/sh")),
-            "a directory is no program"
-        );
+        assert_eq!(find_program("sh", &path), Some(PathBuf::from("/bin/sh")), "a directory is no program");
         assert_eq!(find_program("../bin/sh", &path), None);
     }
 }

@@ -21,8 +21,7 @@ impl fmt::Display for Facts {
             Some(limit) => write!(f, "limit {} MiB", limit >> 20)?,
             None => f.write_str("no limit")?,
         }
-        self.peak
-            .map_or(Ok(()), |peak| write!(f, ", peak {} MiB", peak >> 20))
+        self.peak.map_or(Ok(()), |peak| write!(f, ", peak {} MiB", peak >> 20))
     }
 }
 
@@ -40,12 +39,7 @@ pub(super) fn facts_under(root: &Path) -> Option<Facts> {
         .lines()
         .find_map(|line| V1.path(line))
         .map(|path| (V1, path))
-        .or_else(|| {
-            groups
-                .lines()
-                .find_map(|line| V2.path(line))
-                .map(|path| (V2, path))
-        })?;
+        .or_else(|| groups.lines().find_map(|line| V2.path(line)).map(|path| (V2, path)))?;
     version.read(&mounts.join(version.mount), path)
 }
 
@@ -69,13 +63,8 @@ const V1: Version = Version {
     peak: "memory.max_usage_in_bytes",
 };
 
-const V2: Version = Version {
-    controller: "",
-    mount: "",
-    events: "memory.events",
-    limit: "memory.max",
-    peak: "memory.peak",
-};
+const V2: Version =
+    Version { controller: "", mount: "", events: "memory.events", limit: "memory.max", peak: "memory.peak" };
 
 /// Version 1 says "no limit" by the greatest number of whole pages, version 2 by `max`.
 const NO_LIMIT: u64 = 1 << 62;
@@ -86,10 +75,7 @@ impl Version {
         let mut fields = line.splitn(3, ':').skip(1);
         let controllers = fields.next()?;
         let path = fields.next()?;
-        controllers
-            .split(',')
-            .any(|name| name == self.controller)
-            .then_some(path)
+        controllers.split(',').any(|name| name == self.controller).then_some(path)
     }
 
     fn read(&self, mount: &Path, path: &str) -> Option<Facts> {
@@ -105,14 +91,9 @@ impl Version {
             .filter_map(|dir| number(&dir.join(self.limit)))
             .filter(|limit| *limit < NO_LIMIT)
             .min();
-        let oom_kills = events
-            .lines()
-            .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())?;
-        Some(Facts {
-            limit,
-            peak: number(&dir.join(self.peak)),
-            oom_kills,
-        })
+        let oom_kills =
+            events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())?;
+        Some(Facts { limit, peak: number(&dir.join(self.peak)), oom_kills })
     }
 }
 
@@ -146,22 +127,12 @@ mod tests {
 
     #[test]
     fn a_container_finds_its_group_at_the_root() {
-        let files = [
-            ("memory.events", EVENTS),
-            ("memory.max", "268435456\n"),
-            ("memory.peak", "268435456\n"),
-        ];
-        let expected = Facts {
-            limit: Some(256 << 20),
-            peak: Some(256 << 20),
-            oom_kills: 2,
-        };
+        let files =
+            [("memory.events", EVENTS), ("memory.max", "268435456\n"), ("memory.peak", "268435456\n")];
+        let expected = Facts { limit: Some(256 << 20), peak: Some(256 << 20), oom_kills: 2 };
         assert_eq!(facts_of("0::/\n", &files), Some(expected));
         // Without a namespace of its own it sees the host's path.
-        assert_eq!(
-            facts_of("0::/kubepods.slice/pod1/ctr.scope\n", &files),
-            Some(expected)
-        );
+        assert_eq!(facts_of("0::/kubepods.slice/pod1/ctr.scope\n", &files), Some(expected));
         assert_eq!(facts_of("0::/../other\n", &files), Some(expected));
     }
 
@@ -182,18 +153,11 @@ mod tests {
     fn version_one_wins_where_it_has_the_controller() {
         let groups = "5:cpu,cpuacct:/docker/1\n4:memory:/docker/1\n0::/docker/1\n";
         let files = [
-            (
-                "memory/memory.oom_control",
-                "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n",
-            ),
+            ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n"),
             ("memory/memory.limit_in_bytes", "9223372036854771712\n"),
             ("memory/memory.max_usage_in_bytes", "1048576\n"),
         ];
-        let expected = Facts {
-            limit: None,
-            peak: Some(1 << 20),
-            oom_kills: 4,
-        };
+        let expected = Facts { limit: None, peak: Some(1 << 20), oom_kills: 4 };
         assert_eq!(facts_of(groups, &files), Some(expected));
     }
 

@@ -85,20 +85,11 @@ impl Mount {
         }
         let link = absolute.join("..data");
         match fs::read_link(&link) {
-            Ok(target) => Ok(Mount {
-                root: absolute.join(&target),
-                generation: Some(Generation { link, target }),
-            }),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
-                ) =>
-            {
-                Ok(Mount {
-                    root: absolute,
-                    generation: None,
-                })
+            Ok(target) => {
+                Ok(Mount { root: absolute.join(&target), generation: Some(Generation { link, target }) })
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
+                Ok(Mount { root: absolute, generation: None })
             }
             Err(error) => Err(error.into()),
         }
@@ -114,10 +105,7 @@ impl Mount {
     /// Every file and link, by path. Directories whose name `ignore` knows are passed over, and so
     /// is every name that begins with `..`, which is the kubelet's.
     pub(crate) fn entries(&self, ignore: &dyn Fn(&str) -> bool) -> Result<Vec<(RelPath, Entry)>, MountError> {
-        let walk = WalkDir::new(&self.root)
-            .sort_by_file_name()
-            .min_depth(1)
-            .into_iter();
+        let walk = WalkDir::new(&self.root).sort_by_file_name().min_depth(1).into_iter();
         let mut entries = Vec::new();
         let mut bytes = 0;
         for entry in walk.filter_entry(|entry| {
@@ -136,13 +124,7 @@ impl Mount {
                 let metadata = entry.metadata().map_err(io::Error::from)?;
                 bytes += metadata.len();
                 let executable = metadata.permissions().mode() & 0o100 != 0;
-                entries.push((
-                    path,
-                    Entry::File {
-                        size: metadata.len(),
-                        executable,
-                    },
-                ));
+                entries.push((path, Entry::File { size: metadata.len(), executable }));
             } else {
                 return Err(MountError::Special(path));
             }
@@ -160,21 +142,14 @@ impl Mount {
     pub(crate) fn read(&self, path: &RelPath, keep: u64) -> io::Result<(u64, Sha256, Option<Vec<u8>>)> {
         let mut file = fs::File::open(self.root.join(path.as_str()))?;
         let (size, sha256) = digest(&mut file, io::sink())?;
-        let bytes = if size <= keep {
-            read_up_to(&mut file, keep)?
-        } else {
-            None
-        };
+        let bytes = if size <= keep { read_up_to(&mut file, keep)? } else { None };
         Ok((size, sha256, bytes))
     }
 
     /// Copies a file out of the mount, and says what was copied.
     pub(crate) fn copy_out(&self, path: &RelPath, to: &Path, executable: bool) -> io::Result<(u64, Sha256)> {
         super::fs::create_parents(to)?;
-        let copied = digest(
-            &mut fs::File::open(self.root.join(path.as_str()))?,
-            fs::File::create(to)?,
-        )?;
+        let copied = digest(&mut fs::File::open(self.root.join(path.as_str()))?, fs::File::create(to)?)?;
         if executable {
             fs::set_permissions(to, std::fs::Permissions::from_mode(0o755))?;
         }
@@ -189,10 +164,7 @@ impl Mount {
 
     fn link(&self, path: &RelPath, link: &Path) -> Result<Entry, MountError> {
         let target = fs::read_link(link)?;
-        let escape = || MountError::Escape {
-            path: path.clone(),
-            target: target.clone(),
-        };
+        let escape = || MountError::Escape { path: path.clone(), target: target.clone() };
         let text = target.to_str().ok_or_else(|| MountError::Name(target.clone()))?;
         // The text alone must stay within, whatever the tree looks like where it is published…
         if target.components().any(|part| matches!(part, Component::RootDir)) || path.sibling(text).is_err() {
@@ -200,11 +172,7 @@ impl Mount {
         }
         // …and so must the place to which it leads here, through further links.
         let real = fs::canonicalize(link).map_err(|_| escape())?;
-        if real.starts_with(&self.root) {
-            Ok(Entry::Link(text.to_owned()))
-        } else {
-            Err(escape())
-        }
+        if real.starts_with(&self.root) { Ok(Entry::Link(text.to_owned())) } else { Err(escape()) }
     }
 }
 
@@ -215,11 +183,7 @@ mod tests {
     use super::*;
 
     fn names(mount: &Mount) -> Result<Vec<String>, MountError> {
-        Ok(mount
-            .entries(&|name| name == ".git")?
-            .into_iter()
-            .map(|(path, _)| path.to_string())
-            .collect())
+        Ok(mount.entries(&|name| name == ".git")?.into_iter().map(|(path, _)| path.to_string()).collect())
     }
 
     fn generation(dir: &Path, name: &str, text: &str) {
@@ -246,10 +210,7 @@ mod tests {
         let (_, _, bytes) = mount.read(&path, 10).expect("the old generation is still there");
         assert_eq!(bytes.as_deref(), Some(&b"old"[..]));
         fs::remove_dir_all(dir.path().join("..2026_1")).expect("removed");
-        assert!(
-            mount.read(&path, 10).is_err(),
-            "it was read through the new generation"
-        );
+        assert!(mount.read(&path, 10).is_err(), "it was read through the new generation");
     }
 
     #[test]
@@ -260,18 +221,12 @@ mod tests {
         fs::write(dir.path().join(".git/config"), "").expect("written");
         symlink("src/hello.py", dir.path().join("good")).expect("linked");
         let mount = Mount::open(dir.path()).expect("opened");
-        assert_eq!(
-            names(&mount).expect("read"),
-            ["good", "src/hello.py", "src/sub/a b.txt"]
-        );
+        assert_eq!(names(&mount).expect("read"), ["good", "src/hello.py", "src/sub/a b.txt"]);
 
         for target in ["/etc/passwd", "../outside", "nowhere", "src/../../x"] {
             symlink(target, dir.path().join("bad")).expect("linked");
             let found = names(&mount);
-            assert!(
-                matches!(&found, Err(MountError::Escape { .. })),
-                "{target}: {found:?}"
-            );
+            assert!(matches!(&found, Err(MountError::Escape { .. })), "{target}: {found:?}");
             fs::remove_file(dir.path().join("bad")).expect("removed");
         }
         rustix::fs::mknodat(

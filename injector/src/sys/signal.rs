@@ -133,14 +133,11 @@ fn watch_for(patience: Duration, on_late: impl FnOnce(Signal) + Send + 'static) 
         sleep(patience).await;
         signal
     };
-    thread::Builder::new()
-        .name("signals".into())
-        .stack_size(STACK)
-        .spawn(move || {
-            let Either::First(signal) = runtime.block_on(race::<_, Infallible>(late, listen));
-            on_late(signal);
-            super::host::exit(signal.exit_status());
-        })?;
+    thread::Builder::new().name("signals".into()).stack_size(STACK).spawn(move || {
+        let Either::First(signal) = runtime.block_on(race::<_, Infallible>(late, listen));
+        on_late(signal);
+        super::host::exit(signal.exit_status());
+    })?;
     Ok(())
 }
 
@@ -157,12 +154,7 @@ mod tests {
     fn signalled(test: &str, signal: &str) -> (ExitStatus, String) {
         let this = fs_err::read_link("/proc/self/exe").expect("this program");
         let mut child = Command::new(this)
-            .args([
-                "--exact",
-                "--ignored",
-                "--nocapture",
-                &format!("sys::signal::tests::{test}"),
-            ])
+            .args(["--exact", "--ignored", "--nocapture", &format!("sys::signal::tests::{test}")])
             .stdout(Stdio::piped())
             .spawn()
             .expect("starts");
@@ -171,9 +163,7 @@ mod tests {
         while !said.ends_with("ready\n") {
             assert_ne!(stdout.read_line(&mut said).expect("text"), 0, "{said}");
         }
-        let kill = Command::new("sh")
-            .args(["-c", &format!("kill -{signal} {}", child.id())])
-            .status();
+        let kill = Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]).status();
         assert!(kill.expect("runs").success());
         said.clear();
         stdout.read_to_string(&mut said).expect("text");
@@ -189,10 +179,7 @@ mod tests {
         for (name, status) in [("TERM", 143), ("INT", 130)] {
             let (ended, said) = signalled("a_flow_that_does_not_look", name);
             assert_eq!(ended.code(), Some(status), "{said}");
-            assert!(
-                said.starts_with("late: ") && !said.contains("never said"),
-                "{said}"
-            );
+            assert!(said.starts_with("late: ") && !said.contains("never said"), "{said}");
         }
     }
 
@@ -212,10 +199,7 @@ mod tests {
     fn who_looks_in_time_ends_by_itself() {
         let (ended, said) = signalled("a_flow_that_looks", "INT");
         assert!(ended.success(), "{said}");
-        assert!(
-            said.contains("told: Interrupt") && !said.contains("late"),
-            "{said}"
-        );
+        assert!(said.contains("told: Interrupt") && !said.contains("late"), "{said}");
     }
 
     #[test]

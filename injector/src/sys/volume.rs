@@ -37,16 +37,8 @@ pub(crate) enum Executes {
 /// The room on the file system that holds `path`.
 pub(crate) fn space(path: &Path) -> io::Result<Space> {
     let stat = statvfs(path)?;
-    let executes = if stat.f_flag.contains(StatVfsMountFlags::NOEXEC) {
-        Executes::No
-    } else {
-        Executes::Yes
-    };
-    Ok(Space {
-        free: stat.f_bavail * stat.f_frsize,
-        total: stat.f_blocks * stat.f_frsize,
-        executes,
-    })
+    let executes = if stat.f_flag.contains(StatVfsMountFlags::NOEXEC) { Executes::No } else { Executes::Yes };
+    Ok(Space { free: stat.f_bavail * stat.f_frsize, total: stat.f_blocks * stat.f_frsize, executes })
 }
 
 /// An exclusive lock, held as long as the value lives; the kernel frees it when its holder dies.
@@ -71,11 +63,7 @@ pub(crate) fn lock(
     waiting: impl FnOnce(),
     give_up: &dyn Fn() -> bool,
 ) -> io::Result<Locked> {
-    let file = fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)?;
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
     let begun = Instant::now();
     let mut waiting = Some(waiting);
     loop {
@@ -113,10 +101,7 @@ mod tests {
         let (held, waits) = take(0);
         assert!(matches!(held, Locked::Held(_)) && waits == 0);
         let (second, waits) = take(60);
-        assert!(
-            matches!(second, Locked::TimedOut) && waits == 1,
-            "{second:?}, {waits}"
-        );
+        assert!(matches!(second, Locked::TimedOut) && waits == 1, "{second:?}, {waits}");
         drop(held);
         assert!(matches!(take(0).0, Locked::Held(_)));
     }

@@ -6,17 +6,11 @@ use super::scan::names;
 pub(super) fn trespasses(path: &str, text: &str) -> Vec<String> {
     let names = names(text).unwrap_or_else(|error| panic!("{path}: {error}"));
     let mut culprits = Vec::new();
-    for ban in BANS
-        .iter()
-        .filter(|ban| !ban.rooms.iter().any(|room| path.starts_with(room)))
-    {
+    for ban in BANS.iter().filter(|ban| !ban.rooms.iter().any(|room| path.starts_with(room))) {
         for name in &names {
             let is_banned = ban.tokens.iter().any(|token| name.is(token));
             if is_banned && !ban.harmless.iter().any(|token| name.is(token)) {
-                culprits.push(format!(
-                    "{path}:{} names {}: {}",
-                    name.line, name.text, ban.advice
-                ));
+                culprits.push(format!("{path}:{} names {}: {}", name.line, name.text, ban.advice));
             }
         }
     }
@@ -123,10 +117,7 @@ mod tests {
             ("injector/src/report/console.rs", "fn f() { path.exists(); }"),
             ("injector/src/cli.rs", "fn f() { std::io::stderr(); }"),
             ("injector/src/survey.rs", "fn f() { Instant::now(); }"),
-            (
-                "injector/src/publish.rs",
-                "fn f() { std::time::SystemTime::now(); }",
-            ),
+            ("injector/src/publish.rs", "fn f() { std::time::SystemTime::now(); }"),
             ("builders/src/lang/python.rs", "use tokio::fs;"),
             ("builders/src/plan.rs", "use std::process;"),
         ] {

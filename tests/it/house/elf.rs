@@ -10,9 +10,8 @@ pub(super) fn needs_loader(file: &[u8]) -> Option<bool> {
     let half = |at: usize| Some(usize::from(u16::from_le_bytes(bytes(file, at)?)));
     let table = usize::try_from(u64::from_le_bytes(bytes(file, 0x20)?)).ok()?;
     let (size, count) = (half(0x36)?, half(0x38)?);
-    let types: Option<Vec<u32>> = (0..count)
-        .map(|index| Some(u32::from_le_bytes(bytes(file, table + index * size)?)))
-        .collect();
+    let types: Option<Vec<u32>> =
+        (0..count).map(|index| Some(u32::from_le_bytes(bytes(file, table + index * size)?))).collect();
     Some(types?.contains(&INTERP))
 }
 

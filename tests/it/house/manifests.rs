@@ -57,9 +57,7 @@ pub(super) fn direct_dependencies(metadata: &serde_json::Value, krate: &str) -> 
 /// What is locked although `deny.toml` bans it.
 pub(super) fn forbidden(deny: &str, lock: &str) -> Vec<String> {
     let deny: toml::Table = deny.parse().expect("deny.toml is TOML");
-    let banned = deny["bans"]["deny"]
-        .as_array()
-        .expect("deny.toml has a list of bans");
+    let banned = deny["bans"]["deny"].as_array().expect("deny.toml has a list of bans");
     let locked = |name: &&str| lock.contains(&format!("name = \"{name}\"\n"));
     let names = banned.iter().filter_map(|ban| ban["crate"].as_str());
     names
@@ -71,26 +69,13 @@ pub(super) fn forbidden(deny: &str, lock: &str) -> Vec<String> {
 /// Keys of the root manifest that do not belong there.
 pub(super) fn strange_keys(manifest: &str) -> Vec<String> {
     let manifest: toml::Table = manifest.parse().expect("Cargo.toml is TOML");
-    let shared = [
-        "resolver",
-        "members",
-        "default-members",
-        "package",
-        "dependencies",
-        "lints",
-    ];
+    let shared = ["resolver", "members", "default-members", "package", "dependencies", "lints"];
     let granted = |key: &str| match key.split_once('.') {
         Some((_, inner)) => shared.contains(&inner),
         None => ["workspace", "profile"].contains(&key),
     };
-    let inner = manifest["workspace"]
-        .as_table()
-        .into_iter()
-        .flat_map(toml::Table::keys);
-    let keys = manifest
-        .keys()
-        .cloned()
-        .chain(inner.map(|key| format!("workspace.{key}")));
+    let inner = manifest["workspace"].as_table().into_iter().flat_map(toml::Table::keys);
+    let keys = manifest.keys().cloned().chain(inner.map(|key| format!("workspace.{key}")));
     keys.filter(|key| !granted(key))
         .map(|key| {
             format!("Cargo.toml has `{key}`: it holds members, shared versions, lints and profiles only")
@@ -110,10 +95,7 @@ pub(super) fn unshared(path: &str, manifest: &str) -> Vec<String> {
     for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
         let crates = manifest.get(section).and_then(toml::Value::as_table);
         wanted.extend(
-            crates
-                .into_iter()
-                .flatten()
-                .map(|(name, value)| (format!("{section}.{name}"), Some(value))),
+            crates.into_iter().flatten().map(|(name, value)| (format!("{section}.{name}"), Some(value))),
         );
     }
     let alone = wanted.iter().filter(|(_, value)| !value.is_some_and(inherits));
@@ -134,27 +116,15 @@ mod tests {
             { "name": "a", "dependencies": [{ "name": "x", "kind": null }, { "name": "y", "kind": "dev" }] },
             { "name": "b", "dependencies": [{ "name": "z", "kind": null }] },
         ]});
-        assert_eq!(
-            direct_dependencies(&metadata, "a"),
-            BTreeSet::from(["x".to_owned()])
-        );
+        assert_eq!(direct_dependencies(&metadata, "a"), BTreeSet::from(["x".to_owned()]));
         let deny = "[[bans.deny]]\ncrate = 'openssl'";
-        assert_eq!(
-            forbidden(deny, "[[package]]\nname = \"openssl\"\nversion").len(),
-            1
-        );
-        assert_eq!(
-            forbidden(deny, "[[package]]\nname = \"openssl-probe\"\n"),
-            [""; 0]
-        );
+        assert_eq!(forbidden(deny, "[[package]]\nname = \"openssl\"\nversion").len(), 1);
+        assert_eq!(forbidden(deny, "[[package]]\nname = \"openssl-probe\"\n"), [""; 0]);
     }
 
     #[test]
     fn a_manifest_that_goes_its_own_way_is_named() {
-        assert_eq!(
-            strange_keys("[workspace]\nmembers = []\n[profile.dev]\n"),
-            [""; 0]
-        );
+        assert_eq!(strange_keys("[workspace]\nmembers = []\n[profile.dev]\n"), [""; 0]);
         assert_eq!(strange_keys("[patch.x]\n[workspace]\nmetadata = 1\n").len(), 2);
         let head = "[lints]\nworkspace = true\n[package]\nname = 'x'\nversion.workspace = true\n\
                     edition.workspace = true\nrust-version.workspace = true\nlicense.workspace = true\n";

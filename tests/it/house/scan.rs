@@ -17,11 +17,7 @@ impl Name {
     /// same kind, of which a path may have more at either end.
     pub(super) fn is(&self, token: &str) -> bool {
         let (text, inner) = (self.text.as_str(), format!("::{token}::"));
-        if token.ends_with("::") {
-            text.starts_with(token)
-        } else {
-            format!("::{text}::").contains(&inner)
-        }
+        if token.ends_with("::") { text.starts_with(token) } else { format!("::{text}::").contains(&inner) }
     }
 }
 
@@ -60,11 +56,8 @@ fn walk(stream: TokenStream, prefix: &str, names: &mut Vec<Name>) {
                 }
             }
             TokenTree::Ident(first) => {
-                let mut path = if prefix.is_empty() {
-                    first.to_string()
-                } else {
-                    format!("{prefix}::{first}")
-                };
+                let mut path =
+                    if prefix.is_empty() { first.to_string() } else { format!("{prefix}::{first}") };
                 while is_punct(tokens.get(at), ':') && is_punct(tokens.get(at + 1), ':') {
                     match tokens.get(at + 2) {
                         Some(TokenTree::Ident(next)) => path = format!("{path}::{next}"),
@@ -126,10 +119,7 @@ mod tests {
     use super::names;
 
     fn found(source: &str, token: &str) -> bool {
-        names(source)
-            .expect("the example is Rust")
-            .iter()
-            .any(|name| name.is(token))
+        names(source).expect("the example is Rust").iter().any(|name| name.is(token))
     }
 
     #[test]
@@ -137,10 +127,7 @@ mod tests {
         for (source, token) in [
             ("fn f() { std::fs::read(p); }", "std::fs"),
             ("use std::{env, io};", "std::env"),
-            (
-                "use std::{io::{self, Read as _}, time::{Duration, SystemTime}};",
-                "std::io",
-            ),
+            ("use std::{io::{self, Read as _}, time::{Duration, SystemTime}};", "std::io"),
             ("use {std::process::Command};", "std::process"),
             ("use ::std::fs;", "std::fs"),
             ("fn f() { g!(\"{}\", std :: env :: var(x)) }", "std::env"),
@@ -152,10 +139,7 @@ mod tests {
             ("fn f() { std::time::Instant::now(); }", "Instant::now"),
             ("#![allow(dead_code)]", "#[allow]"),
             ("#[cfg_attr(unix, allow(dead_code))] fn f() {}", "#[allow]"),
-            (
-                "#[cfg(test)] mod tests { } fn f() { std::fs::read(p); }",
-                "std::fs",
-            ),
+            ("#[cfg(test)] mod tests { } fn f() { std::fs::read(p); }", "std::fs"),
             ("#[cfg(test)] use a::{b}; fn f() { std::fs::read(p); }", "std::fs"),
         ] {
             assert!(found(source, token), "{token} was not found in {source}");
@@ -182,10 +166,7 @@ mod tests {
     #[test]
     fn a_name_has_its_line() {
         let names = names("//! Words.\n\nuse std::{\n    env,\n};\n").expect("the example is Rust");
-        let line = names
-            .iter()
-            .find(|name| name.is("std::env"))
-            .map(|name| name.line);
+        let line = names.iter().find(|name| name.is("std::env")).map(|name| name.line);
         assert_eq!(line, Some(4));
     }
 }

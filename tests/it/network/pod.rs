@@ -54,10 +54,7 @@ impl Pod {
         };
         pod.source("handler.py", HELLO);
         pod.source("requirements.txt", requirements);
-        let mut pod = Pod {
-            pod,
-            secrets: Vec::new(),
-        };
+        let mut pod = Pod { pod, secrets: Vec::new() };
         let home = pod.path("home");
         pod.var("HOME", &home)
             .var("FUNC_HANDLER", "handler.hello")
@@ -151,11 +148,7 @@ impl Pod {
         for secret in &self.secrets {
             for form in forms(secret) {
                 let found = text.windows(form.len()).any(|window| window == form.as_bytes());
-                assert!(
-                    !found,
-                    "{place} gives {secret} away, as {form}:\n{}",
-                    String::from_utf8_lossy(text)
-                );
+                assert!(!found, "{place} gives {secret} away, as {form}:\n{}", String::from_utf8_lossy(text));
             }
         }
     }
@@ -175,22 +168,14 @@ impl Ended {
         let first = self.message.lines().next().unwrap_or_default();
         assert!(first.starts_with(&format!("E{code} ")), "{first}");
         for words in headline {
-            assert!(
-                first.contains(words),
-                "no `{words}` in: {first}\n\n{}",
-                self.stderr
-            );
+            assert!(first.contains(words), "no `{words}` in: {first}\n\n{}", self.stderr);
         }
         self
     }
 }
 
 /// Everything but RFC 3986's unreserved characters.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// In what forms a secret could be read: as it is, percent-encoded or not, and within base64 at every
 /// position, without the characters to which its neighbours contribute.
@@ -224,12 +209,7 @@ mod tests {
         for before in ["", "a", "me:", "user:"] {
             let text =
                 base64::engine::general_purpose::STANDARD.encode(format!("{before}t0k/n@7+x and more"));
-            assert!(
-                forms("t0k%2Fn%407%2Bx")
-                    .iter()
-                    .any(|form| text.contains(form.as_str())),
-                "{text}"
-            );
+            assert!(forms("t0k%2Fn%407%2Bx").iter().any(|form| text.contains(form.as_str())), "{text}");
         }
     }
 }

@@ -49,10 +49,7 @@ impl Client {
 
     /// Sends a request whose body's length is announced.
     pub(crate) fn send(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) {
-        let fields: String = headers
-            .iter()
-            .flat_map(|(name, value)| [name, ": ", value, "\r\n"])
-            .collect();
+        let fields: String = headers.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
         let length = body.len();
         let head = format!(
             "{method} {target} HTTP/1.1\r\nHost: function\r\n{fields}Content-Length: {length}\r\n\r\n"
@@ -69,12 +66,7 @@ impl Client {
         body: &[u8],
     ) -> Response {
         self.send(method, target, headers, body);
-        if method == "HEAD" {
-            self.head()
-        } else {
-            self.response()
-        }
-        .expect("the server answers")
+        if method == "HEAD" { self.head() } else { self.response() }.expect("the server answers")
     }
 
     /// Reads an answer; an error if it ends early.
@@ -113,11 +105,7 @@ impl Client {
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         let body = Vec::new();
-        Ok(Response {
-            status,
-            headers,
-            body,
-        })
+        Ok(Response { status, headers, body })
     }
 
     /// Whether the server has closed the connection, and sent nothing more.

@@ -18,10 +18,7 @@ pub(crate) struct Python {
 /// Says that a test is skipped for want of something, or fails if `REQUIRE` lists it.
 pub(crate) fn skip(what: &str, reason: &str) {
     let required = std::env::var("REQUIRE").unwrap_or_default();
-    assert!(
-        !required.split(',').any(|name| name == what),
-        "REQUIRE={required}, but {reason}"
-    );
+    assert!(!required.split(',').any(|name| name == what), "REQUIRE={required}, but {reason}");
     eprintln!("SKIP {what}: {reason}");
 }
 
@@ -84,10 +81,7 @@ fn ask(mut command: Command) -> Option<Python> {
     let text = String::from_utf8(output.stdout).ok()?;
     let (program, version) = text.trim().rsplit_once(' ')?;
     let bin = Path::new(program).parent()?.to_owned();
-    bin.join("python3").exists().then(|| Python {
-        bin,
-        version: version.to_owned(),
-    })
+    bin.join("python3").exists().then(|| Python { bin, version: version.to_owned() })
 }
 
 /// Whether this test may mount and become somebody else.
@@ -110,10 +104,7 @@ impl Mounted {
             return None;
         }
         fs::create_dir_all(at).expect("a directory");
-        let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
-            .arg(at)
-            .status();
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).status();
         if status.is_ok_and(|status| status.success()) {
             return Some(Mounted(at.to_owned()));
         }
@@ -123,10 +114,7 @@ impl Mounted {
 
     /// Changes the options.
     pub(crate) fn remount(&self, options: &str) {
-        let status = Command::new("mount")
-            .args(["-o", &format!("remount,{options}")])
-            .arg(&self.0)
-            .status();
+        let status = Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(&self.0).status();
         assert!(status.expect("mount runs").success(), "{options}");
     }
 }
@@ -146,10 +134,7 @@ impl Group {
     pub(crate) fn limited(bytes: u64) -> Option<Self> {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let own = groups
-            .lines()
-            .find_map(|line| line.split_once(":memory:"))
-            .map_or("/", |(_, path)| path);
+        let own = groups.lines().find_map(|line| line.split_once(":memory:")).map_or("/", |(_, path)| path);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let name = format!("injector-test-{}-{count}", std::process::id());
         let mount = Path::new("/sys/fs/cgroup/memory");

@@ -21,17 +21,13 @@ pub(crate) static PACKAGES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(
         .expect("Python runs");
     let made: BTreeMap<String, String> = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
-    made.into_iter()
-        .map(|(name, content)| (name, STANDARD.decode(content).expect("base64")))
-        .collect()
+    made.into_iter().map(|(name, content)| (name, STANDARD.decode(content).expect("base64"))).collect()
 });
 
 /// uv, if it is on PATH.
 pub(crate) fn uv() -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path)
-        .map(|dir| dir.join("uv"))
-        .find(|file| file.is_file());
+    let found = env::split_paths(&path).map(|dir| dir.join("uv")).find(|file| file.is_file());
     if found.is_none() {
         machine::skip("python", "there is no uv on PATH");
     }

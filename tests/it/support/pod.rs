@@ -82,13 +82,7 @@ impl Pod {
     /// With this PATH, and no function.
     pub(crate) fn bare(path: &str) -> Self {
         let home = tempfile::tempdir().expect("a directory");
-        for (dir, mode) in [
-            ("", 0o755),
-            ("src", 0o755),
-            ("volume", 0o777),
-            ("tmp", 0o777),
-            ("bin", 0o755),
-        ] {
+        for (dir, mode) in [("", 0o755), ("src", 0o755), ("volume", 0o777), ("tmp", 0o777), ("bin", 0o755)] {
             let dir = home.path().join(dir);
             fs::create_dir_all(&dir).expect("a directory");
             fs::set_permissions(&dir, Permissions::from_mode(mode)).expect("a mode");
@@ -225,9 +219,7 @@ impl Pod {
         fs::set_permissions(&log, Permissions::from_mode(0o666)).expect("a mode");
         let file = |name: &str| File::create(dir.join(name)).expect("a file");
 
-        let words = [env!("CARGO_BIN_EXE_injector")]
-            .into_iter()
-            .chain(args.iter().copied());
+        let words = [env!("CARGO_BIN_EXE_injector")].into_iter().chain(args.iter().copied());
         let mut words = self.wrapper.iter().map(String::as_str).chain(words);
         let mut command = Command::new(words.next().expect("a program"));
         command
@@ -242,19 +234,14 @@ impl Pod {
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);
         }
-        Running {
-            child: command.spawn().expect("the binary starts"),
-            dir,
-        }
+        Running { child: command.spawn().expect("the binary starts"), dir }
     }
 
     /// What lies in `/tmp` and in the volume's private directory, staging and scratch rooms: all of it
     /// should be gone when no container runs.
     pub(crate) fn leftovers(&self) -> Vec<String> {
         let private = self.dir("volume/.injector");
-        let staging = names(&private)
-            .into_iter()
-            .filter(|name| name != "lock" && name != "report.json");
+        let staging = names(&private).into_iter().filter(|name| name != "lock" && name != "report.json");
         names(&self.dir("tmp")).into_iter().chain(staging).collect()
     }
 
@@ -276,9 +263,7 @@ impl Pod {
         let mark = self.home.path().display().to_string();
         let holds = |pid: Pid| {
             let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environ
-                .windows(mark.len())
-                .any(|window| window == mark.as_bytes())
+            environ.windows(mark.len()).any(|window| window == mark.as_bytes())
         };
         names(Path::new("/proc"))
             .iter()
@@ -336,11 +321,7 @@ impl Ended {
     pub(crate) fn expect(&self, code: i32, said: &[&str]) -> &Self {
         assert_eq!(self.code, Some(code), "{}\n{}", self.message, self.stderr);
         for part in said {
-            assert!(
-                self.message.contains(part),
-                "{part:?} is missing:\n{}",
-                self.message
-            );
+            assert!(self.message.contains(part), "{part:?} is missing:\n{}", self.message);
         }
         self
     }
@@ -359,9 +340,8 @@ pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
 /// The names in a directory, sorted; none if it is absent.
 pub(crate) fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }

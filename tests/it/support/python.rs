@@ -49,9 +49,7 @@ fn described(python: &Path) -> Option<((u32, u32), PathBuf)> {
 
 /// One of our Python files.
 pub(crate) fn asset(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../runtimes-config/python")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtimes-config/python").join(name)
 }
 
 /// A directory with these files.
@@ -71,10 +69,7 @@ pub(crate) fn put(path: &Path, text: impl AsRef<[u8]>) {
 
 /// Runs an interpreter to its end.
 pub(crate) fn run<S: AsRef<std::ffi::OsStr>>(python: &Path, args: impl IntoIterator<Item = S>) -> Output {
-    Command::new(python)
-        .args(args)
-        .output()
-        .expect("the interpreter runs")
+    Command::new(python).args(args).output().expect("the interpreter runs")
 }
 
 /// What was printed, as JSON, with the exit status.

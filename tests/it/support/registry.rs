@@ -78,12 +78,7 @@ impl Registry {
             }
             None => answer(&mut &stream, &manner, &for_them),
         });
-        Registry {
-            host: address.to_string(),
-            ca,
-            scheme,
-            seen,
-        }
+        Registry { host: address.to_string(), ca, scheme, seen }
     }
 
     /// The index's URL; `login` is empty or `user:password@`.
@@ -130,13 +125,7 @@ impl Proxy {
             for_them.lock().expect("no thread panicked").push(asked);
             if !allowed {
                 let demand = "Proxy-Authenticate: Basic realm=\"proxy\"\r\n";
-                return respond(
-                    &mut stream,
-                    &head,
-                    "407 Proxy Authentication Required",
-                    demand,
-                    b"",
-                );
+                return respond(&mut stream, &head, "407 Proxy Authentication Required", demand, b"");
             }
             let mut upstream = TcpStream::connect(&target)?;
             if head.first.starts_with("CONNECT ") {
@@ -154,10 +143,7 @@ impl Proxy {
             drop(there);
             Ok(())
         });
-        Proxy {
-            host: address.to_string(),
-            seen,
-        }
+        Proxy { host: address.to_string(), seen }
     }
 
     /// What it was asked so far.
@@ -212,11 +198,7 @@ impl Head {
             name.eq_ignore_ascii_case(header).then(|| value.trim().to_owned())
         };
         Asked {
-            what: self
-                .first
-                .rsplit_once(" HTTP/")
-                .map_or(&*self.first, |(what, _)| what)
-                .to_owned(),
+            what: self.first.rsplit_once(" HTTP/").map_or(&*self.first, |(what, _)| what).to_owned(),
             authorization: self.text.lines().find_map(value),
         }
     }
@@ -224,9 +206,7 @@ impl Head {
     /// The path that is asked for; a proxy is asked for whole URLs.
     fn path(&self) -> &str {
         let target = self.first.split(' ').nth(1).unwrap_or("/");
-        let absolute = target
-            .strip_prefix("http://")
-            .and_then(|rest| rest.find('/').map(|at| &rest[at..]));
+        let absolute = target.strip_prefix("http://").and_then(|rest| rest.find('/').map(|at| &rest[at..]));
         absolute.unwrap_or(target)
     }
 }
@@ -272,26 +252,13 @@ fn serve(stream: &mut (impl Read + Write), head: &Head) -> io::Result<()> {
         let _ = writeln!(page, "<a href=\"/files/{name}\">{name}</a>");
     }
     page.push_str("</body></html>\n");
-    let status = if files.is_empty() {
-        "404 Not Found"
-    } else {
-        "200 OK"
-    };
-    respond(
-        stream,
-        head,
-        status,
-        "Content-Type: text/html\r\n",
-        page.as_bytes(),
-    )
+    let status = if files.is_empty() { "404 Not Found" } else { "200 OK" };
+    respond(stream, head, status, "Content-Type: text/html\r\n", page.as_bytes())
 }
 
 fn respond(stream: &mut impl Write, head: &Head, status: &str, headers: &str, body: &[u8]) -> io::Result<()> {
     let length = body.len();
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
-    )?;
+    write!(stream, "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n")?;
     if !head.first.starts_with("HEAD ") {
         stream.write_all(body)?;
     }
@@ -303,8 +270,7 @@ fn certificate() -> (String, Arc<ServerConfig>) {
     let key = || KeyPair::generate().expect("randomness");
     let ca_key = key();
     let mut ca = CertificateParams::default();
-    ca.distinguished_name
-        .push(DnType::CommonName, "the company's own CA");
+    ca.distinguished_name.push(DnType::CommonName, "the company's own CA");
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let pem = ca.self_signed(&ca_key).expect("a certificate").pem();

@@ -51,11 +51,7 @@ pub(crate) fn command(python: &Path, module: &str, files: &[(&str, &str)]) -> (T
     command.arg("--deps").arg(room("deps"));
     let file = format!("{}.py", module.replace('.', "/"));
     command.args(["--file", &file, "--module", module, "--function", "handler"]);
-    command
-        .env_clear()
-        .env("FUNC_PORT", "0")
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped());
+    command.env_clear().env("FUNC_PORT", "0").stdin(Stdio::null()).stderr(Stdio::piped());
     (rooms, command)
 }
 
@@ -70,18 +66,13 @@ impl Server {
         let mut server = Self::spawn(command);
         let line = server.wait_for("listening on :");
         let port = line.split(['\n', ' ']).find(|word| word.starts_with(':'));
-        server.port = port
-            .and_then(|word| word[1..].parse().ok())
-            .expect("the line names the port");
+        server.port = port.and_then(|word| word[1..].parse().ok()).expect("the line names the port");
         server
     }
 
     /// Starts the command; where it listens is not known yet.
     pub(crate) fn spawn((rooms, mut command): (TempDir, Command)) -> Self {
-        let mut child = command
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the interpreter starts");
+        let mut child = command.stdout(Stdio::null()).spawn().expect("the interpreter starts");
         let stderr = child.stderr.take().expect("stderr is a pipe");
         let log = Arc::new(Log::default());
         let writer = Arc::clone(&log);
@@ -95,23 +86,14 @@ impl Server {
             writer.state.lock().expect("the log").1 = true;
             writer.changed.notify_all();
         });
-        Server {
-            port: 0,
-            child,
-            log,
-            _rooms: rooms,
-        }
+        Server { port: 0, child, log, _rooms: rooms }
     }
 
     /// Waits until the log holds `text`; all that it holds then.
     pub(crate) fn wait_for(&self, text: &str) -> String {
         let state = self.log.state.lock().expect("the log");
         let pending = |state: &mut (String, bool)| !state.0.contains(text) && !state.1;
-        let (state, _) = self
-            .log
-            .changed
-            .wait_timeout_while(state, PATIENCE, pending)
-            .expect("the log");
+        let (state, _) = self.log.changed.wait_timeout_while(state, PATIENCE, pending).expect("the log");
         assert!(state.0.contains(text), "{text:?} is not in the log: {}", state.0);
         state.0.clone()
     }
@@ -123,11 +105,8 @@ impl Server {
     /// Waits for the end: status and the whole log.
     pub(crate) fn end(mut self) -> (ExitStatus, String) {
         let state = self.log.state.lock().expect("the log");
-        let (state, waited) = self
-            .log
-            .changed
-            .wait_timeout_while(state, PATIENCE, |state| !state.1)
-            .expect("the log");
+        let (state, waited) =
+            self.log.changed.wait_timeout_while(state, PATIENCE, |state| !state.1).expect("the log");
         assert!(!waited.timed_out(), "the server goes on: {}", state.0);
         let log = state.0.clone();
         drop(state);

@@ -22,17 +22,11 @@ pub(crate) fn run(dir: &Path) -> anyhow::Result<()> {
     let binary = release_binary()?;
 
     let started = Instant::now();
-    let status = command(&binary, "build")
-        .arg(dir)
-        .status()
-        .context("injector cannot be run")?;
+    let status = command(&binary, "build").arg(dir).status().context("injector cannot be run")?;
     ensure!(status.success(), "injector build {}: {status}", dir.display());
     say("built", started);
 
-    let volume = dir
-        .join(".injector-out")
-        .canonicalize()
-        .context("the build left no volume")?;
+    let volume = dir.join(".injector-out").canonicalize().context("the build left no volume")?;
     let port = free_port()?;
     let started = Instant::now();
     let server = command(&binary, "launch")
@@ -53,11 +47,7 @@ pub(crate) fn run(dir: &Path) -> anyhow::Result<()> {
     let answer = exchange(port, &request).context("the function does not answer")?;
     say("answered", started);
     println!("{}", answer.body);
-    ensure!(
-        answer.status == 200,
-        "the function answered with status {}",
-        answer.status
-    );
+    ensure!(answer.status == 200, "the function answered with status {}", answer.status);
 
     let started = Instant::now();
     let status = server.stop()?;
@@ -71,11 +61,7 @@ struct Server(Child);
 
 impl Server {
     fn wait_until_healthy(&mut self, port: u16) -> anyhow::Result<()> {
-        let healthy = || {
-            exchange(port, &get("/healthz"))
-                .ok()
-                .filter(|answer| answer.status == 200)
-        };
+        let healthy = || exchange(port, &get("/healthz")).ok().filter(|answer| answer.status == 200);
         wait_for("the server did not become healthy", || {
             if let Some(status) = self.0.try_wait()? {
                 bail!("the server ended before its first answer: {status}");
@@ -86,9 +72,7 @@ impl Server {
 
     fn stop(&mut self) -> anyhow::Result<ExitStatus> {
         kill_process(Pid::from_child(&self.0), Signal::TERM).context("the server cannot be stopped")?;
-        wait_for("the server did not stop after SIGTERM", || {
-            Ok(self.0.try_wait()?)
-        })
+        wait_for("the server did not stop after SIGTERM", || Ok(self.0.try_wait()?))
     }
 }
 
@@ -138,9 +122,7 @@ fn exchange(port: u16, request: &[u8]) -> anyhow::Result<Answer> {
     let mut answer = Vec::new();
     connection.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .context("the answer has no end of headers")?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("the answer has no end of headers")?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     Ok(Answer {
         status: status.with_context(|| format!("the answer has no status: {head}"))?,
@@ -162,13 +144,7 @@ fn command(binary: &Path, verb: &str) -> Command {
 fn release_binary() -> anyhow::Result<PathBuf> {
     let started = Instant::now();
     let output = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--package=injector",
-            "--bin=injector",
-        ])
+        .args(["build", "--release", "--locked", "--package=injector", "--bin=injector"])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(crate::root())
         .stderr(Stdio::inherit())

@@ -8,56 +8,31 @@ use super::requirements::Hashed;
 use super::scratch;
 use super::settings::{Effective, Translation};
 use crate::Inputs;
-use crate::plan::{Action, Arg, Capture, Dir, Place};
+use crate::plan::{Action, Arg, Capture, Dir, Place, Run};
 use crate::toolchain::Tool;
 
 /// Installs with pip, by our program that lets it say when an index answers with an error.
 pub(super) fn pip(inputs: &Inputs<'_>, wanted: Wanted) -> Action {
-    let quiet = [
-        "--disable-pip-version-check",
-        "--no-input",
-        "--progress-bar",
-        "off",
-        "--no-color",
-    ];
-    let lean = [
-        "--no-cache-dir",
-        "--no-compile",
-        "--no-warn-script-location",
-        "--prefix=",
-    ];
+    let quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--no-color"];
+    let lean = ["--no-cache-dir", "--no-compile", "--no-warn-script-location", "--prefix="];
     // What says something to an author comes first, as a report shortens a long command.
     let mut args: Vec<Arg> = vec!["-I".into(), scratch("pip.py").into(), "install".into()];
     args.extend(["--target".into(), Dir::Deps.into()]);
     args.extend(wanted.args);
     args.extend(quiet.into_iter().chain(lean).map(Arg::from));
     // What a user's configuration may say and `--target` contradicts, or what would hide the evidence of a failure.
-    let mut env = vec![
-        ("PIP_USER", "0"),
-        ("PIP_REQUIRE_VIRTUALENV", "0"),
-        ("PIP_ROOT", ""),
-    ];
-    env.extend([
-        ("PIP_QUIET", "0"),
-        ("PIP_DRY_RUN", "0"),
-        ("PIP_ROOT_USER_ACTION", "ignore"),
-    ]);
-    if Effective::of(inputs.settings)
-        .get("retries")
-        .is_some_and(|retries| retries.trim() == "0")
-    {
+    let mut env = vec![("PIP_USER", "0"), ("PIP_REQUIRE_VIRTUALENV", "0"), ("PIP_ROOT", "")];
+    env.extend([("PIP_QUIET", "0"), ("PIP_DRY_RUN", "0"), ("PIP_ROOT_USER_ACTION", "ignore")]);
+    if Effective::of(inputs.settings).get("retries").is_some_and(|retries| retries.trim() == "0") {
         env.push(("PIP_RETRIES", "1"));
     }
-    Action::Run {
+    Action::Run(Run {
         tool: "python".to_owned(),
         args,
-        env: env
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.into()))
-            .collect(),
+        env: env.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect(),
         cwd: wanted.dir,
         capture: Capture::Ends,
-    }
+    })
 }
 
 /// Installs with uv.
@@ -75,61 +50,34 @@ pub(super) fn uv(
     secrets.extend(translation.secrets);
     let mut env = uv_env();
     env.extend(translation.env);
-    Action::Run {
-        tool: "uv".to_owned(),
-        args,
-        env,
-        cwd: wanted.dir,
-        capture: Capture::Ends,
-    }
+    Action::Run(Run { tool: "uv".to_owned(), args, env, cwd: wanted.dir, capture: Capture::Ends })
 }
 
 /// Turns `uv.lock` into requirements, without asking the network whether it is up to date.
 pub(super) fn export(interpreter: &Tool) -> Action {
-    let what = [
-        "export",
-        "--frozen",
-        "--no-dev",
-        "--no-emit-project",
-        "--format",
-        "requirements-txt",
-        "--quiet",
-    ];
+    let what =
+        ["export", "--frozen", "--no-dev", "--no-emit-project", "--format", "requirements-txt", "--quiet"];
     let mut args: Vec<Arg> = what.map(Arg::from).into();
     args.extend(uv_common(interpreter));
     args.extend(["-o".into(), scratch("locked.txt").into()]);
-    Action::Run {
+    Action::Run(Run {
         tool: "uv".to_owned(),
         args,
         env: uv_env(),
         cwd: Dir::Source.into(),
         capture: Capture::Ends,
-    }
+    })
 }
 
 fn uv_common(interpreter: &Tool) -> Vec<Arg> {
-    let quiet = [
-        "--no-progress",
-        "--no-python-downloads",
-        "--color",
-        "never",
-        "--python",
-    ];
-    quiet
-        .into_iter()
-        .chain([interpreter.program.as_str()])
-        .map(Arg::from)
-        .collect()
+    let quiet = ["--no-progress", "--no-python-downloads", "--color", "never", "--python"];
+    quiet.into_iter().chain([interpreter.program.as_str()]).map(Arg::from).collect()
 }
 
 fn uv_env() -> BTreeMap<String, Arg> {
     let cache = scratch("uv-cache").into();
     // Cache and deps may lie on different file systems, where links fail.
-    [
-        ("UV_CACHE_DIR".to_owned(), cache),
-        ("UV_LINK_MODE".to_owned(), "copy".into()),
-    ]
-    .into()
+    [("UV_CACHE_DIR".to_owned(), cache), ("UV_LINK_MODE".to_owned(), "copy".into())].into()
 }
 
 /// What pip and uv are asked for in the same words.

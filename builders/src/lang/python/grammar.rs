@@ -4,13 +4,7 @@
 
 /// Reads one requirement. What has a `/` or an archive's name is a path or a URL, which only the tool can judge.
 pub(super) fn entry(text: &str, file: &str, line: u32) -> Result<Entry, Malformed> {
-    let of = |name, origin| Entry {
-        name,
-        origin,
-        file: file.to_owned(),
-        line,
-        constraint: false,
-    };
+    let of = |name, origin| Entry { name, origin, file: file.to_owned(), line, constraint: false };
     let before_marker = text.split(';').next().unwrap_or(text).trim();
     if let Some((name, target)) = before_marker.split_once('@') {
         let name = name.split('[').next().unwrap_or(name).trim();
@@ -67,27 +61,17 @@ pub(super) struct Malformed {
 /// The name in a requirement that is no path and no URL, after its form was checked.
 pub(super) fn package(text: &str) -> Result<&str, Malformed> {
     let shown: String = text.chars().take(60).collect();
-    let bad = |offset, hint| Malformed {
-        offset,
-        message: format!("Invalid requirement: {shown:?}"),
-        hint,
-    };
-    let end = text
-        .find(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c)))
-        .unwrap_or(text.len());
+    let bad = |offset, hint| Malformed { offset, message: format!("Invalid requirement: {shown:?}"), hint };
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c))).unwrap_or(text.len());
     let name = &text[..end];
     if !is_name(name) {
-        return Err(bad(
-            0,
-            "a requirement begins with the package's name, for example `requests>=2.31`",
-        ));
+        return Err(bad(0, "a requirement begins with the package's name, for example `requests>=2.31`"));
     }
     let mut rest = text[end..].trim_start();
     let at = |rest: &str| text.len() - rest.len();
     if let Some(extras) = rest.strip_prefix('[') {
-        let (_, after) = extras
-            .split_once(']')
-            .ok_or_else(|| bad(at(rest), "close the list of extras with `]`"))?;
+        let (_, after) =
+            extras.split_once(']').ok_or_else(|| bad(at(rest), "close the list of extras with `]`"))?;
         rest = after.trim_start();
     }
     if rest.is_empty() || rest.starts_with([';', '(', '@']) {
@@ -111,29 +95,19 @@ fn is_name(text: &str) -> bool {
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
     edge(text.chars().next())
         && edge(text.chars().next_back())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
 fn is_archive(text: &str) -> bool {
     let text = text.split('[').next().unwrap_or(text).to_ascii_lowercase();
-    [
-        ".whl", ".zip", ".gz", ".tgz", ".tar", ".bz2", ".tbz", ".xz", ".txz", ".tlz", ".lz", ".lzma",
-    ]
-    .iter()
-    .any(|ending| text.ends_with(ending))
+    [".whl", ".zip", ".gz", ".tgz", ".tar", ".bz2", ".tbz", ".xz", ".txz", ".tlz", ".lz", ".lzma"]
+        .iter()
+        .any(|ending| text.ends_with(ending))
 }
 
 fn origin(target: &str) -> Origin {
     let path = target.split(['#', '?']).next().unwrap_or(target).trim_end();
-    if path
-        .split('[')
-        .next()
-        .unwrap_or(path)
-        .to_ascii_lowercase()
-        .ends_with(".whl")
-    {
+    if path.split('[').next().unwrap_or(path).to_ascii_lowercase().ends_with(".whl") {
         Origin::Wheel
     } else if path.contains("://") && !path.starts_with("file:") {
         Origin::Url
@@ -144,9 +118,6 @@ fn origin(target: &str) -> Origin {
 
 /// A package's name as indexes compare it: <https://peps.python.org/pep-0503/#normalized-names>.
 pub(super) fn normalise(name: &str) -> String {
-    let parts: Vec<_> = name
-        .split(['-', '_', '.'])
-        .filter(|part| !part.is_empty())
-        .collect();
+    let parts: Vec<_> = name.split(['-', '_', '.']).filter(|part| !part.is_empty()).collect();
     parts.join("-").to_ascii_lowercase()
 }

@@ -32,10 +32,7 @@ pub(super) struct Install {
 /// Decides how the dependencies of a function come in.
 pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install, PlanError> {
     let manifest = Manifest::of(inputs.function)?;
-    let mut done = Install {
-        secrets: manifest.secrets(inputs.function),
-        ..Install::default()
-    };
+    let mut done = Install { secrets: manifest.secrets(inputs.function), ..Install::default() };
     if let Manifest::None(why) = manifest {
         done.because.push(why);
         return Ok(done);
@@ -44,44 +41,26 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
         refuse_builds(&manifest)?;
     }
     let (installer, why) = choose(inputs, interpreter, &manifest)?;
-    done.because
-        .push(format!("{} lists the dependencies", manifest.name()));
+    done.because.push(format!("{} lists the dependencies", manifest.name()));
     done.because.push(why);
-    let mut wanted = Wanted {
-        args: Vec::new(),
-        dir: Dir::Source.into(),
-    };
+    let mut wanted = Wanted { args: Vec::new(), dir: Dir::Source.into() };
     match &manifest {
         Manifest::None(_) => {}
         Manifest::Requirements(path, requirements) => {
-            if requirements
-                .entries
-                .iter()
-                .any(|entry| entry.origin == Origin::Local)
-            {
+            if requirements.entries.iter().any(|entry| entry.origin == Origin::Local) {
                 wanted.dir = scratch("source");
                 let (from, to) = (Dir::Source.into(), wanted.dir.clone());
                 let why = "building a package of the function's own leaves files beside it";
-                done.steps.push(offline(
-                    "copy-source",
-                    why,
-                    Blame::Platform,
-                    Action::Copy { from, to },
-                ));
+                done.steps.push(offline("copy-source", why, Blame::Platform, Action::Copy { from, to }));
             }
             wanted.file(within(&wanted.dir, path.as_str()));
             wanted.hashes(requirements.hashed);
         }
         Manifest::Lock(_, locked) => {
             let why = "what the lock pins, as requirements with hashes";
-            done.steps
-                .push(offline("export", why, Blame::Author, export(interpreter)));
+            done.steps.push(offline("export", why, Blame::Author, export(interpreter)));
             wanted.file(scratch("locked.txt"));
-            wanted.hashes(if locked.unhashed.is_empty() {
-                Hashed::Yes
-            } else {
-                Hashed::No
-            });
+            wanted.hashes(if locked.unhashed.is_empty() { Hashed::Yes } else { Hashed::No });
         }
         Manifest::Project(dependencies) => {
             if let Some(text) = wanted.dependencies(dependencies, &mut done.secrets) {
@@ -125,25 +104,14 @@ fn afterwards() -> [Step; 3] {
     [
         helper("conflicts"),
         offline("conflicts", why, Blame::Author, python(args, Capture::Whole)),
-        offline(
-            "compile-deps",
-            "byte-code, kept with the packages",
-            Blame::Platform,
-            compile,
-        ),
+        offline("compile-deps", "byte-code, kept with the packages", Blame::Platform, compile),
     ]
 }
 
 /// A file below a place that has a path or is a room.
 fn within(place: &Place, file: &str) -> Place {
-    let path = place
-        .path
-        .as_ref()
-        .map_or_else(|| file.to_owned(), |path| format!("{path}/{file}"));
-    Place {
-        dir: place.dir,
-        path: path.parse().ok(),
-    }
+    let path = place.path.as_ref().map_or_else(|| file.to_owned(), |path| format!("{path}/{file}"));
+    Place { dir: place.dir, path: path.parse().ok() }
 }
 
 /// The installer, and for uv what pip's configuration becomes.
@@ -185,34 +153,23 @@ fn choose(
                 "choose an image that has uv, or deploy requirements.txt (`uv export -o requirements.txt`)",
             )
         })?;
-        return Ok((
-            Installer::Uv(translation),
-            "uv installs, as it made the lock".to_owned(),
-        ));
+        return Ok((Installer::Uv(translation), "uv installs, as it made the lock".to_owned()));
     }
     let pip = |why: &str| Ok((Installer::Pip, format!("pip installs: {why}")));
     match choice {
         "pip" if has_pip => pip("it was asked for"),
         "pip" => Err(missing("pip", "choose an image that has pip")),
-        "uv" if !has_uv => Err(missing(
-            "uv",
-            "choose an image that has uv, or leave the choice to the injector",
-        )),
+        "uv" if !has_uv => {
+            Err(missing("uv", "choose an image that has uv, or leave the choice to the injector"))
+        }
         "auto" if !has_uv && !has_pip => Err(missing("pip", "choose an image that has pip or uv")),
         "auto" if !has_uv => pip("uv is not in this image"),
         "auto" if !lost.is_empty() && has_pip => pip(&format!("uv has no counterpart for {lost}")),
         _ => {
-            let why = if choice == "uv" {
-                "it was asked for"
-            } else {
-                "it is in this image"
-            };
+            let why = if choice == "uv" { "it was asked for" } else { "it is in this image" };
             let mut why = format!("uv installs: {why}");
             if !translation.translated.is_empty() {
-                why = format!(
-                    "{why}; translated for it from pip: {}",
-                    translation.translated.join(", ")
-                );
+                why = format!("{why}; translated for it from pip: {}", translation.translated.join(", "));
             }
             if !lost.is_empty() {
                 why = format!("{why}; it has no counterpart for {lost}");
@@ -226,11 +183,9 @@ fn choose(
 fn refuse_builds(manifest: &Manifest) -> Result<(), PlanError> {
     let refuse = |what: &str, file: &str, line| {
         Err(PlanError::Dependencies(
-            Diagnostic::new(format!(
-                "{what} must be built, and building dependencies is not allowed here"
-            ))
-            .at(file, line, None)
-            .hint("name a wheel instead, or ask the operator for INJECTOR_BUILD_SCRIPTS=allow"),
+            Diagnostic::new(format!("{what} must be built, and building dependencies is not allowed here"))
+                .at(file, line, None)
+                .hint("name a wheel instead, or ask the operator for INJECTOR_BUILD_SCRIPTS=allow"),
         ))
     };
     if let Manifest::Lock(_, Locked { unhashed }) = manifest
@@ -239,16 +194,9 @@ fn refuse_builds(manifest: &Manifest) -> Result<(), PlanError> {
         return refuse(name, manifest.name(), None);
     }
     let built = |origin| matches!(origin, Origin::Url | Origin::Local);
-    if let Some(entry) = manifest
-        .entries()
-        .into_iter()
-        .find(|entry| built(entry.origin) && !entry.constraint)
+    if let Some(entry) = manifest.entries().into_iter().find(|entry| built(entry.origin) && !entry.constraint)
     {
-        return refuse(
-            entry.name.as_deref().unwrap_or("this requirement"),
-            &entry.file,
-            Some(entry.line),
-        );
+        return refuse(entry.name.as_deref().unwrap_or("this requirement"), &entry.file, Some(entry.line));
     }
     let Manifest::Requirements(_, Requirements { options, .. }) = manifest else {
         return Ok(());

@@ -54,11 +54,7 @@ pub(super) fn project(text: &str) -> Result<Vec<Dependency>, PlanError> {
     let parsed: Pyproject = toml::from_str(text).map_err(|error| malformed(PYPROJECT, text, &error))?;
     let located = |span: std::ops::Range<usize>, message: &str, hint: &str| {
         let (line, _) = position(text, span.start);
-        PlanError::Dependencies(
-            Diagnostic::new(message)
-                .at(PYPROJECT, Some(line), None)
-                .hint(hint),
-        )
+        PlanError::Dependencies(Diagnostic::new(message).at(PYPROJECT, Some(line), None).hint(hint))
     };
     let Some(project) = parsed.project else {
         let poetry = parsed.tool.and_then(|tool| tool.poetry?.dependencies);
@@ -71,11 +67,8 @@ pub(super) fn project(text: &str) -> Result<Vec<Dependency>, PlanError> {
             ))
         });
     };
-    let computed = project
-        .dynamic
-        .unwrap_or_default()
-        .into_iter()
-        .find(|name| name.get_ref() == "dependencies");
+    let computed =
+        project.dynamic.unwrap_or_default().into_iter().find(|name| name.get_ref() == "dependencies");
     if let Some(computed) = computed {
         return Err(located(
             computed.span(),
@@ -83,48 +76,26 @@ pub(super) fn project(text: &str) -> Result<Vec<Dependency>, PlanError> {
             "list them in `[project] dependencies`, or add a requirements.txt",
         ));
     }
-    project
-        .dependencies
-        .unwrap_or_default()
-        .into_iter()
-        .map(|written| dependency(text, &written))
-        .collect()
+    project.dependencies.unwrap_or_default().into_iter().map(|written| dependency(text, &written)).collect()
 }
 
 fn dependency(text: &str, written: &Spanned<String>) -> Result<Dependency, PlanError> {
     let (line, column) = position(text, written.span().start);
     let requirement = written.get_ref().trim();
     let malformed = |message: String, hint: &str, offset: usize| {
-        let column = column
-            .saturating_add(1)
-            .saturating_add(u32::try_from(offset).unwrap_or(0));
-        PlanError::Manifest(
-            Diagnostic::new(message)
-                .at(PYPROJECT, Some(line), Some(column))
-                .hint(hint),
-        )
+        let column = column.saturating_add(1).saturating_add(u32::try_from(offset).unwrap_or(0));
+        PlanError::Manifest(Diagnostic::new(message).at(PYPROJECT, Some(line), Some(column)).hint(hint))
     };
     if requirement.contains(char::is_control) {
-        return Err(malformed(
-            "a dependency is one line".to_owned(),
-            "write each as a string of its own",
-            0,
-        ));
+        return Err(malformed("a dependency is one line".to_owned(), "write each as a string of its own", 0));
     }
     let entry = grammar::entry(requirement, PYPROJECT, line)
         .map_err(|bad| malformed(bad.message, bad.hint, bad.offset))?;
     if entry.name.is_none() {
         let hint = "write `name @ URL`";
-        return Err(malformed(
-            "a dependency of a project begins with its name".to_owned(),
-            hint,
-            0,
-        ));
+        return Err(malformed("a dependency of a project begins with its name".to_owned(), hint, 0));
     }
-    Ok(Dependency {
-        text: requirement.to_owned(),
-        entry,
-    })
+    Ok(Dependency { text: requirement.to_owned(), entry })
 }
 
 /// The part of `uv.lock` that says what it was made from.
@@ -177,25 +148,14 @@ pub(super) fn lock(text: &str, dependencies: &[Dependency]) -> Result<Locked, Pl
             .any(|kind| package.source.get(*kind).and_then(toml::Value::as_str) == Some("."))
     };
     if let Some(root) = lock.package.iter().find(is_root) {
-        let dists = root
-            .made_from
-            .as_ref()
-            .and_then(|made_from| made_from.requires_dist.as_deref());
+        let dists = root.made_from.as_ref().and_then(|made_from| made_from.requires_dist.as_deref());
         compare(dists.unwrap_or_default(), dependencies)?;
     }
     let hashless = |package: &&Package| {
-        ["git", "directory", "editable"]
-            .iter()
-            .any(|kind| package.source.contains_key(*kind))
+        ["git", "directory", "editable"].iter().any(|kind| package.source.contains_key(*kind))
     };
-    let unhashed = lock
-        .package
-        .iter()
-        .filter(|package| !is_root(package))
-        .filter(hashless);
-    Ok(Locked {
-        unhashed: unhashed.map(|package| package.name.clone()).collect(),
-    })
+    let unhashed = lock.package.iter().filter(|package| !is_root(package)).filter(hashless);
+    Ok(Locked { unhashed: unhashed.map(|package| package.name.clone()).collect() })
 }
 
 /// A package's extras and version specifiers, as far as they can be compared: `None` where uv writes them otherwise.
@@ -204,18 +164,10 @@ type Wanted = BTreeSet<(BTreeSet<String>, Option<BTreeSet<String>>)>;
 fn compare(locked: &[Dist], dependencies: &[Dependency]) -> Result<(), PlanError> {
     let mut before: BTreeMap<String, Wanted> = BTreeMap::new();
     // What an extra of the project itself needs is not among its dependencies.
-    let own = |dist: &&Dist| {
-        !dist
-            .marker
-            .as_deref()
-            .is_some_and(|marker| marker.contains("extra =="))
-    };
+    let own = |dist: &&Dist| !dist.marker.as_deref().is_some_and(|marker| marker.contains("extra =="));
     for dist in locked.iter().filter(own) {
         let specifier = canonical(dist.specifier.as_deref().unwrap_or_default());
-        before
-            .entry(dist.name.clone())
-            .or_default()
-            .insert((dist.extras.clone(), specifier));
+        before.entry(dist.name.clone()).or_default().insert((dist.extras.clone(), specifier));
     }
     let mut now: BTreeMap<String, Wanted> = BTreeMap::new();
     for dependency in dependencies {
@@ -227,27 +179,20 @@ fn compare(locked: &[Dist], dependencies: &[Dependency]) -> Result<(), PlanError
         (Some(before), Some(now)) => comparable(before) && comparable(now) && before != now,
         _ => true,
     };
-    let names: BTreeSet<_> = before
-        .keys()
-        .chain(now.keys())
-        .filter(|name| differs(name))
-        .collect();
+    let names: BTreeSet<_> = before.keys().chain(now.keys()).filter(|name| differs(name)).collect();
     if names.is_empty() {
         return Ok(());
     }
     let drift: Vec<_> = names
         .iter()
-        .map(
-            |name| match (before.contains_key(*name), now.contains_key(*name)) {
-                (true, true) => format!("{name} was changed"),
-                (true, false) => format!("{name} was removed"),
-                _ => format!("{name} was added"),
-            },
-        )
+        .map(|name| match (before.contains_key(*name), now.contains_key(*name)) {
+            (true, true) => format!("{name} was changed"),
+            (true, false) => format!("{name} was removed"),
+            _ => format!("{name} was added"),
+        })
         .collect();
-    let place = dependencies
-        .iter()
-        .find(|one| one.entry.name.as_ref().is_some_and(|name| names.contains(name)));
+    let place =
+        dependencies.iter().find(|one| one.entry.name.as_ref().is_some_and(|name| names.contains(name)));
     let message = format!("{LOCK} was made from other dependencies: {}", drift.join(", "));
     Err(PlanError::Dependencies(
         Diagnostic::new(message)
@@ -259,20 +204,15 @@ fn compare(locked: &[Dist], dependencies: &[Dependency]) -> Result<(), PlanError
 /// Extras and specifiers of a requirement whose form was checked.
 fn wanted(text: &str) -> (BTreeSet<String>, Option<BTreeSet<String>>) {
     let text = text.split(';').next().unwrap_or(text);
-    let rest = text
-        .trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "._-".contains(c))
-        .trim();
+    let rest = text.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "._-".contains(c)).trim();
     let (extras, specifier) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((extras, specifier)) => (extras, specifier),
         None => ("", rest),
     };
     let extras = extras.split(',').map(str::trim).filter(|extra| !extra.is_empty());
     // A URL is written otherwise in a lock.
-    let specifier = if specifier.contains('@') {
-        None
-    } else {
-        canonical(specifier.trim().trim_matches(['(', ')']))
-    };
+    let specifier =
+        if specifier.contains('@') { None } else { canonical(specifier.trim().trim_matches(['(', ')'])) };
     (extras.map(grammar::normalise).collect(), specifier)
 }
 
@@ -282,21 +222,13 @@ fn canonical(specifiers: &str) -> Option<BTreeSet<String>> {
         let specifier: String = specifier.chars().filter(|c| !c.is_whitespace()).collect();
         let version = specifier.trim_start_matches(['<', '>', '=', '!', '~']);
         let operator = &specifier[..specifier.len() - version.len()];
-        let number = |part: &str| {
-            part.parse::<u64>()
-                .map_or_else(|_| part.to_owned(), |number| number.to_string())
-        };
-        let plain = version
-            .chars()
-            .all(|c| c.is_ascii_digit() || c == '.' || c == '*');
+        let number =
+            |part: &str| part.parse::<u64>().map_or_else(|_| part.to_owned(), |number| number.to_string());
+        let plain = version.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '*');
         let parts: Vec<_> = version.split('.').map(number).collect();
         plain.then(|| format!("{operator}{}", parts.join(".")))
     };
-    specifiers
-        .split(',')
-        .filter(|specifier| !specifier.trim().is_empty())
-        .map(one)
-        .collect()
+    specifiers.split(',').filter(|specifier| !specifier.trim().is_empty()).map(one).collect()
 }
 
 /// The error for a file that is not TOML, or not of its format's shape.
@@ -315,8 +247,5 @@ fn position(text: &str, offset: usize) -> (u32, u32) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (
-        u32::try_from(line).unwrap_or(u32::MAX),
-        u32::try_from(column).unwrap_or(u32::MAX),
-    )
+    (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
 }

@@ -32,10 +32,7 @@ impl Manifest {
     /// # Errors
     /// When it is malformed, or asks for what cannot be.
     pub(super) fn of(function: &Function) -> Result<Self, PlanError> {
-        let named = function
-            .deps_file
-            .as_ref()
-            .filter(|path| ![LOCK, PYPROJECT].contains(&path.as_str()));
+        let named = function.deps_file.as_ref().filter(|path| ![LOCK, PYPROJECT].contains(&path.as_str()));
         let path = named.or_else(|| function.top("requirements.txt"));
         if let Some(path) = path {
             let wanted = requirements::read(function, path)?;
@@ -43,10 +40,7 @@ impl Manifest {
                 return Ok(Manifest::Requirements(path.clone(), wanted));
             }
         }
-        let project = function
-            .top(PYPROJECT)
-            .map(|path| text(function, path))
-            .transpose()?;
+        let project = function.top(PYPROJECT).map(|path| text(function, path)).transpose()?;
         let project = project.map(lock::project);
         if let Some(path) = function.top(LOCK) {
             let Some(dependencies) = project.transpose()? else {
@@ -91,10 +85,8 @@ impl Manifest {
 
     /// URLs in the dependency files that hold a user or a password, by their place.
     pub(super) fn secrets(&self, function: &Function) -> BTreeMap<String, String> {
-        let mut files: Vec<&RelPath> = [PYPROJECT, LOCK]
-            .iter()
-            .filter_map(|name| function.top(name))
-            .collect();
+        let mut files: Vec<&RelPath> =
+            [PYPROJECT, LOCK].iter().filter_map(|name| function.top(name)).collect();
         if let Manifest::Requirements(_, wanted) = self {
             files.extend(&wanted.files);
         }

@@ -18,7 +18,7 @@ use crate::catalog::Runtime;
 use crate::diagnostic::{Blame, Diagnostic, Output};
 use crate::error::PlanError;
 use crate::function::{Function, Handler, RelPath};
-use crate::plan::{Action, Arg, Capture, Dir, Launch, Network, Place, Plan, Program, Secrets, Step};
+use crate::plan::{Action, Arg, Capture, Dir, Launch, Network, Place, Plan, Program, Run, Secrets, Step};
 use crate::toolchain::{Identity, Tool};
 use crate::{Builder, Inputs, Package, assets};
 
@@ -43,17 +43,11 @@ impl Builder for Python {
     fn identify(&self, tool: &str, output: &Output) -> Option<Identity> {
         if tool == "python" {
             let probe: Probe = serde_json::from_str(&output.stdout).ok()?;
-            return Some(Identity {
-                version: probe.version.parse().ok()?,
-                facts: probe.facts,
-            });
+            return Some(Identity { version: probe.version.parse().ok()?, facts: probe.facts });
         }
         // uv 0.9.1 (0fd0d2a 2025-10-09)
         let version = output.stdout.strip_prefix("uv ")?.split_whitespace().next()?;
-        Some(Identity {
-            version: version.parse().ok()?,
-            facts: BTreeMap::new(),
-        })
+        Some(Identity { version: version.parse().ok()?, facts: BTreeMap::new() })
     }
 
     fn plan(&self, inputs: &Inputs<'_>) -> Result<Plan, PlanError> {
@@ -61,11 +55,7 @@ impl Builder for Python {
         let (handler, file) = handler(inputs.function)?;
         misspelt(inputs.function, inputs.runtime)?;
         let install = install::install(inputs, python)?;
-        let bare = if install.steps.is_empty() {
-            Bare::Yes
-        } else {
-            Bare::No
-        };
+        let bare = if install.steps.is_empty() { Bare::Yes } else { Bare::No };
         let mut because = vec![format!("{file} holds the handler {handler}")];
         because.extend(install.because);
         Ok(Plan {
@@ -107,25 +97,18 @@ fn tool<'a>(inputs: &Inputs<'a>, name: &str, needed_for: &str) -> Result<&'a Too
 
 /// The handler and its file: module `a.b` is `a/b.py` or `a/b/__init__.py`.
 fn handler(function: &Function) -> Result<(Handler, RelPath), PlanError> {
-    let sources = function
-        .files
-        .keys()
-        .filter(|path| path.extension() == Some("py"));
+    let sources = function.files.keys().filter(|path| path.extension() == Some("py"));
     let Some(handler) = function.handler.clone() else {
         let modules = sources.filter_map(|path| path.as_str().strip_suffix(".py"));
         let modules = modules.map(|module| module.trim_end_matches("/__init__").replace('/', "."));
         return Err(PlanError::NoHandler {
-            candidates: modules
-                .take(5)
-                .map(|module| format!("{module}.<function>"))
-                .collect(),
+            candidates: modules.take(5).map(|module| format!("{module}.<function>")).collect(),
         });
     };
     let stem = handler.module.replace('.', "/");
     let expected = vec![format!("{stem}.py"), format!("{stem}/__init__.py")];
-    let file = expected
-        .iter()
-        .find_map(|name| name.parse().ok().filter(|path| function.files.contains_key(path)));
+    let file =
+        expected.iter().find_map(|name| name.parse().ok().filter(|path| function.files.contains_key(path)));
     match file {
         Some(file) => Ok((handler, file)),
         None => Err(PlanError::NoModule {
@@ -141,10 +124,7 @@ fn misspelt(function: &Function, runtime: &Runtime) -> Result<(), PlanError> {
     if function.deps_file.is_some() || runtime.manifests.iter().any(|name| function.top(name).is_some()) {
         return Ok(());
     }
-    let near = runtime
-        .near_misses
-        .iter()
-        .find(|(wrong, _)| function.top(wrong).is_some());
+    let near = runtime.near_misses.iter().find(|(wrong, _)| function.top(wrong).is_some());
     near.map_or(Ok(()), |(wrong, right)| {
         Err(PlanError::Manifest(
             Diagnostic::new("no tool reads a dependency file of this name")
@@ -170,44 +150,20 @@ fn check(file: &RelPath, handler: &Handler) -> Vec<Step> {
 /// Byte-code of the function itself, for that of its dependencies is kept with them; and the server.
 fn compile() -> Vec<Step> {
     let server = assets::below("python/server").map(|(name, id)| {
-        let to = Place {
-            dir: Dir::Server,
-            path: name.parse().ok(),
-        };
-        let asset = Action::Asset {
-            id: id.to_owned(),
-            to,
-        };
-        offline(
-            &format!("server {name}"),
-            "what calls the function",
-            Blame::Platform,
-            asset,
-        )
+        let to = Place { dir: Dir::Server, path: name.parse().ok() };
+        let asset = Action::Asset { id: id.to_owned(), to };
+        offline(&format!("server {name}"), "what calls the function", Blame::Platform, asset)
     });
     let mut steps: Vec<Step> = server.collect();
     let why = "byte-code, for a faster first call";
-    steps.push(offline(
-        "compile",
-        why,
-        Blame::Platform,
-        byte_code(&[Dir::Source, Dir::Server]),
-    ));
+    steps.push(offline("compile", why, Blame::Platform, byte_code(&[Dir::Source, Dir::Server])));
     steps
 }
 
 /// Compiles the Python files of rooms, so that the same files give the same byte-code wherever the volume is.
 fn byte_code(dirs: &[Dir]) -> Action {
-    let mut args: Vec<Arg> = vec![
-        "-I".into(),
-        scratch("compile.py").into(),
-        "--jobs".into(),
-        Arg::jobs(),
-    ];
-    args.extend(
-        dirs.iter()
-            .map(|dir| Arg::from(*dir).then(format!("={}", dir.name()))),
-    );
+    let mut args: Vec<Arg> = vec!["-I".into(), scratch("compile.py").into(), "--jobs".into(), Arg::jobs()];
+    args.extend(dirs.iter().map(|dir| Arg::from(*dir).then(format!("={}", dir.name()))));
     python(args, Capture::Ends)
 }
 
@@ -216,40 +172,18 @@ fn launch(python: &Tool, file: &RelPath, handler: &Handler, bare: Bare) -> Launc
     let mut requires = BTreeMap::from([("version".to_owned(), version.to_string())]);
     if bare == Bare::No {
         let facts = ["abi", "arch", "libc"].map(|fact| python.identity.facts.get_key_value(fact));
-        requires.extend(
-            facts
-                .into_iter()
-                .flatten()
-                .map(|(fact, value)| (fact.clone(), value.clone())),
-        );
+        requires.extend(facts.into_iter().flatten().map(|(fact, value)| (fact.clone(), value.clone())));
     }
     let mut args: Vec<Arg> = vec!["-I".into(), "-u".into(), server().into()];
-    args.extend([
-        "--source".into(),
-        Dir::Source.into(),
-        "--deps".into(),
-        Dir::Deps.into(),
-    ]);
+    args.extend(["--source".into(), Dir::Source.into(), "--deps".into(), Dir::Deps.into()]);
     let module = handler.module.replace('/', ".");
     args.extend(
-        [
-            "--file",
-            file.as_str(),
-            "--module",
-            &module,
-            "--function",
-            &handler.function,
-        ]
-        .map(Arg::from),
+        ["--file", file.as_str(), "--module", &module, "--function", &handler.function].map(Arg::from),
     );
     Launch {
         program: Program::Tool {
             tool: "python".to_owned(),
-            names: vec![
-                format!("python{version}"),
-                "python3".to_owned(),
-                "python".to_owned(),
-            ],
+            names: vec![format!("python{version}"), "python3".to_owned(), "python".to_owned()],
             requires,
         },
         args,
@@ -269,50 +203,33 @@ fn helper(name: &str) -> Step {
     let id = format!("python/{name}.py");
     let to = scratch(&format!("{name}.py"));
     let why = format!("our program behind `{name}`");
-    offline(
-        &format!("{name}-helper"),
-        &why,
-        Blame::Platform,
-        Action::Asset { id, to },
-    )
+    offline(&format!("{name}-helper"), &why, Blame::Platform, Action::Asset { id, to })
 }
 
 /// A step that works without the network.
 fn offline(name: &str, why: &str, blame: Blame, action: Action) -> Step {
-    Step {
-        name: name.to_owned(),
-        why: why.to_owned(),
-        action,
-        blame,
-        network: Network::Unused,
-    }
+    Step { name: name.to_owned(), why: why.to_owned(), action, blame, network: Network::Unused }
 }
 
 /// Where the function's server is.
 fn server() -> Place {
-    Place {
-        dir: Dir::Server,
-        path: "kubeless.py".parse().ok(),
-    }
+    Place { dir: Dir::Server, path: "kubeless.py".parse().ok() }
 }
 
 /// Runs Python outside the volume.
 fn python(args: Vec<Arg>, capture: Capture) -> Action {
-    Action::Run {
+    Action::Run(Run {
         tool: "python".to_owned(),
         args,
         env: BTreeMap::new(),
         cwd: Dir::Scratch.into(),
         capture,
-    }
+    })
 }
 
 /// A place in the scratch room.
 fn scratch(name: &str) -> Place {
-    Place {
-        dir: Dir::Scratch,
-        path: name.parse().ok(),
-    }
+    Place { dir: Dir::Scratch, path: name.parse().ok() }
 }
 
 /// Compiles a pattern of this folder.

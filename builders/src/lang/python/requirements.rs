@@ -75,9 +75,7 @@ fn read_file(
         let lead = line.text.len() - line.text.trim_start().len();
         let (requirement, options) = split_options(&line.text);
         let located = |message: &str, hint: &str| {
-            Diagnostic::new(message)
-                .at(path.as_str(), Some(line.number()), None)
-                .hint(hint)
+            Diagnostic::new(message).at(path.as_str(), Some(line.number()), None).hint(hint)
         };
         if !requirement.is_empty() {
             let entry = entry(requirement, path.as_str(), line.number()).map_err(|bad| {
@@ -91,19 +89,13 @@ fn read_file(
         for (name, value) in options {
             match name {
                 "--requirement" | "--constraint" => {
-                    let kind = if name == "--constraint" {
-                        Kind::Constraints
-                    } else {
-                        kind
-                    };
+                    let kind = if name == "--constraint" { Kind::Constraints } else { kind };
                     // pip fetches URLs and expands variables itself.
                     if value.contains("://") || value.contains("${") {
                         continue;
                     }
-                    let target = path
-                        .sibling(&value)
-                        .ok()
-                        .filter(|target| function.files.contains_key(target));
+                    let target =
+                        path.sibling(&value).ok().filter(|target| function.files.contains_key(target));
                     let target = target.ok_or_else(|| {
                         let message = format!("{value} is not a file of this function");
                         PlanError::Manifest(located(
@@ -159,14 +151,8 @@ impl Line {
     fn locate(&self, offset: usize) -> (u32, u32) {
         let part = self.parts.iter().rev().find(|(start, _)| *start <= offset);
         let (start, number) = part.copied().unwrap_or((0, 1));
-        let before = self
-            .text
-            .get(start..offset)
-            .map_or(0, |text| text.chars().count());
-        (
-            number,
-            u32::try_from(before).map_or(1, |before| before.saturating_add(1)),
-        )
+        let before = self.text.get(start..offset).map_or(0, |text| text.chars().count());
+        (number, u32::try_from(before).map_or(1, |before| before.saturating_add(1)))
     }
 }
 
@@ -202,9 +188,7 @@ fn comment(text: &str) -> Option<&str> {
 
 /// Splits a line into its requirement and its options, as pip does: options begin at the first word with a dash.
 fn split_options(text: &str) -> (&str, Vec<(&'static str, String)>) {
-    let start = words(text)
-        .find(|(_, word)| word.starts_with('-'))
-        .map_or(text.len(), |(at, _)| at);
+    let start = words(text).find(|(_, word)| word.starts_with('-')).map_or(text.len(), |(at, _)| at);
     let (requirement, rest) = text.split_at(start);
     let mut options = Vec::new();
     let mut words = words(rest).map(|(_, word)| word);
@@ -259,9 +243,7 @@ fn option(word: &str) -> Option<(&'static str, bool, Option<&str>)> {
         if written == long {
             return Some((long, takes_value, inline));
         }
-        let rest = word
-            .strip_prefix(short)
-            .filter(|_| !short.is_empty() && !word.starts_with("--"))?;
+        let rest = word.strip_prefix(short).filter(|_| !short.is_empty() && !word.starts_with("--"))?;
         Some((long, takes_value, (!rest.is_empty()).then_some(rest)))
     })
 }

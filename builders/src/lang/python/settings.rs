@@ -36,15 +36,9 @@ impl Effective {
     /// the site's file, the user's and the system's; `[install]` wins over `[global]`.
     pub(super) fn of(settings: &Settings) -> Self {
         let mut found = Effective::default();
-        let named = settings
-            .env
-            .get("PIP_CONFIG_FILE")
-            .filter(|path| !path.is_empty());
-        let mut files: Vec<_> = settings
-            .files
-            .iter()
-            .filter(|(path, _)| path.ends_with("pip.conf"))
-            .collect();
+        let named = settings.env.get("PIP_CONFIG_FILE").filter(|path| !path.is_empty());
+        let mut files: Vec<_> =
+            settings.files.iter().filter(|(path, _)| path.ends_with("pip.conf")).collect();
         if let Some(named) = named {
             // A named file stands for the user's own: https://github.com/pypa/pip/blob/23.2.1/src/pip/_internal/configuration.py#L341
             files.retain(|(path, _)| !path.starts_with("~/") && path != named);
@@ -71,9 +65,7 @@ impl Effective {
             .filter_map(|(name, value)| Some((key(name.strip_prefix("PIP_")?), value.clone())));
         found.values = sections.into_iter().flatten().chain(environment).collect();
         // pip passes over what is empty.
-        found
-            .values
-            .retain(|key, value| !value.trim().is_empty() && key != "config-file");
+        found.values.retain(|key, value| !value.trim().is_empty() && key != "config-file");
         found
     }
 
@@ -85,20 +77,14 @@ impl Effective {
 
 /// A key as pip compares it: `PIP_INDEX_URL`, `index_url` and `index-url` are one.
 fn key(name: &str) -> String {
-    name.trim()
-        .trim_start_matches("--")
-        .to_ascii_lowercase()
-        .replace('_', "-")
+    name.trim().trim_start_matches("--").to_ascii_lowercase().replace('_', "-")
 }
 
 /// Section, key and value of an INI file as Python's `RawConfigParser` reads it: an indented line continues a value.
 fn ini(text: &str) -> Vec<(String, String, String)> {
     let mut section = String::new();
     let mut found: Vec<(String, String, String)> = Vec::new();
-    for line in text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with(['#', ';']))
-    {
+    for line in text.lines().filter(|line| !line.trim_start().starts_with(['#', ';'])) {
         let trimmed = line.trim();
         if let Some(name) = trimmed.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             name.clone_into(&mut section);
@@ -118,15 +104,9 @@ fn ini(text: &str) -> Vec<(String, String, String)> {
 pub(super) fn for_uv(settings: &Settings) -> Translation {
     let pip = Effective::of(settings);
     let own_indexes = has_own_indexes(settings);
-    let mut done = Translation {
-        lost: pip.unread.clone(),
-        ..Translation::default()
-    };
+    let mut done = Translation { lost: pip.unread.clone(), ..Translation::default() };
     for (key, value) in &pip.values {
-        let is_index = matches!(
-            key.as_str(),
-            "index-url" | "extra-index-url" | "find-links" | "no-index"
-        );
+        let is_index = matches!(key.as_str(), "index-url" | "extra-index-url" | "find-links" | "no-index");
         if ignorable(key) || (is_index && own_indexes) {
             continue;
         }
@@ -141,25 +121,16 @@ pub(super) fn for_uv(settings: &Settings) -> Translation {
 
 /// Whether the user told uv where to look for packages.
 fn has_own_indexes(settings: &Settings) -> bool {
-    const VARIABLES: [&str; 5] = [
-        "UV_DEFAULT_INDEX",
-        "UV_INDEX",
-        "UV_INDEX_URL",
-        "UV_EXTRA_INDEX_URL",
-        "UV_FIND_LINKS",
-    ];
+    const VARIABLES: [&str; 5] =
+        ["UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"];
     const KEYS: [&str; 5] = ["index", "index-url", "extra-index-url", "find-links", "no-index"];
     let in_file = |text: &str| {
         let table = text.parse::<toml::Table>().unwrap_or_default();
         let pip = table.get("pip").and_then(toml::Value::as_table);
-        KEYS.iter()
-            .any(|key| table.contains_key(*key) || pip.is_some_and(|pip| pip.contains_key(*key)))
+        KEYS.iter().any(|key| table.contains_key(*key) || pip.is_some_and(|pip| pip.contains_key(*key)))
     };
     VARIABLES.iter().any(|name| settings.env.contains_key(*name))
-        || settings
-            .files
-            .iter()
-            .any(|(path, text)| path.ends_with("uv.toml") && in_file(text))
+        || settings.files.iter().any(|(path, text)| path.ends_with("uv.toml") && in_file(text))
 }
 
 /// Keys that say how pip talks, or that the plan decides: losing them changes no result.
@@ -204,8 +175,7 @@ impl Translation {
             match option.name {
                 "--pre" => self.args.push("--prerelease=allow".into()),
                 "--trusted-host" => {
-                    self.args
-                        .extend(["--allow-insecure-host".into(), option.value.as_str().into()]);
+                    self.args.extend(["--allow-insecure-host".into(), option.value.as_str().into()]);
                 }
                 "--extra-index-url" => self.all_indexes(),
                 "--prefer-binary" | "--use-feature" | "--config-settings" | "--global-option" => {
@@ -218,8 +188,7 @@ impl Translation {
 
     /// pip takes the best version of all indexes, uv by default that of the first index that has the package.
     fn all_indexes(&mut self) {
-        self.env
-            .insert("UV_INDEX_STRATEGY".to_owned(), "unsafe-best-match".into());
+        self.env.insert("UV_INDEX_STRATEGY".to_owned(), "unsafe-best-match".into());
     }
 
     /// Translates one key; `None` where uv has no counterpart for this value.
@@ -244,32 +213,25 @@ impl Translation {
             "find-links" => {
                 for (number, word) in (1..).zip(&words) {
                     let name = format!("{key} {number}");
-                    self.args
-                        .extend(["--find-links".into(), Arg::secret(name.as_str())]);
+                    self.args.extend(["--find-links".into(), Arg::secret(name.as_str())]);
                     self.secrets.insert(name, (*word).to_owned());
                 }
             }
             "timeout" | "default-timeout" => {
                 let seconds: u32 = value.trim().split('.').next()?.parse().ok()?;
-                self.env
-                    .insert("UV_HTTP_TIMEOUT".to_owned(), seconds.max(1).to_string().into());
+                self.env.insert("UV_HTTP_TIMEOUT".to_owned(), seconds.max(1).to_string().into());
             }
             "retries" => {
                 let retries: u32 = value.trim().parse().ok()?;
-                self.env
-                    .insert("UV_HTTP_RETRIES".to_owned(), retries.max(1).to_string().into());
+                self.env.insert("UV_HTTP_RETRIES".to_owned(), retries.max(1).to_string().into());
             }
             "only-binary" | "no-binary" => {
                 let packages = words.iter().flat_map(|word| word.split(','));
-                self.args
-                    .extend(packages.flat_map(|name| [format!("--{key}").into(), name.into()]));
+                self.args.extend(packages.flat_map(|name| [format!("--{key}").into(), name.into()]));
             }
             "no-index" | "no-deps" | "require-hashes" | "pre" => {
-                let argument = if key == "pre" {
-                    "--prerelease=allow".to_owned()
-                } else {
-                    format!("--{key}")
-                };
+                let argument =
+                    if key == "pre" { "--prerelease=allow".to_owned() } else { format!("--{key}") };
                 self.args.extend(truth(value)?.then(|| argument.into()));
             }
             _ => return None,

@@ -51,13 +51,7 @@ impl Keep {
     }
 
     fn new(head_room: usize, tail_room: usize) -> Self {
-        Keep {
-            head: Vec::new(),
-            head_room,
-            tail: VecDeque::new(),
-            tail_room,
-            left_out: 0,
-        }
+        Keep { head: Vec::new(), head_room, tail: VecDeque::new(), tail_room, left_out: 0 }
     }
 
     /// Takes what comes next.
@@ -84,10 +78,7 @@ impl Keep {
             self.head.extend_from_slice(mark.as_bytes());
         }
         self.head.extend(self.tail);
-        Captured {
-            bytes: self.head,
-            left_out: self.left_out,
-        }
+        Captured { bytes: self.head, left_out: self.left_out }
     }
 
     /// Moves both cuts to the end of a line, or, within a line that is longer than that, to a space.
@@ -95,9 +86,8 @@ impl Keep {
         let line_end = |byte: &u8| *byte == b'\n';
         let near = self.head.len().saturating_sub(LINE);
         let end = self.head[near..].iter().rposition(line_end).map(|end| near + end);
-        let end = end
-            .or_else(|| self.head.iter().rposition(u8::is_ascii_whitespace))
-            .map_or(0, |end| end + 1);
+        let end =
+            end.or_else(|| self.head.iter().rposition(u8::is_ascii_whitespace)).map_or(0, |end| end + 1);
         self.left_out += self.head.len() - end;
         self.head.truncate(end);
 
@@ -141,16 +131,11 @@ mod tests {
 
     #[test]
     fn between_head_and_tail_a_line_says_how_much_is_missing() {
-        for chunks in [
-            &[&b"abc defgh ijk"[..]][..],
-            &[b"abc", b" defgh i", b"jk"],
-            &[b"abc ", b"defgh", b" ijk"],
-        ] {
+        for chunks in
+            [&[&b"abc defgh ijk"[..]][..], &[b"abc", b" defgh i", b"jk"], &[b"abc ", b"defgh", b" ijk"]]
+        {
             let captured = kept(Keep::new(4, 4), chunks);
-            assert_eq!(
-                String::from_utf8(captured.bytes).expect("text"),
-                "abc \n… 6 bytes left out …\nijk"
-            );
+            assert_eq!(String::from_utf8(captured.bytes).expect("text"), "abc \n… 6 bytes left out …\nijk");
             assert_eq!(captured.left_out, 6);
         }
     }
@@ -158,19 +143,13 @@ mod tests {
     #[test]
     fn a_cut_falls_between_lines() {
         let captured = kept(Keep::new(8, 8), &[b"one\ntoken=SECRET more\nlast\n"]);
-        assert_eq!(
-            String::from_utf8(captured.bytes).expect("text"),
-            "one\n… 18 bytes left out …\nlast\n"
-        );
+        assert_eq!(String::from_utf8(captured.bytes).expect("text"), "one\n… 18 bytes left out …\nlast\n");
     }
 
     #[test]
     fn a_cut_within_a_word_leaves_nothing_of_it() {
         let captured = kept(Keep::new(4, 4), &[b"SECRETSECRETSECRET"]);
-        assert_eq!(
-            String::from_utf8(captured.bytes).expect("text"),
-            "… 18 bytes left out …\n"
-        );
+        assert_eq!(String::from_utf8(captured.bytes).expect("text"), "… 18 bytes left out …\n");
     }
 
     #[test]

@@ -69,9 +69,7 @@ impl Process {
     fn parse(pid: Pid, stat: &[u8]) -> Option<Self> {
         // The second field, the name in parentheses, may hold anything.
         let name_end = stat.iter().rposition(|byte| *byte == b')')?;
-        let mut fields = str::from_utf8(&stat[name_end + 1..])
-            .ok()?
-            .split_ascii_whitespace();
+        let mut fields = str::from_utf8(&stat[name_end + 1..]).ok()?.split_ascii_whitespace();
         let state = fields.next()?;
         Some(Process {
             pid,
@@ -86,10 +84,7 @@ fn processes() -> io::Result<Vec<Process>> {
     let mut found = Vec::new();
     for entry in fs_err::read_dir("/proc")? {
         let entry = entry?;
-        let pid = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| Pid::from_raw(name.parse().ok()?));
+        let pid = entry.file_name().to_str().and_then(|name| Pid::from_raw(name.parse().ok()?));
         // A process may end while we look.
         let stat = pid.and_then(|pid| Some((pid, fs_err::read(entry.path().join("stat")).ok()?)));
         found.extend(stat.and_then(|(pid, stat)| Process::parse(pid, &stat)));

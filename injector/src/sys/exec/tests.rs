@@ -35,11 +35,7 @@ fn python(script: &str) -> Command {
 }
 
 fn run_with(grace: Duration, command: &Command, inbox: &Inbox) -> Outcome {
-    let world = World {
-        inbox,
-        grace,
-        root: Path::new("/"),
-    };
+    let world = World { inbox, grace, root: Path::new("/") };
     prepare().expect("a subreaper");
     run_in(&world, command, &mut |_, _| {}).expect("runs")
 }
@@ -73,12 +69,7 @@ fn apart(wrapper: &[&str], test: &str) -> Finished {
     let mut words = wrapper.iter().map(OsString::from).chain([this.into_os_string()]);
     std::process::Command::new(words.next().expect("a program"))
         .args(words)
-        .args([
-            "--exact",
-            "--ignored",
-            "--nocapture",
-            &format!("sys::exec::tests::{test}"),
-        ])
+        .args(["--exact", "--ignored", "--nocapture", &format!("sys::exec::tests::{test}")])
         .output()
         .expect("runs")
 }
@@ -87,10 +78,7 @@ fn apart(wrapper: &[&str], test: &str) -> Finished {
 fn assert_passed(finished: &Finished) {
     let said = String::from_utf8_lossy(&finished.stdout);
     let complaint = String::from_utf8_lossy(&finished.stderr);
-    assert!(
-        finished.status.success() && said.contains("1 passed"),
-        "{said}{complaint}"
-    );
+    assert!(finished.status.success() && said.contains("1 passed"), "{said}{complaint}");
 }
 
 #[test]
@@ -104,10 +92,7 @@ fn a_tool_sees_the_environment_it_was_given_and_no_other() {
     let mut command = command("env", &[]);
     command.env.push(("GREETING".into(), "good day".into()));
     let seen = run_short(&command).stdout;
-    assert_eq!(
-        text(&seen),
-        "GREETING=good day\nPATH=/usr/local/bin:/usr/bin:/bin\n"
-    );
+    assert_eq!(text(&seen), "GREETING=good day\nPATH=/usr/local/bin:/usr/bin:/bin\n");
 }
 
 #[test]
@@ -122,9 +107,8 @@ fn a_tool_has_its_directory_no_input_and_a_group_of_its_own() {
 
 #[test]
 fn a_megabyte_on_stderr_before_stdout_does_not_hang() {
-    let outcome = run_short(&python(
-        "import sys; sys.stderr.write(('x' * 63 + chr(10)) * (1 << 14)); print('done')",
-    ));
+    let outcome =
+        run_short(&python("import sys; sys.stderr.write(('x' * 63 + chr(10)) * (1 << 14)); print('done')"));
     assert_eq!(outcome.ended, Ended::Exited(0));
     assert_eq!(text(&outcome.stdout), "done\n");
     assert_eq!(outcome.stderr.left_out, (1 << 20) - 128 * 1024 + 64);
@@ -143,11 +127,7 @@ fn a_line_of_ten_megabytes_is_streamed_whole_and_kept_in_part() {
     assert_eq!(streamed, LINE);
     let kept = text(&outcome.stdout);
     assert!(kept.starts_with("a x x") && kept.ends_with(" x x\n"));
-    assert!(
-        kept.contains("x \n… 10112 KiB left out …\nx"),
-        "{}",
-        &kept[65_500..65_600]
-    );
+    assert!(kept.contains("x \n… 10112 KiB left out …\nx"), "{}", &kept[65_500..65_600]);
     assert!(kept.len() < 128 * 1024 + 64);
 }
 
@@ -168,10 +148,7 @@ fn data_is_captured_whole_and_kept_out_of_the_story() {
     })
     .expect("runs");
     assert_eq!(story, b"story");
-    assert_eq!(
-        (outcome.stdout.bytes.len(), outcome.stdout.left_out),
-        (8 << 20, 1 << 20)
-    );
+    assert_eq!((outcome.stdout.bytes.len(), outcome.stdout.left_out), (8 << 20, 1 << 20));
     assert_eq!(text(&outcome.stderr), "story");
 }
 
@@ -301,11 +278,7 @@ fn a_signal_ends_the_tool_and_wins_over_its_status() {
             thread::sleep(SHORT);
             inbox.deliver(Signal::Interrupt);
         });
-        run_with(
-            LONG,
-            &shell("trap 'exit 0' TERM; while :; do sleep 0.02; done"),
-            &inbox,
-        )
+        run_with(LONG, &shell("trap 'exit 0' TERM; while :; do sleep 0.02; done"), &inbox)
     });
     assert_eq!(outcome.ended, Ended::Terminated(Signal::Interrupt));
 }
@@ -347,19 +320,11 @@ fn running_out_of_memory_is_told_with_the_limit() {
     let root = TempDir::new().expect("a directory");
     fs_err::create_dir_all(root.path().join("proc/self")).expect("a directory");
     let name = group.file_name().expect("a name").to_string_lossy();
-    fs_err::write(
-        root.path().join("proc/self/cgroup"),
-        format!("4:memory:/{name}\n0::/\n"),
-    )
-    .expect("a file");
+    fs_err::write(root.path().join("proc/self/cgroup"), format!("4:memory:/{name}\n0::/\n")).expect("a file");
     fs_err::create_dir_all(root.path().join("sys/fs")).expect("a directory");
     symlink("/sys/fs/cgroup", root.path().join("sys/fs/cgroup")).expect("a link");
 
-    let world = World {
-        inbox: &Inbox::default(),
-        grace: SHORT,
-        root: root.path(),
-    };
+    let world = World { inbox: &Inbox::default(), grace: SHORT, root: root.path() };
     let joined = format!("echo $$ > {}/cgroup.procs; exec ", group.display());
     let modest = run_in(&world, &shell(&format!("{joined} true")), &mut |_, _| {}).expect("runs");
     let hog = shell(&format!("{joined} python3 -c 'len(bytearray(256 << 20))'"));
@@ -409,17 +374,11 @@ fn a_frozen_process_survives() {
 #[test]
 fn as_the_first_process_of_a_container_nothing_escapes_into_our_group() {
     let wrapper = ["unshare", "--pid", "--fork", "--mount-proc", "setsid"];
-    let possible = std::process::Command::new(wrapper[0])
-        .args(&wrapper[1..])
-        .arg("true")
-        .status();
+    let possible = std::process::Command::new(wrapper[0]).args(&wrapper[1..]).arg("true").status();
     if !possible.is_ok_and(|status| status.success()) {
         return skip("first process: no process namespace to be had");
     }
-    assert_passed(&apart(
-        &wrapper,
-        "an_orphan_in_the_group_of_the_first_process_is_ended",
-    ));
+    assert_passed(&apart(&wrapper, "an_orphan_in_the_group_of_the_first_process_is_ended"));
 }
 
 #[test]

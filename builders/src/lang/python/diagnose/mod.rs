@@ -68,11 +68,8 @@ fn check(output: &Output, function: &Function) -> Vec<Diagnostic> {
     let missing = checked.handler.filter(|handler| handler.state == "missing");
     if let (Some(names), Ok((handler, file))) = (missing, super::handler(function)) {
         let message = format!("`{}` is not defined", handler.function);
-        let there: Vec<_> = names
-            .names
-            .iter()
-            .map(|name| format!("{} (line {})", name.name, name.line))
-            .collect();
+        let there: Vec<_> =
+            names.names.iter().map(|name| format!("{} (line {})", name.name, name.line)).collect();
         let hint = if there.is_empty() {
             format!("define it: `def {}(event, context):`", handler.function)
         } else {
@@ -89,9 +86,7 @@ fn check(output: &Output, function: &Function) -> Vec<Diagnostic> {
 
 fn syntax(error: SyntaxError) -> Diagnostic {
     let source = error.source.filter(|source| !source.trim().is_empty());
-    let detail = source
-        .map(|source| format!("\n    {}", source.trim()))
-        .unwrap_or_default();
+    let detail = source.map(|source| format!("\n    {}", source.trim())).unwrap_or_default();
     Diagnostic::new(format!("{}{detail}", error.message)).at(error.file, error.line, error.column)
 }
 
@@ -118,12 +113,7 @@ fn conflicts(output: &Output, function: &Function) -> Vec<Diagnostic> {
     let entries = manifest.as_ref().map(Manifest::entries).unwrap_or_default();
     let meaning = |conflict: Conflict| {
         let there = conflict.found.unwrap_or_else(|| "none".to_owned());
-        let Conflict {
-            package,
-            version,
-            requires,
-            ..
-        } = conflict;
+        let Conflict { package, version, requires, .. } = conflict;
         let message = format!("{package} {version} needs {requires}, and {there} is installed");
         let name = normalise(&package);
         let entry = entries.iter().find(|entry| entry.name.as_ref() == Some(&name));
@@ -146,7 +136,7 @@ fn installer(step: &Step, output: &Output, function: &Function) -> Vec<Diagnosti
     }
     let manifest = Manifest::of(function).ok();
     let only_wheels = match &step.action {
-        Action::Run { args, .. } if args.contains(&":all:".into()) => OnlyWheels::Yes,
+        Action::Run(run) if run.args.contains(&":all:".into()) => OnlyWheels::Yes,
         _ => OnlyWheels::No,
     };
     let said = Said {
@@ -158,10 +148,7 @@ fn installer(step: &Step, output: &Output, function: &Function) -> Vec<Diagnosti
     };
     let found = packages::diagnose(&said);
     if found.is_empty() {
-        network::evidence(&text)
-            .or_else(|| last_error(&text))
-            .into_iter()
-            .collect()
+        network::evidence(&text).or_else(|| last_error(&text)).into_iter().collect()
     } else {
         found
     }
@@ -169,41 +156,27 @@ fn installer(step: &Step, output: &Output, function: &Function) -> Vec<Diagnosti
 
 /// The text on one line, without the frames that uv and pip draw.
 fn flat(text: &str) -> String {
-    let words = text
-        .split(|c: char| c.is_whitespace() || "│╰╭─├▶×".contains(c))
-        .filter(|word| !word.is_empty());
+    let words =
+        text.split(|c: char| c.is_whitespace() || "│╰╭─├▶×".contains(c)).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")
 }
 
 /// The installer's last words, where nothing better is known.
 fn last_error(text: &str) -> Option<Diagnostic> {
-    let error = |line: &str| {
-        line.strip_prefix("ERROR: ")
-            .or_else(|| line.strip_prefix("error: "))
-            .map(str::to_owned)
-    };
+    let error =
+        |line: &str| line.strip_prefix("ERROR: ").or_else(|| line.strip_prefix("error: ")).map(str::to_owned);
     text.lines().rev().find_map(error).map(Diagnostic::new)
 }
 
 /// What one of our helpers printed, if it did its work: 0 is well, 1 is a finding.
 fn helper<'a, T: Deserialize<'a>>(output: &'a Output) -> Option<T> {
     let worked = matches!(output.status, Some(0 | 1));
-    worked
-        .then(|| serde_json::from_str(&output.stdout).ok())
-        .flatten()
+    worked.then(|| serde_json::from_str(&output.stdout).ok()).flatten()
 }
 
 /// A helper of ours that failed by itself; nothing where a signal ended it, which the injector explains.
 fn broken(output: &Output) -> Vec<Diagnostic> {
-    let said = output
-        .stderr
-        .lines()
-        .rfind(|line| !line.trim().is_empty())
-        .unwrap_or("it said nothing");
+    let said = output.stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
     let message = format!("a helper of the injector failed: {}", said.trim());
-    output
-        .status
-        .map(|_| Diagnostic::new(message).blame(Blame::Ours))
-        .into_iter()
-        .collect()
+    output.status.map(|_| Diagnostic::new(message).blame(Blame::Ours)).into_iter().collect()
 }

@@ -28,12 +28,7 @@ pub(super) fn evidence(text: &str) -> Option<Diagnostic> {
         // The line that tells of the trouble names its index, where there are several.
         let host = host(&searched[line]).or_else(|| host(text));
         let host = host.unwrap_or_else(|| "the registry".to_owned());
-        let status = found
-            .iter()
-            .skip(1)
-            .flatten()
-            .next()
-            .map_or("", |group| group.as_str());
+        let status = found.iter().skip(1).flatten().next().map_or("", |group| group.as_str());
         let message = cause.message.replace("{host}", &host).replace("{status}", status);
         Diagnostic::new(message).hint(cause.hint).blame(Blame::Platform)
     })
@@ -51,10 +46,7 @@ pub(super) fn lasting(text: &str) -> String {
     let missed = missed(text);
     let lasts = |line: &&str| {
         let page = PAGE.captures(line);
-        let package = page
-            .iter()
-            .flat_map(|found| found.iter().skip(1).flatten())
-            .next();
+        let package = page.iter().flat_map(|found| found.iter().skip(1).flatten()).next();
         !PASSING.is_match(line)
             && package.is_none_or(|package| {
                 let found = missed.get(&normalise(package.as_str()));
@@ -82,11 +74,7 @@ fn missed(text: &str) -> BTreeMap<String, Found> {
     });
     let found = MISSED.captures_iter(text).filter_map(|found| {
         let version = found.get(2).map_or("none", |version| version.as_str());
-        let others = if version == "none" {
-            Found::Nothing
-        } else {
-            Found::OtherVersions
-        };
+        let others = if version == "none" { Found::Nothing } else { Found::OtherVersions };
         Some((normalise(found.get(1)?.as_str()), others))
     });
     found.collect()
@@ -113,18 +101,8 @@ struct Cause {
 
 /// The kinds of trouble, the most particular first.
 static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
-    let told = |text, message, hint| Cause {
-        pattern: pattern(text),
-        anywhere: false,
-        message,
-        hint,
-    };
-    let anywhere = |text, message, hint| Cause {
-        pattern: pattern(text),
-        anywhere: true,
-        message,
-        hint,
-    };
+    let told = |text, message, hint| Cause { pattern: pattern(text), anywhere: false, message, hint };
+    let anywhere = |text, message, hint| Cause { pattern: pattern(text), anywhere: true, message, hint };
     vec![
         // ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device
         anywhere(
@@ -239,9 +217,6 @@ fn host(text: &str) -> Option<String> {
     });
     let found = HOSTS.iter().find_map(|pattern| pattern.captures(text))?;
     let host = found.get(1)?.as_str();
-    let port = found
-        .get(2)
-        .map(|port| port.as_str())
-        .filter(|port| *port != "443");
+    let port = found.get(2).map(|port| port.as_str()).filter(|port| *port != "443");
     Some(port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }

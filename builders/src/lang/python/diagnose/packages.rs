@@ -36,9 +36,7 @@ impl Said<'_> {
     pub(super) fn at(&self, requirement: &str, message: String) -> Diagnostic {
         let named = |name: &str| {
             let name = normalise(name);
-            self.entries
-                .iter()
-                .find(|entry| entry.name.as_ref() == Some(&name))
+            self.entries.iter().find(|entry| entry.name.as_ref() == Some(&name))
         };
         let package = name_of(requirement);
         let why = |line: &&str| line.contains(package) && WHY.is_match(line);
@@ -57,9 +55,7 @@ impl Said<'_> {
     fn line_of(&self, option: &str) -> Option<(&str, u32)> {
         self.function.files.iter().find_map(|(path, file)| {
             let lines = file.text.as_deref()?.lines();
-            let (number, _) = (1..)
-                .zip(lines)
-                .find(|(_, line)| line.trim().starts_with(option))?;
+            let (number, _) = (1..).zip(lines).find(|(_, line)| line.trim().starts_with(option))?;
             Some((path.as_str(), number))
         })
     }
@@ -88,12 +84,7 @@ pub(super) fn diagnose(said: &Said<'_>) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = Vec::new();
     let rule = RULES.iter().find(|rule| rule.pattern.is_match(said.flat));
     for captures in rule.iter().flat_map(|rule| rule.pattern.captures_iter(said.flat)) {
-        let groups: Vec<&str> = captures
-            .iter()
-            .skip(1)
-            .flatten()
-            .map(|group| group.as_str())
-            .collect();
+        let groups: Vec<&str> = captures.iter().skip(1).flatten().map(|group| group.as_str()).collect();
         found.extend(rule.map(|rule| (rule.meaning)(said, &groups)));
     }
     found.dedup();
@@ -108,10 +99,7 @@ struct Rule {
 }
 
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
-    let rule = |text, meaning: fn(&Said<'_>, &[&str]) -> Diagnostic| Rule {
-        pattern: pattern(text),
-        meaning,
-    };
+    let rule = |text, meaning: fn(&Said<'_>, &[&str]) -> Diagnostic| Rule { pattern: pattern(text), meaning };
     vec![
         // idna==3.7 --hash=sha256:82fee1fc78add43492d3a1898bfa6d8a904cc97d8427f683ed8e798d07761aa0
         rule(r"(\S+) --hash=sha256:([0-9a-f]{64})", |said, found| {
@@ -119,13 +107,10 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             unhashed(said, found).hint(format!("add to its line: --hash=sha256:{hash}"))
         }),
         // error: In `--require-hashes` mode, all requirements must have a hash, but none were provided for: idna==3.7
-        rule(
-            r"must have a hash, but none were provided for: (\S+)",
-            |said, found| {
-                unhashed(said, found)
-                    .hint("add its hash, as `pip hash` or `uv pip compile --generate-hashes` tells it")
-            },
-        ),
+        rule(r"must have a hash, but none were provided for: (\S+)", |said, found| {
+            unhashed(said, found)
+                .hint("add its hash, as `pip hash` or `uv pip compile --generate-hashes` tells it")
+        }),
         // In --require-hashes mode, all requirements must have their versions pinned with ==. These do not: idna from …
         // error: In `--require-hashes` mode, all requirements must have their versions pinned with `==`, but found: idna>=3
         rule(
@@ -151,24 +136,20 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         // ERROR: Failed building wheel for python-Levenshtein
         // ERROR: Failed to build 'mysqlclient' when getting requirements to build wheel
         // error: Failed to build `python-levenshtein==0.12.2`
-        rule(
-            r"Failed building wheel for (\S+)|Failed to build ['`]([^'`]+)['`]",
-            |said, found| build::failed(said, first(found)),
-        ),
+        rule(r"Failed building wheel for (\S+)|Failed to build ['`]([^'`]+)['`]", |said, found| {
+            build::failed(said, first(found))
+        }),
         // × Getting requirements to build wheel did not run successfully.
         rule(r".*Collecting (\S+).*did not run successfully", |said, found| {
             build::failed(said, first(found))
         }),
         // ERROR: Package 'fn' requires a different Python: 3.11.7 not in '>=3.12'
-        rule(
-            r"Package '([^']+)' requires a different Python: (\S+) not in '([^']+)'",
-            |said, found| {
-                let [package, here, wants] = found else {
-                    return Diagnostic::new(first(found));
-                };
-                other_python(said, package, wants, here)
-            },
-        ),
+        rule(r"Package '([^']+)' requires a different Python: (\S+) not in '([^']+)'", |said, found| {
+            let [package, here, wants] = found else {
+                return Diagnostic::new(first(found));
+            };
+            other_python(said, package, wants, here)
+        }),
         // Because the current Python version (3.11.7) does not satisfy Python>=3.12 and django==6.0 depends on Python>=3.12
         rule(
             r"the current Python version \(([^)]+)\) does not satisfy Python(\S+) and (\S+)",
@@ -185,19 +166,15 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             no_version,
         ),
         // Because this-package-is-in-no-index was not found in the package registry and you require …
-        rule(
-            r"Because (\S+) was not found in the package registry",
-            |said, found| unknown(said, first(found)),
-        ),
-        // Because python-levenshtein==0.12.2 has no usable wheels and you require …
-        rule(r"Because (\S+) has no usable wheels", |said, found| {
-            no_wheel(said, first(found))
+        rule(r"Because (\S+) was not found in the package registry", |said, found| {
+            unknown(said, first(found))
         }),
+        // Because python-levenshtein==0.12.2 has no usable wheels and you require …
+        rule(r"Because (\S+) has no usable wheels", |said, found| no_wheel(said, first(found))),
         // Because there is no version of six==99.0 and you require six==99.0
-        rule(
-            r"Because there (?:is|are) no versions? of (\S+?)(?:,| and)",
-            |said, found| unsatisfied(said, first(found), "").hint(ANOTHER),
-        ),
+        rule(r"Because there (?:is|are) no versions? of (\S+?)(?:,| and)", |said, found| {
+            unsatisfied(said, first(found), "").hint(ANOTHER)
+        }),
         // Because only six<=1.17.0 is available and you require six>99, we can conclude that …
         rule(
             r"Because only (\S+) is available and (?:you require|\S+ depends on) (\S+?)(?:,| and)",
@@ -213,9 +190,8 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             r"No solution found when resolving dependencies:? (?:cause: )?(.+?)(?: hint: .*)?$",
             |said, found| {
                 let reasons = CONCLUSION.replace_all(first(found), ", but ");
-                let reasons = reasons
-                    .rsplit_once(", we can conclude that")
-                    .map_or(&*reasons, |(reasons, _)| reasons);
+                let reasons =
+                    reasons.rsplit_once(", we can conclude that").map_or(&*reasons, |(reasons, _)| reasons);
                 let reasons = reasons.strip_prefix("Because ").unwrap_or(reasons);
                 said.at(reasons, format!("the requirements cannot all be met: {reasons}"))
                     .hint("loosen one of these versions, or leave it to the installer")
@@ -223,8 +199,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         ),
         // ERROR: Invalid requirement: 'idna==3.7==3.8': Expected comma (within version specifier), … (from line 2 of …)
         rule(r"Invalid requirement: '([^']*)'", |said, found| {
-            said.at(first(found), format!("Invalid requirement: {:?}", first(found)))
-                .hint(SYNTAX)
+            said.at(first(found), format!("Invalid requirement: {:?}", first(found))).hint(SYNTAX)
         }),
         // error: Couldn't parse requirement in `requirements.txt` at position 4 cause: after parsing `3.7`, found …
         rule(
@@ -249,17 +224,14 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             }
         }),
         // error: Unexpected '-', expected '-c', '-e', '-r' or the start of a requirement: requirements.txt:2:1
-        rule(
-            r"Unexpected '-', expected .* start of a requirement: (\S+):(\d+):(\d+)",
-            |_, found| {
-                let number = |at: usize| found.get(at).and_then(|text| text.parse().ok());
-                Diagnostic::new("uv knows no such option in a requirements file").at(
-                    first(found),
-                    number(1),
-                    number(2),
-                )
-            },
-        ),
+        rule(r"Unexpected '-', expected .* start of a requirement: (\S+):(\d+):(\d+)", |_, found| {
+            let number = |at: usize| found.get(at).and_then(|text| text.parse().ok());
+            Diagnostic::new("uv knows no such option in a requirements file").at(
+                first(found),
+                number(1),
+                number(2),
+            )
+        }),
     ]
 });
 
@@ -279,10 +251,7 @@ fn first<'a>(found: &[&'a str]) -> &'a str {
 
 fn unhashed(said: &Said<'_>, found: &[&str]) -> Diagnostic {
     let name = name_of(first(found));
-    said.at(
-        name,
-        format!("{} has no hash, though other lines have one", first(found)),
-    )
+    said.at(name, format!("{} has no hash, though other lines have one", first(found)))
 }
 
 fn mismatch(said: &Said<'_>, found: &[&str]) -> Diagnostic {
@@ -298,38 +267,23 @@ fn mismatch(said: &Said<'_>, found: &[&str]) -> Diagnostic {
 ///     The user requested urllib3==2.2.0
 ///     requests 2.20.0 depends on urllib3<1.25 and >=1.21.1
 fn conflict(said: &Said<'_>) -> Diagnostic {
-    let reasons = said
-        .text
-        .lines()
-        .skip_while(|line| !line.starts_with("The conflict is caused by"));
-    let reasons: Vec<_> = reasons
-        .skip(1)
-        .map(str::trim)
-        .take_while(|line| !line.is_empty())
-        .collect();
-    let shown: Vec<_> = reasons
-        .iter()
-        .map(|reason| reason.replace("The user requested", "you ask for"))
-        .collect();
-    let package = reasons
-        .iter()
-        .find_map(|reason| reason.strip_prefix("The user requested "));
+    let reasons = said.text.lines().skip_while(|line| !line.starts_with("The conflict is caused by"));
+    let reasons: Vec<_> = reasons.skip(1).map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let shown: Vec<_> =
+        reasons.iter().map(|reason| reason.replace("The user requested", "you ask for")).collect();
+    let package = reasons.iter().find_map(|reason| reason.strip_prefix("The user requested "));
     let package = package.or(reasons.first().copied()).unwrap_or_default();
     let message = if shown.is_empty() {
         "these requirements contradict each other".to_owned()
     } else {
         format!("requirements contradict each other: {}", shown.join(", but "))
     };
-    said.at(package, message)
-        .hint("loosen one of these versions, or leave it to the installer")
+    said.at(package, message).hint("loosen one of these versions, or leave it to the installer")
 }
 
 fn other_python(said: &Said<'_>, package: &str, wants: &str, here: &str) -> Diagnostic {
-    said.at(
-        package,
-        format!("{package} needs Python {wants}, and this is {here}"),
-    )
-    .hint("ask for a version of the package that supports this Python, or for another runtime")
+    said.at(package, format!("{package} needs Python {wants}, and this is {here}"))
+        .hint("ask for a version of the package that supports this Python, or for another runtime")
 }
 
 fn unknown(said: &Said<'_>, package: &str) -> Diagnostic {
@@ -352,24 +306,15 @@ fn no_version(said: &Said<'_>, found: &[&str]) -> Diagnostic {
         LazyLock::new(|| pattern(r"require a different python version: (.+?) (?:ERROR|WARNING):"));
     let requirement = first(found);
     let name = name_of(requirement);
-    let versions: Vec<_> = found
-        .get(1)
-        .map_or("none", |all| all.trim())
-        .split(", ")
-        .filter(|one| *one != "none")
-        .collect();
+    let versions: Vec<_> =
+        found.get(1).map_or("none", |all| all.trim()).split(", ").filter(|one| *one != "none").collect();
     let asked = requirement.split_once("==").map(|(_, version)| version.trim());
     let ignored = said.find(&IGNORED).unwrap_or_default();
-    let mut other = ignored
-        .split("; ")
-        .filter_map(|one| one.split_once(" Requires-Python "));
+    let mut other = ignored.split("; ").filter_map(|one| one.split_once(" Requires-Python "));
     let other = other.find(|(version, _)| asked.is_none_or(|asked| asked == *version));
     if let Some((version, wants)) = other {
         return said
-            .at(
-                name,
-                format!("{name} {version} needs Python {wants}, which this is not"),
-            )
+            .at(name, format!("{name} {version} needs Python {wants}, which this is not"))
             .hint("ask for a version of the package that supports this Python, or for another runtime");
     }
     if said.only_wheels == OnlyWheels::Yes {
@@ -384,8 +329,5 @@ fn no_version(said: &Said<'_>, found: &[&str]) -> Diagnostic {
 
 fn unsatisfied(said: &Said<'_>, requirement: &str, there: &str) -> Diagnostic {
     let name = name_of(requirement);
-    said.at(
-        name,
-        format!("no version of {name} satisfies {requirement}{there}"),
-    )
+    said.at(name, format!("no version of {name} satisfies {requirement}{there}"))
 }
