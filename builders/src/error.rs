@@ -69,6 +69,9 @@ pub enum PlanError {
     /// The dependencies cannot be resolved as they are written.
     #[error("{0}")]
     Dependencies(Diagnostic),
+    /// The function says that it is for other versions than the image has.
+    #[error("{0}")]
+    Version(Diagnostic),
     /// The function needs a tool that the image lacks.
     #[error("{tool} is needed but is not in this image")]
     NoTool {

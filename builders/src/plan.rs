@@ -112,6 +112,8 @@ pub enum Piece {
     Text(String),
     /// The absolute path of a place.
     Place(Place),
+    /// The absolute path of a tool's program, by the tool's name: for a tool that starts another one.
+    Tool(String),
     /// How many processes or threads a tool may use: the container's quota, which is the injector's to know.
     Jobs {},
     /// A value of the package clients' configuration, by its key in [`Plan::secrets`]: it may hold
@@ -164,6 +166,12 @@ impl Arg {
         Arg(vec![Piece::Secret(key.into())])
     }
 
+    /// The absolute path of a tool's program.
+    #[must_use]
+    pub fn tool(name: impl Into<String>) -> Self {
+        Arg(vec![Piece::Tool(name.into())])
+    }
+
     /// How many processes or threads a tool may use.
     #[must_use]
     pub fn jobs() -> Self {
@@ -208,6 +216,7 @@ impl fmt::Display for Arg {
             match piece {
                 Piece::Text(text) => f.write_str(text)?,
                 Piece::Place(place) => write!(f, "{place}")?,
+                Piece::Tool(name) => f.write_str(name)?,
                 Piece::Jobs {} => f.write_str("<jobs>")?,
                 Piece::Secret(key) => write!(f, "<{key}>")?,
             }
@@ -461,6 +470,7 @@ mod tests {
             (Arg::from(place.clone()), r#"{"place":"<deps>/a/b"}"#),
             (Arg::from("--x=").then(place), r#"[{"text":"--x="},{"place":"<deps>/a/b"}]"#),
             (Arg::secret("pip.index-url"), r#"{"secret":"pip.index-url"}"#),
+            (Arg::tool("python"), r#"{"tool":"python"}"#),
             (Arg::jobs(), r#"{"jobs":{}}"#),
             (Arg(Vec::new()), "[]"),
         ] {

@@ -260,13 +260,12 @@ impl Workshop<'_> {
     }
 
     fn command(&self, run: &Run, deadline: Instant) -> Result<Command, Failure> {
-        let missing = || Failure::Bug(format!("the plan runs {}, which was not found", run.tool));
         let mut env = self.env.clone();
         for (name, value) in &run.env {
             env.insert(name.clone(), self.resolve(value)?);
         }
         Ok(Command {
-            program: self.programs.get(&run.tool).ok_or_else(missing)?.clone(),
+            program: self.program(&run.tool)?.clone(),
             args: run.args.iter().map(|arg| self.resolve(arg).map(Into::into)).collect::<Result<_, _>>()?,
             env: env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
             cwd: self.rooms.place(&run.cwd),
@@ -325,12 +324,18 @@ impl Workshop<'_> {
         );
     }
 
+    fn program(&self, tool: &str) -> Result<&PathBuf, Failure> {
+        let missing = || Failure::Bug(format!("the plan names {tool}, which was not found"));
+        self.programs.get(tool).ok_or_else(missing)
+    }
+
     fn resolve(&self, arg: &Arg) -> Result<String, Failure> {
         arg.0
             .iter()
             .map(|piece| match piece {
                 Piece::Text(text) => Ok(text.clone()),
                 Piece::Place(place) => Ok(self.rooms.place(place).display().to_string()),
+                Piece::Tool(name) => self.program(name).map(|program| program.display().to_string()),
                 Piece::Jobs {} => Ok(host::parallelism().to_string()),
                 Piece::Secret(key) => self
                     .secrets

@@ -136,7 +136,7 @@ impl Failure {
                     Stage::Detect.code(Author)
                 }
                 PlanError::Dependencies(_) => Stage::Resolve.code(Author),
-                PlanError::NoTool { .. } => Stage::Provision.code(Author),
+                PlanError::NoTool { .. } | PlanError::Version(_) => Stage::Provision.code(Author),
                 PlanError::Choice { .. } => Stage::Request.code(Author),
             },
             Failure::Provision(error) => Stage::Provision.code(error.blame()),
@@ -159,7 +159,10 @@ impl Failure {
     pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
         if let Failure::Step(failure) = self {
             &failure.diagnostics
-        } else if let Failure::Plan(PlanError::Manifest(one) | PlanError::Dependencies(one)) = self {
+        } else if let Failure::Plan(
+            PlanError::Manifest(one) | PlanError::Dependencies(one) | PlanError::Version(one),
+        ) = self
+        {
             std::slice::from_ref(one)
         } else {
             &[]

@@ -164,7 +164,7 @@ fn resolve(piece: &Piece, root: &Path) -> OsString {
         Piece::Place(place) => at(place, root).into(),
         Piece::Jobs {} => host::parallelism().to_string().into(),
         // A receipt holds no secrets; an author who wrote one by hand gets its name.
-        Piece::Secret(key) => key.into(),
+        Piece::Secret(key) | Piece::Tool(key) => key.into(),
     }
 }
 

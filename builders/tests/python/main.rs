@@ -117,6 +117,7 @@ fn error(world: &World, fixture: &str) -> String {
     match plan(world, fixture).expect_err("no plan") {
         PlanError::Manifest(found) => format!("manifest: {}", advice(&found)),
         PlanError::Dependencies(found) => format!("dependencies: {}", advice(&found)),
+        PlanError::Version(found) => format!("version: {}", advice(&found)),
         other => format!("{other:?}"),
     }
 }

@@ -81,14 +81,14 @@ fn a_lock_is_exported_and_obeyed() {
         [
             "export: in <source>: UV_CACHE_DIR=<scratch>/uv-cache UV_LINK_MODE=copy uv export --frozen --no-dev \
           --no-emit-project --format requirements-txt --quiet --no-progress --no-python-downloads --color never \
-          --python python3.11 -o <scratch>/locked.txt"
+          --python python -o <scratch>/locked.txt"
         ]
     );
     assert_eq!(
         lines(&plan, "install:"),
         [
             "install: in <source>: UV_CACHE_DIR=<scratch>/uv-cache UV_LINK_MODE=copy uv pip install --no-progress \
-          --no-python-downloads --color never --python python3.11 --target <deps> -r <scratch>/locked.txt \
+          --no-python-downloads --color never --python python --target <deps> -r <scratch>/locked.txt \
           --require-hashes"
         ]
     );
@@ -164,7 +164,7 @@ fn uv_installs_where_the_configuration_of_pip_can_be_translated() {
         [
             "install: in <source>: UV_CACHE_DIR=<scratch>/uv-cache UV_DEFAULT_INDEX=<index-url> UV_HTTP_RETRIES=1 \
           UV_HTTP_TIMEOUT=7 UV_INDEX=<extra-index-url> UV_INDEX_STRATEGY=unsafe-best-match UV_LINK_MODE=copy uv pip \
-          install --no-progress --no-python-downloads --color never --python python3.11 --target <deps> \
+          install --no-progress --no-python-downloads --color never --python python --target <deps> \
           -r <source>/requirements.txt"
         ]
     );

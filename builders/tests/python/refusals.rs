@@ -23,6 +23,20 @@ fn a_lock_that_was_made_from_other_dependencies_is_refused() {
 }
 
 #[test]
+fn a_project_for_other_versions_is_refused() {
+    let project = |wanted: &str| {
+        format!(
+            "//- hello.py\n//- pyproject.toml\n[project]\nname = 'x'\nrequires-python = '{wanted}'\ndependencies = ['six']\n"
+        )
+    };
+    assert_eq!(
+        error(&USUAL, &project(">=3.12")),
+        "version: pyproject.toml:3: the project is for Python >=3.12, this image has 3.11.7 | choose an image of such a version, or widen `requires-python`"
+    );
+    assert!(text(&USUAL, &project(">=3.9,<4")).contains("write-requirements"));
+}
+
+#[test]
 fn building_may_be_forbidden() {
     let deny = World { build_scripts: BuildScripts::Deny, ..USUAL };
     let with = |line: &str| format!("//- hello.py\n//- requirements.txt\nsix\n{line}\n");

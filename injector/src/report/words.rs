@@ -222,6 +222,7 @@ fn plan_error(error: &PlanError) -> Message {
         }
         PlanError::Manifest(diagnostic) => one(Stage::Detect, diagnostic),
         PlanError::Dependencies(diagnostic) => one(Stage::Resolve, diagnostic),
+        PlanError::Version(diagnostic) => one(Stage::Provision, diagnostic),
         PlanError::NoTool { needed_for, hint, .. } => {
             say(Stage::Provision, format!("{error}: {needed_for}"), &[hint])
         }

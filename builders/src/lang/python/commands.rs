@@ -9,7 +9,6 @@ use super::scratch;
 use super::settings::{Effective, Translation};
 use crate::Inputs;
 use crate::plan::{Action, Arg, Capture, Dir, Place, Run};
-use crate::toolchain::Tool;
 
 /// Installs with pip, by our program that lets it say when an index answers with an error.
 pub(super) fn pip(inputs: &Inputs<'_>, wanted: Wanted) -> Action {
@@ -36,14 +35,9 @@ pub(super) fn pip(inputs: &Inputs<'_>, wanted: Wanted) -> Action {
 }
 
 /// Installs with uv.
-pub(super) fn uv(
-    interpreter: &Tool,
-    wanted: Wanted,
-    translation: Translation,
-    secrets: &mut BTreeMap<String, String>,
-) -> Action {
+pub(super) fn uv(wanted: Wanted, translation: Translation, secrets: &mut BTreeMap<String, String>) -> Action {
     let mut args: Vec<Arg> = ["pip", "install"].map(Arg::from).into();
-    args.extend(uv_common(interpreter));
+    args.extend(uv_common());
     args.extend(["--target".into(), Dir::Deps.into()]);
     args.extend(wanted.args);
     args.extend(translation.args);
@@ -54,11 +48,11 @@ pub(super) fn uv(
 }
 
 /// Turns `uv.lock` into requirements, without asking the network whether it is up to date.
-pub(super) fn export(interpreter: &Tool) -> Action {
+pub(super) fn export() -> Action {
     let what =
         ["export", "--frozen", "--no-dev", "--no-emit-project", "--format", "requirements-txt", "--quiet"];
     let mut args: Vec<Arg> = what.map(Arg::from).into();
-    args.extend(uv_common(interpreter));
+    args.extend(uv_common());
     args.extend(["-o".into(), scratch("locked.txt").into()]);
     Action::Run(Run {
         tool: "uv".to_owned(),
@@ -69,9 +63,9 @@ pub(super) fn export(interpreter: &Tool) -> Action {
     })
 }
 
-fn uv_common(interpreter: &Tool) -> Vec<Arg> {
+fn uv_common() -> Vec<Arg> {
     let quiet = ["--no-progress", "--no-python-downloads", "--color", "never", "--python"];
-    quiet.into_iter().chain([interpreter.program.as_str()]).map(Arg::from).collect()
+    quiet.into_iter().map(Arg::from).chain([Arg::tool("python")]).collect()
 }
 
 fn uv_env() -> BTreeMap<String, Arg> {

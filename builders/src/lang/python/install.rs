@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::commands::{Wanted, export, pip, uv};
 use super::grammar::Origin;
+use super::lock;
 use super::lock::Locked;
 use super::manifest::Manifest;
 use super::requirements::{Hashed, Requirements};
@@ -40,6 +41,9 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
     if inputs.policy.build_scripts == BuildScripts::Deny {
         refuse_builds(&manifest)?;
     }
+    if matches!(manifest, Manifest::Lock(..) | Manifest::Project(_)) {
+        lock::admits(inputs.function, &interpreter.identity.version)?;
+    }
     let (installer, why) = choose(inputs, interpreter, &manifest)?;
     done.because.push(format!("{} lists the dependencies", manifest.name()));
     done.because.push(why);
@@ -58,7 +62,7 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
         }
         Manifest::Lock(_, locked) => {
             let why = "what the lock pins, as requirements with hashes";
-            done.steps.push(offline("export", why, Blame::Author, export(interpreter)));
+            done.steps.push(offline("export", why, Blame::Author, export()));
             wanted.file(scratch("locked.txt"));
             wanted.hashes(if locked.unhashed.is_empty() { Hashed::Yes } else { Hashed::No });
         }
@@ -83,7 +87,7 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
             done.steps.push(helper("pip"));
             pip(inputs, wanted)
         }
-        Installer::Uv(translation) => uv(interpreter, wanted, translation, &mut done.secrets),
+        Installer::Uv(translation) => uv(wanted, translation, &mut done.secrets),
     };
     done.steps.push(Step {
         name: "install".to_owned(),

@@ -8,6 +8,8 @@ use toml::Spanned;
 use super::grammar::{self, Entry};
 use crate::diagnostic::Diagnostic;
 use crate::error::PlanError;
+use crate::function::Function;
+use crate::toolchain::Version;
 
 /// The file that lists a project's dependencies.
 pub(super) const PYPROJECT: &str = "pyproject.toml";
@@ -34,6 +36,8 @@ struct Pyproject {
 struct Project {
     dependencies: Option<Vec<Spanned<String>>>,
     dynamic: Option<Vec<Spanned<String>>>,
+    #[serde(rename = "requires-python")]
+    requires_python: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,6 +81,54 @@ pub(super) fn project(text: &str) -> Result<Vec<Dependency>, PlanError> {
         ));
     }
     project.dependencies.unwrap_or_default().into_iter().map(|written| dependency(text, &written)).collect()
+}
+
+/// Compares the interpreter with the versions that a project is for: uv exports a lock for any, and
+/// what it pins may then not be there for this one.
+///
+/// # Errors
+/// When the project is for other versions. Specifiers with letters are left to the installer.
+pub(super) fn admits(function: &Function, found: &Version) -> Result<(), PlanError> {
+    let text = function.top(PYPROJECT).and_then(|path| function.text(path)).unwrap_or_default();
+    let parsed: Option<Pyproject> = toml::from_str(text).ok();
+    let Some(wanted) = parsed.and_then(|parsed| parsed.project?.requires_python) else { return Ok(()) };
+    if wanted.get_ref().split(',').all(|specifier| holds(specifier, found).unwrap_or(true)) {
+        return Ok(());
+    }
+    let (line, _) = position(text, wanted.span().start);
+    let message = format!("the project is for Python {}, this image has {found}", wanted.get_ref());
+    Err(PlanError::Version(
+        Diagnostic::new(message)
+            .at(PYPROJECT, Some(line), None)
+            .hint("choose an image of such a version, or widen `requires-python`"),
+    ))
+}
+
+/// Whether a version satisfies one specifier; `None` for what is not plain numbers.
+/// <https://packaging.python.org/en/latest/specifications/version-specifiers/>
+fn holds(specifier: &str, found: &Version) -> Option<bool> {
+    let specifier = specifier.trim();
+    let text = specifier.trim_start_matches(['<', '>', '=', '!', '~']);
+    let operator = &specifier[..specifier.len() - text.len()];
+    let prefix = text.trim().strip_suffix(".*");
+    let wanted: Version = prefix.unwrap_or(text.trim()).parse().ok()?;
+    let numbers = wanted.to_string();
+    if numbers != prefix.unwrap_or(text.trim()) {
+        return None;
+    }
+    let count = numbers.split('.').count();
+    // 3.12 means 3.12.0, and 3.12.4 is after it.
+    let same = if prefix.is_some() { found.is(&wanted) } else { found.is(&wanted) && count >= 3 };
+    match operator {
+        ">=" => Some(*found >= wanted),
+        "<" => Some(*found < wanted),
+        ">" => Some(*found > wanted && !same),
+        "<=" => Some(*found < wanted || same),
+        "==" => Some(same),
+        "!=" => Some(!same),
+        "~=" => Some(*found >= wanted && found.is(&wanted.prefix(count - 1))),
+        _ => None,
+    }
 }
 
 fn dependency(text: &str, written: &Spanned<String>) -> Result<Dependency, PlanError> {
@@ -248,4 +300,32 @@ fn position(text: &str, offset: usize) -> (u32, u32) {
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_specifier_holds_or_not_as_the_standard_says() {
+        let found = "3.11.7".parse().expect("a version");
+        for (specifier, expected) in [
+            (">=3.9", Some(true)),
+            (">= 3.12", Some(false)),
+            ("<3.12", Some(true)),
+            ("<3.11", Some(false)),
+            ("<=3.11.7", Some(true)),
+            (">3.11.7", Some(false)),
+            ("==3.11.*", Some(true)),
+            ("==3.12.*", Some(false)),
+            ("!=3.11.*", Some(false)),
+            ("~=3.9", Some(true)),
+            ("~=3.11.2", Some(true)),
+            ("~=3.10.2", Some(false)),
+            (">=3.12rc1", None),
+            ("3.11", None),
+        ] {
+            assert_eq!(holds(specifier, &found), expected, "{specifier}");
+        }
+    }
 }
