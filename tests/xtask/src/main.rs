@@ -8,6 +8,8 @@
     reason = "tasks of development touch the operating system and say so"
 )]
 
+#[path = "../../bench/own_cost.rs"]
+mod own_cost;
 mod test;
 mod try_example;
 
@@ -32,6 +34,8 @@ enum Verb {
         #[arg(default_value = "examples/python")]
         dir: PathBuf,
     },
+    /// Measures what the injector costs beside its tools
+    Bench,
     /// Brings in the tools that tests drive, then runs `cargo test --workspace`
     Test {
         /// Further arguments for `cargo test`
@@ -43,6 +47,7 @@ enum Verb {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().verb {
         Verb::Try { dir } => try_example::run(&dir),
+        Verb::Bench => own_cost::run(&try_example::release_binary()?),
         Verb::Test { args } => test::run(&args),
     }
 }

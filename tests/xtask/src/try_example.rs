@@ -141,7 +141,7 @@ fn command(binary: &Path, verb: &str) -> Command {
 }
 
 /// Builds the release binary, and says where cargo has put it.
-fn release_binary() -> anyhow::Result<PathBuf> {
+pub(crate) fn release_binary() -> anyhow::Result<PathBuf> {
     let started = Instant::now();
     let output = Command::new(env!("CARGO"))
         .args(["build", "--release", "--locked", "--package=injector", "--bin=injector"])

@@ -1,0 +1,128 @@
+//! Measures what the injector itself costs, side by side with the tools alone, in one interleaved run.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+
+/// Rounds of the measurement without a network, and of the one with it.
+const ROUNDS: (usize, usize) = (40, 5);
+
+/// Stands in for Python: answers what the injector's helpers would, and says how much memory its
+/// parent has used at most.
+const FAKE: &str = r#"#!/bin/sh
+case "$*" in
+*check.py*) echo '{"errors":[],"handler":{"state":"defined","names":[]}}' ;;
+*compile.py*) sed -n 's/^VmHWM:/peak/p' "/proc/$PPID/status" >&2 ;;
+*) echo '{"version":"3.12.1","facts":{"abi":"a","libc":"glibc 2.36","arch":"x86_64","pip":"24"}}' ;;
+esac
+"#;
+
+/// Prints the table.
+///
+/// # Errors
+/// When a build fails, or a file cannot be written.
+pub(crate) fn run(binary: &Path) -> anyhow::Result<()> {
+    let room = Room::new()?;
+    println!("{:<58} {:>12} {:>12}", "what", "figure", "goal");
+    let row = |what: &str, figure: String, goal: &str| println!("{what:<58} {figure:>12} {goal:>12}");
+
+    let own = own_cost(binary, &room)?;
+    let milliseconds = own.time.as_secs_f64() * 1e3;
+    row("P1 function without dependencies, less the tools' time", format!("{milliseconds:.1} ms"), "10 ms");
+    let mebibytes = own.peak_kib / 1024.0;
+    row("P1 peak memory", format!("{mebibytes:.1} MiB"), "8 MiB");
+
+    let (ratio, extra) = against_pip(binary, &room)?;
+    row("P6 cold build of examples/python / pip install --target", format!("{ratio:.2} x"), "-");
+    row("   of which check, conflicts and byte-code (pip makes its own)", format!("{extra:.2} s"), "-");
+    Ok(())
+}
+
+/// A directory that goes afterwards.
+struct Room(PathBuf);
+
+impl Room {
+    fn new() -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("injector-bench-{}", std::process::id()));
+        fs::create_dir_all(path.join("bin"))?;
+        fs::create_dir_all(path.join("src"))?;
+        let fake = path.join("bin/python3");
+        fs::write(&fake, FAKE)?;
+        fs::set_permissions(&fake, fs::Permissions::from_mode(0o755))?;
+        fs::write(path.join("src/hello.py"), "def handler(event, context):\n    return 'hello'\n")?;
+        fs::write(path.join("src/handler"), "hello.handler")?;
+        Ok(Room(path))
+    }
+
+    /// A new directory for each run: old ones distort a file system's figures.
+    fn fresh(&self, name: &str, round: usize) -> PathBuf {
+        self.0.join(format!("{name}-{round}"))
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Cost {
+    time: Duration,
+    peak_kib: f64,
+}
+
+/// What a build takes beyond the three starts of the tool that it makes.
+fn own_cost(binary: &Path, room: &Room) -> anyhow::Result<Cost> {
+    let path = format!("{}:/usr/bin:/bin", room.0.join("bin").display());
+    let (mut times, mut peaks) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS.0 {
+        let mut alone = Duration::ZERO;
+        for argument in ["probe", "check.py", "compile.py"] {
+            let mut tool = Command::new(room.0.join("bin/python3"));
+            alone += timed(tool.arg(argument).env_clear().env("PATH", &path))?.0;
+        }
+        let mut build = Command::new(binary);
+        build.arg("build").arg(room.0.join("src")).arg("--volume").arg(room.fresh("volume", round));
+        build.env_clear().env("PATH", &path).env("TMPDIR", &room.0);
+        let (time, story) = timed(&mut build)?;
+        times.push(time.saturating_sub(alone));
+        let peak = story.lines().find_map(|line| line.strip_prefix("peak")?.trim().strip_suffix(" kB"));
+        peaks.push(peak.context("the fake tool did not say the peak")?.trim().parse::<f64>()?);
+    }
+    times.sort();
+    Ok(Cost { time: times[times.len() / 2], peak_kib: peaks.into_iter().fold(0.0, f64::max) })
+}
+
+/// The medians of the ratio to pip alone, and of the difference.
+fn against_pip(binary: &Path, room: &Room) -> anyhow::Result<(f64, f64)> {
+    let example = crate::root().join("examples/python");
+    let (mut ratios, mut extras) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS.1 {
+        let mut pip = Command::new("python3");
+        pip.args(["-I", "-m", "pip", "install", "-q", "--no-cache-dir", "--target"]);
+        pip.arg(room.fresh("pip", round)).arg("-r").arg(example.join("requirements.txt"));
+        let alone = timed(&mut pip)?.0.as_secs_f64();
+        let mut build = Command::new(binary);
+        build.arg("build").arg(&example).arg("--volume").arg(room.fresh("example", round));
+        let whole = timed(build.env("INJECTOR_PYTHON_INSTALLER", "pip"))?.0.as_secs_f64();
+        ratios.push(whole / alone);
+        extras.push(whole - alone);
+    }
+    ratios.sort_by(f64::total_cmp);
+    extras.sort_by(f64::total_cmp);
+    Ok((ratios[ratios.len() / 2], extras[extras.len() / 2]))
+}
+
+/// How long a command takes, and what it said on stderr.
+fn timed(command: &mut Command) -> anyhow::Result<(Duration, String)> {
+    let begun = Instant::now();
+    let output = command.stdin(Stdio::null()).stdout(Stdio::null()).output()?;
+    let time = begun.elapsed();
+    let story = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{command:?}: {}\n{story}", output.status);
+    Ok((time, story))
+}
