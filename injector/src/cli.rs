@@ -347,7 +347,8 @@ mod tests {
     }
 
     #[test]
-    fn every_flag_of_a_build_has_a_variable_that_help_shows() {
+    fn every_flag_of_a_build_has_a_variable_that_help_and_the_guide_show() {
+        let guide = include_str!("../../docs/environment.md");
         let mut command = Cli::command();
         for name in ["build", "plan"] {
             let build = command.find_subcommand_mut(name).expect("there");
@@ -358,7 +359,9 @@ mod tests {
                     continue;
                 }
                 let variable = flag.get_env().unwrap_or_else(|| panic!("--{id} has no variable"));
-                assert!(help.contains(&format!("[env: {}", variable.display())), "--{id}");
+                let variable = variable.display().to_string();
+                assert!(help.contains(&format!("[env: {variable}")), "--{id}");
+                assert!(guide.contains(&format!("`{variable}`")), "{variable} is not in docs/environment.md");
             }
         }
     }
