@@ -82,8 +82,8 @@ impl Prepared {
     }
 }
 
-/// Builds a function into the volume, and reports how that ended.
-pub(crate) fn build(request: &Build, env: &Environment, reporter: &mut Reporter) -> Ended {
+/// Builds a function into the volume, reports how that ended, and returns the exit status.
+pub(crate) fn build(request: &Build, env: &Environment, reporter: &mut Reporter) -> u8 {
     let mut identity = None;
     let result = run(request, env, reporter, &mut identity);
     let (code, message) = match &result {
@@ -95,19 +95,11 @@ pub(crate) fn build(request: &Build, env: &Environment, reporter: &mut Reporter)
         // Where the volume cannot be written, the message has already said so.
         let _ = verdict::write(&request.volume, failure.as_ref(), &message, identity);
     }
-    Ended { code, message }
-}
-
-/// How a build ended.
-pub(crate) struct Ended {
-    /// The exit status.
-    pub(crate) code: u8,
-    /// The termination message.
-    pub(crate) message: String,
+    code
 }
 
 /// Builds in a volume that goes afterwards.
-pub(crate) fn dry_run(request: Build, env: &Environment, reporter: &mut Reporter) -> Result<Ended, Failure> {
+pub(crate) fn dry_run(request: Build, env: &Environment, reporter: &mut Reporter) -> Result<u8, Failure> {
     let volume = TempDir::new(&scratch_parent(&request, env))?;
     Ok(build(&Build { volume: volume.path.clone(), ..request }, env, reporter))
 }

@@ -26,12 +26,22 @@ use redact::Redactor;
 /// Tells the story of one run, and writes its last known truth to the termination log.
 pub(crate) struct Reporter {
     termination: Option<Termination>,
+    ending: Ending,
     /// Whether somebody was told that the termination log cannot be written.
     warned: Cell<bool>,
     /// The bytes that a message may have, also where it is not written.
     budget: usize,
     redactor: Redactor,
     console: Console,
+}
+
+/// Where the last word goes, beside the termination log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It ends the story on stderr.
+    Story,
+    /// It is data.
+    Stdout,
 }
 
 impl Reporter {
@@ -41,6 +51,7 @@ impl Reporter {
         Reporter {
             budget: termination.as_ref().map_or(MAX_BUDGET, |one| one.budget),
             termination,
+            ending: Ending::Story,
             warned: Cell::new(false),
             redactor: Redactor::new([]),
             console: Console::stderr(look),
@@ -51,6 +62,20 @@ impl Reporter {
     pub(crate) fn keep_to_yourself(&mut self) {
         self.termination = None;
         last_words::remember(None);
+    }
+
+    /// Writes no termination log: its text is what was asked for, and goes to stdout.
+    pub(crate) fn end_on_stdout(&mut self) {
+        self.keep_to_yourself();
+        self.ending = Ending::Stdout;
+    }
+
+    fn end(&self, message: &str) {
+        self.write(message, Sync::Now);
+        match self.ending {
+            Ending::Story => self.console.finish(message),
+            Ending::Stdout => self.print(message),
+        }
     }
 
     /// From here on, these values appear nowhere.
@@ -82,8 +107,7 @@ impl Reporter {
     /// Reports success: one line.
     pub(crate) fn ready(&self, line: &str) -> String {
         let line = format!("{}\n", self.redactor.text(line));
-        self.write(&line, Sync::Now);
-        self.console.finish(&line);
+        self.end(&line);
         line
     }
 
@@ -95,8 +119,7 @@ impl Reporter {
         };
         // Once more: an escape sequence within a credential hid it until now. The mask is never longer.
         let message = self.redactor.text(&message);
-        self.write(&message, Sync::Now);
-        self.console.finish(&message);
+        self.end(&message);
         message
     }
 

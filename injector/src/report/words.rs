@@ -208,16 +208,12 @@ fn plan_error(error: &PlanError) -> Message {
             };
             say(Stage::Detect, "no handler is named: nobody says which function to call", &[&hint])
         }
-        PlanError::NoModule { expected, found, .. } => {
-            let found = if found.is_empty() {
-                "there is no such source file at all".to_owned()
-            } else {
-                format!("there is: {}", found.join(", "))
-            };
+        PlanError::NoModule { found, .. } => {
+            let found = if found.is_empty() { "no source file at all".to_owned() } else { found.join(", ") };
             say(
                 Stage::Detect,
-                format!("{error}: {}", expected.join(" or ")),
-                &[&found, "name the module in FUNC_HANDLER as its file is named, without the extension"],
+                format!("{error}; there is {found}"),
+                &["name the module in FUNC_HANDLER as its file is named, without the extension"],
             )
         }
         PlanError::Manifest(diagnostic) => one(Stage::Detect, diagnostic),
