@@ -92,8 +92,9 @@ pub(crate) fn build(request: &Build, env: &Environment, reporter: &mut Reporter)
     };
     let failure = result.err();
     if !matches!(failure, Some(Failure::Replayed { .. })) {
+        let diagnostics = reporter.redacted(failure.as_ref().map_or(&[], Failure::diagnostics));
         // Where the volume cannot be written, the message has already said so.
-        let _ = verdict::write(&request.volume, failure.as_ref(), &message, identity);
+        let _ = verdict::write(&request.volume, failure.as_ref(), &message, &diagnostics, identity);
     }
     code
 }

@@ -15,6 +15,8 @@ use std::cell::Cell;
 use std::io::Write as _;
 use std::time::Duration;
 
+use builders::diagnostic::Diagnostic;
+
 use crate::cli::{MAX_BUDGET, Named, Termination};
 use crate::failure::{Failure, Stage};
 use crate::sys::exec::Stream;
@@ -113,14 +115,14 @@ impl Reporter {
 
     /// Reports a failure, and returns the termination message.
     pub(crate) fn failed(&self, failure: &Failure) -> String {
-        let message = match failure {
-            Failure::Replayed { message, .. } => message.clone(),
-            failure => termination::compose(&redacted(words::message(failure), &self.redactor), self.budget),
-        };
-        // Once more: an escape sequence within a credential hid it until now. The mask is never longer.
-        let message = self.redactor.text(&message);
+        let message = message(failure, &self.redactor, self.budget);
         self.end(&message);
         message
+    }
+
+    /// What a failure found, without credentials.
+    pub(crate) fn redacted(&self, diagnostics: &[Diagnostic]) -> Vec<Diagnostic> {
+        diagnostics.iter().cloned().map(|one| redacted_diagnostic(one, &self.redactor)).collect()
     }
 
     /// Prints data on stdout.
@@ -149,30 +151,38 @@ fn write(termination: &Termination, text: &str, sync: Sync) -> std::io::Result<(
     fs::write_in_place(&termination.path, text.as_bytes(), create, sync)
 }
 
+/// The termination message of a failure, without credentials.
+fn message(failure: &Failure, redactor: &Redactor, budget: usize) -> String {
+    let message = match failure {
+        Failure::Replayed { message, .. } => message.clone(),
+        failure => termination::compose(&redacted(words::message(failure), redactor), budget),
+    };
+    // Once more: an escape sequence within a credential hid it until now. The mask is never longer.
+    redactor.text(&message)
+}
+
 /// A message without credentials. Each part is redacted before it is cut: a half secret is one too.
 fn redacted(message: termination::Message, redactor: &Redactor) -> termination::Message {
     let clean = |text: &str| redactor.text(text);
     termination::Message {
         code: message.code,
         title: clean(&message.title),
-        diagnostics: message
-            .diagnostics
-            .into_iter()
-            .map(|mut one| {
-                if let Some(location) = &mut one.location {
-                    location.file = clean(&location.file);
-                }
-                one.message = clean(&one.message);
-                one.hint = one.hint.as_deref().map(clean);
-                one
-            })
-            .collect(),
+        diagnostics: message.diagnostics.into_iter().map(|one| redacted_diagnostic(one, redactor)).collect(),
         command: message
             .command
             .map(|ran| termination::Ran { argv: clean(&ran.argv), outcome: clean(&ran.outcome) }),
         hints: message.hints.iter().map(|hint| clean(hint)).collect(),
         output: clean(&message.output),
     }
+}
+
+fn redacted_diagnostic(mut one: Diagnostic, redactor: &Redactor) -> Diagnostic {
+    if let Some(location) = &mut one.location {
+        location.file = redactor.text(&location.file);
+    }
+    one.message = redactor.text(&one.message);
+    one.hint = one.hint.map(|hint| redactor.text(&hint));
+    one
 }
 
 /// A step that runs.
