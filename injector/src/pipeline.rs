@@ -217,12 +217,14 @@ fn handler(request: &Build, key: Option<&str>) -> Result<Option<Handler>, BadHan
     }
 }
 
-/// The runtime with a version: the one that was asked for, else the listed one that was found.
+/// The runtime with a version: the listed one that was found, unless more than that was asked for.
 fn versioned(detected: &Detected, toolchain: &Toolchain) -> RuntimeName {
     let Detected { runtime, name, .. } = detected;
     let tool = runtime.tools.iter().find(|spec| spec.versioned).and_then(|spec| toolchain.tool(&spec.name));
     let found = tool.and_then(|tool| runtime.versions.iter().find(|listed| tool.identity.version.is(listed)));
-    RuntimeName { id: runtime.id.clone(), version: name.version.clone().or_else(|| found.cloned()) }
+    let asked = name.version.as_ref();
+    let version = found.filter(|found| asked.is_none_or(|asked| found.is(asked))).or(asked);
+    RuntimeName { id: runtime.id.clone(), version: version.cloned() }
 }
 
 fn packages(builder: &dyn Builder, outputs: &Outputs) -> Vec<Package> {

@@ -317,11 +317,12 @@ pub(crate) fn find(
             }
         };
         let version = &identity.version;
-        let wanted = name.version.as_ref();
-        if spec.versioned && !wanted.map_or(runtime.supports(version), |wanted| version.is(wanted)) {
+        // Half a version may be asked for, such as 3, of which not all is allowed.
+        let missed = name.version.as_ref().filter(|asked| !version.is(asked));
+        if spec.versioned && (missed.is_some() || !runtime.supports(version)) {
             failure = failure.or_instead(ProvisionError::ToolVersion {
                 title: runtime.title.clone(),
-                wanted: wanted.map_or_else(|| runtime.versions.clone(), |wanted| vec![wanted.clone()]),
+                wanted: missed.map_or_else(|| runtime.versions.clone(), |asked| vec![asked.clone()]),
                 found: version.clone(),
                 program: program_name,
             });

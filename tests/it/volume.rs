@@ -174,6 +174,15 @@ fn an_image_without_the_language_or_with_another_version_says_so() {
     let said = format!("Python {absent} was asked for, this image has {}.", python.version);
     pod.build().expect(41, &[&said, "change FUNC_RUNTIME"]);
 
+    // Nor does half a version let in what the operator does not allow.
+    let runtimes = pod.dir("runtimes.toml");
+    fs::write(&runtimes, format!("schema = 1\n[runtimes.python]\nversions = [\"{absent}\"]\n"))
+        .expect("written");
+    pod.set("INJECTOR_RUNTIMES", runtimes.display().to_string());
+    pod.set("FUNC_RUNTIME", "python3");
+    pod.build().expect(41, &[&said]);
+    pod.unset("INJECTOR_RUNTIMES");
+
     pod.set("FUNC_RUNTIME", "python2.7");
     pod.build().expect(31, &["2.7", "versions allowed here: 3.9, 3.10, 3.11, 3.12, 3.13, 3.14"]);
     pod.set("FUNC_RUNTIME", "cobol1");
