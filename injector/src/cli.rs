@@ -270,7 +270,8 @@ fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
         pass_env: text(args.pass_env)
             .map(|names| names.split([',', ' ']).filter(|name| !name.is_empty()).map(Into::into).collect())
             .unwrap_or_default(),
-        timeout: Duration::from_secs(number("INJECTOR_TIMEOUT", args.timeout)?.unwrap_or(900)),
+        // Not 64 bits of seconds, which no clock can count.
+        timeout: Duration::from_secs(number::<u32>("INJECTOR_TIMEOUT", args.timeout)?.unwrap_or(900).into()),
         config: path(args.config),
         ca_file: path(args.ca_file),
     })
@@ -390,6 +391,10 @@ mod tests {
     fn a_value_that_makes_no_sense_is_named_with_what_it_may_be() {
         for (arg, said) in [
             ("--timeout=soon", "INJECTOR_TIMEOUT is \"soon\": a whole number"),
+            (
+                "--timeout=18446744073709551615",
+                "INJECTOR_TIMEOUT is \"18446744073709551615\": a whole number",
+            ),
             ("--replay=yes", "INJECTOR_REPLAY is \"yes\": it may be on or off"),
             ("--checksum=md5:00", "FUNC_CHECKSUM: the algorithm \"md5\" is not supported"),
             ("--checksum=abc", "FUNC_CHECKSUM: \"abc\" is not a SHA-256 digest"),
