@@ -416,3 +416,14 @@ fn a_dry_run_prints_the_message_and_leaves_nothing() {
         }
     }
 }
+
+#[test]
+fn a_dependency_file_that_is_a_link_within_the_function_counts() {
+    let Some(mut pod) = Pod::python() else { return };
+    pod.wheel(1);
+    let source = pod.dir("src");
+    fs::create_dir(source.join("requirements")).expect("a directory");
+    fs::rename(source.join("requirements.txt"), source.join("requirements/base.txt")).expect("moved");
+    symlink("requirements/base.txt", source.join("requirements.txt")).expect("a link");
+    pod.build().expect(0, &[", 1 package, "]);
+}
