@@ -289,13 +289,15 @@ pub(crate) fn read_link(path: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
-/// The names in a directory; empty if there is none.
+/// The names in a directory, sorted; empty if there is none.
 pub(crate) fn names(dir: &Path) -> io::Result<Vec<OsString>> {
-    match fs::read_dir(dir) {
-        Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Copies what can be read from `from` to `to`, and digests it on the way.
