@@ -250,7 +250,8 @@ pub struct SourceFile {
     /// Whether its owner may execute it.
     pub executable: bool,
     /// Its text, where it is one that a builder may need to read (manifests, locks); `None` for
-    /// sources, for what is not UTF-8 and for what is too large.
+    /// sources, for what is not UTF-8 and for what is too large. The digest stands for it in keys.
+    #[serde(skip)]
     pub text: Option<String>,
 }
 
