@@ -105,9 +105,13 @@ pub(crate) fn survey(request: &Build, catalog: &Catalog) -> Result<Survey, Surve
 }
 
 fn read(mount: &Mount, request: &Build, catalog: &Catalog) -> Result<(Function, Option<String>), MountError> {
-    let ignored = |name: &str| {
-        IGNORED.contains(&name)
-            || catalog.runtimes().iter().any(|runtime| runtime.ignore.iter().any(|one| one == name))
+    let volume = fs::canonical(&request.volume).ok();
+    let names = catalog.runtimes().iter().flat_map(|runtime| &runtime.ignore).map(String::as_str);
+    let names: Vec<&str> = names.chain(IGNORED).collect();
+    // What was built before is no source, wherever the volume lies.
+    let ignored = |dir: &Path| {
+        volume.as_deref() == Some(dir)
+            || dir.file_name().is_some_and(|name| names.iter().any(|one| name == *one))
     };
     let mut function = Function::default();
     let mut handler_key = None;

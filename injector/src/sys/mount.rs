@@ -102,15 +102,18 @@ impl Mount {
         })
     }
 
-    /// Every file and link, by path. Directories whose name `ignore` knows are passed over, and so
-    /// is every name that begins with `..`, which is the kubelet's.
-    pub(crate) fn entries(&self, ignore: &dyn Fn(&str) -> bool) -> Result<Vec<(RelPath, Entry)>, MountError> {
+    /// Every file and link, by path. Directories that `ignore` knows by their absolute path are passed
+    /// over, and so is every name that begins with `..`, which is the kubelet's.
+    pub(crate) fn entries(
+        &self,
+        ignore: &dyn Fn(&Path) -> bool,
+    ) -> Result<Vec<(RelPath, Entry)>, MountError> {
         let walk = WalkDir::new(&self.root).sort_by_file_name().min_depth(1).into_iter();
         let mut entries = Vec::new();
         let mut bytes = 0;
         for entry in walk.filter_entry(|entry| {
-            let name = entry.file_name().to_string_lossy();
-            !(name.starts_with("..") || entry.file_type().is_dir() && ignore(&name))
+            let kubelets = entry.file_name().as_encoded_bytes().starts_with(b"..");
+            !(kubelets || entry.file_type().is_dir() && ignore(entry.path()))
         }) {
             let entry = entry.map_err(io::Error::from)?;
             let kind = entry.file_type();
@@ -190,7 +193,8 @@ mod tests {
     use super::*;
 
     fn names(mount: &Mount) -> Result<Vec<String>, MountError> {
-        Ok(mount.entries(&|name| name == ".git")?.into_iter().map(|(path, _)| path.to_string()).collect())
+        let entries = mount.entries(&|path| path.ends_with(".git"))?;
+        Ok(entries.into_iter().map(|(path, _)| path.to_string()).collect())
     }
 
     fn generation(dir: &Path, name: &str, text: &str) {
@@ -230,7 +234,7 @@ mod tests {
         symlink("src/sub", dir.path().join("more")).expect("linked");
         let mount = Mount::open(dir.path()).expect("opened");
         let [file, link] = [Entry::File { size: 1, executable: false }, Entry::Link("src/sub".to_owned())];
-        let found = mount.entries(&|name| name == ".git").expect("read");
+        let found = mount.entries(&|path| path.ends_with(".git")).expect("read");
         let found: Vec<_> = found.iter().map(|(path, entry)| (path.as_str(), entry)).collect();
         assert_eq!(found[..3], [("good", &file), ("more", &link), ("src/hello.py", &file)]);
 
