@@ -1,7 +1,9 @@
 //! Volumes, scratch rooms and images as clusters have them: full, closed, another's, without a tool.
 
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
 use crate::support::machine::{Mounted, is_root, other_python, public_python, python};
@@ -271,4 +273,14 @@ fn listing(dir: &Path) -> Vec<(String, u32, u32, i64)> {
         }
     }
     found
+}
+
+#[test]
+fn a_volume_whose_path_no_tool_could_be_given_is_refused() {
+    let Some(mut pod) = Pod::python() else { return };
+    let odd = pod.dir("").join(OsStr::from_bytes(b"odd-\xff"));
+    fs::create_dir(&odd).expect("a directory");
+    symlink(&odd, pod.dir("link")).expect("a link");
+    pod.set("KUBELESS_INSTALL_VOLUME", pod.dir("link").display().to_string());
+    pod.build().expect(42, &["E42 provision failed: the volume ", "is not UTF-8"]);
 }

@@ -135,9 +135,11 @@ fn survey(error: &SurveyError) -> Message {
                 source.to_string(),
                 &["rename the file: names are UTF-8 without control characters"],
             ),
-            MountError::Escape { .. } => {
-                say(stage, source.to_string(), &["replace the link by a copy of what it points to"])
-            }
+            MountError::Escape { .. } => say(
+                stage,
+                source.to_string(),
+                &["replace the link by a copy of what it points to, or remove it"],
+            ),
             MountError::Special(_) => {
                 say(stage, source.to_string(), &["remove it: a function is made of files"])
             }

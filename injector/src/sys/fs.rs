@@ -197,9 +197,13 @@ fn open_to_owner(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The path without links and `..`.
+/// The path without links and `..`. One that is not UTF-8 is an error: no argument of a tool could say it.
 pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
-    fs::canonicalize(path)
+    let real = fs::canonicalize(path)?;
+    match real.to_str() {
+        Some(_) => Ok(real),
+        None => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is not UTF-8", real.display()))),
+    }
 }
 
 /// Renames within one file system.
