@@ -1,6 +1,6 @@
 //! The plan: what shall be done, as data. No absolute paths, no shell text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -364,6 +364,8 @@ pub struct Plan {
     pub executes: bool,
     /// How it is started.
     pub launch: Launch,
+    /// Variables to which the dependency files refer, so that the tools must see them.
+    pub refers: BTreeSet<String>,
     /// Values behind [`Piece::Secret`]. Never serialised, never shown.
     #[serde(skip)]
     pub secrets: Secrets,

@@ -1,6 +1,6 @@
 //! What the image offers: tools as they described themselves, and the configuration they find.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -154,6 +154,18 @@ impl fmt::Debug for Settings {
     }
 }
 
+/// The names of the variables to which a text refers as `${NAME}`.
+#[must_use]
+pub fn references(text: &str) -> BTreeSet<String> {
+    text.split("${")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('}'))
+        .map(|(name, _)| name.trim_end_matches(['?', '-']))
+        .filter(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
 /// Whether code of dependencies may run at build time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -185,6 +197,12 @@ mod tests {
         assert!(!version("3.12").is(&version("3.1")));
         assert_eq!(version("3.13.0rc1").to_string(), "3.13.0");
         assert!("rc1".parse::<Version>().is_err());
+    }
+
+    #[test]
+    fn references_are_names_in_braces() {
+        let found = references("--index-url https://${USER}:${PASS_1}@host/ $HOME ${} ${a b} ${open");
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["PASS_1", "USER"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod args;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -134,8 +135,15 @@ pub(crate) enum Named {
 }
 
 /// The environment of this process, read once.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Environment(pub(crate) BTreeMap<OsString, OsString>);
+
+/// Names alone: values may be credentials.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Environment {
     /// A variable that is set, not empty, and UTF-8.

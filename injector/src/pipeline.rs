@@ -15,7 +15,7 @@ use builders::{Builder, Inputs, Package, builder};
 use crate::cli::{Build, Environment, Replay};
 use crate::execute::{Outputs, Section, Workshop};
 use crate::failure::{Failure, Stage};
-use crate::provision::{self, TempDir};
+use crate::provision::{self, ProvisionError, TempDir};
 use crate::publish::{Built, Receipt, publish};
 use crate::report::Reporter;
 use crate::report::words;
@@ -91,7 +91,11 @@ pub(crate) fn build(request: &Build, env: &Environment, reporter: &mut Reporter)
         Err(failure) => (failure.code(), reporter.failed(failure)),
     };
     let failure = result.err();
-    if !matches!(failure, Some(Failure::Replayed { .. })) {
+    let anothers = |failure: &Failure| {
+        matches!(failure, Failure::Replayed { .. } | Failure::Provision(ProvisionError::Busy { .. }))
+    };
+    // What is repeated keeps its date, and a volume that another run holds keeps that run's report.
+    if !failure.as_ref().is_some_and(anothers) {
         let diagnostics = reporter.redacted(failure.as_ref().map_or(&[], Failure::diagnostics));
         // Where the volume cannot be written, the message has already said so.
         let _ = verdict::write(&request.volume, failure.as_ref(), &message, &diagnostics, identity);
@@ -128,6 +132,7 @@ fn run(
     go_on(Stage::Provision)?;
     let (toolchain, programs) = probed?;
     let plan = prepared.plan(&toolchain)?;
+    prepared.surroundings.pass(env, &plan.refers);
     reporter.hide(prepared.surroundings.secrets.iter().chain(plan.secrets.0.values()).cloned());
     let reporter: &Reporter = reporter;
     let Prepared { survey, builder, surroundings, detected, .. } = &prepared;

@@ -10,7 +10,7 @@ use builders::catalog::{Runtime, RuntimeName, ToolSpec};
 use builders::diagnostic::Output;
 use builders::function::Function;
 use builders::plan::Capture;
-use builders::toolchain::{Identity, Policy, Settings, Tool, Toolchain};
+use builders::toolchain::{Identity, Policy, Settings, Tool, Toolchain, references};
 
 use crate::cli::{Build, Environment};
 use crate::provision::ProvisionError;
@@ -85,21 +85,26 @@ impl Surroundings {
         chosen.read_files(env, runtime);
 
         let texts = function.files.values().filter_map(|file| file.text.as_deref());
-        let texts: Vec<&str> =
-            texts.chain(chosen.settings.files.iter().map(|(_, text)| text.as_str())).collect();
-        let referred: BTreeSet<String> = texts.iter().flat_map(|text| references(text)).collect();
-        chosen.secrets.extend(texts.iter().flat_map(|text| credentials::url_credentials(text)));
-        for name in referred.iter().chain(&request.pass_env) {
-            if let Some(value) = env.get(name) {
-                chosen.env.insert(name.clone(), value.to_owned());
-                chosen.secrets.insert(value.to_owned());
-            }
-        }
+        chosen.secrets.extend(texts.flat_map(credentials::url_credentials));
+        let files = chosen.settings.files.iter();
+        let referred: BTreeSet<String> = files.flat_map(|(_, text)| references(text)).collect();
+        chosen.pass(env, referred.iter().chain(&request.pass_env));
+        chosen.secrets.extend(request.pass_env.iter().filter_map(|name| env.get(name)).map(str::to_owned));
         let credentials =
             chosen.env.iter().flat_map(|(name, value)| credentials::env_credentials(name, value));
         chosen.secrets.extend(credentials);
         chosen.settings.env = chosen.env.clone();
         chosen
+    }
+
+    /// Passes on further variables, whose values appear nowhere; those that are passed on anyway are no secrets.
+    pub(crate) fn pass<'a>(&mut self, env: &Environment, names: impl IntoIterator<Item = &'a String>) {
+        for name in names {
+            if let (Some(value), false) = (env.get(name), self.env.contains_key(name)) {
+                self.env.insert(name.clone(), value.to_owned());
+                self.secrets.insert(value.to_owned());
+            }
+        }
     }
 
     /// What tools see, without what differs in every run: the scratch room's paths.
@@ -228,17 +233,6 @@ fn user_file(env: &Environment, home: &str, below: &str) -> PathBuf {
     }
 }
 
-/// The names of the variables to which a text refers as `${NAME}`.
-fn references(text: &str) -> BTreeSet<String> {
-    text.split("${")
-        .skip(1)
-        .filter_map(|rest| rest.split_once('}'))
-        .map(|(name, _)| name.trim_end_matches(['?', '-']))
-        .filter(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
-        .map(ToOwned::to_owned)
-        .collect()
-}
-
 /// The operator's policy, with the choices that belong to this runtime.
 pub(crate) fn policy(env: &Environment, runtime: &Runtime, request: &Build) -> Policy {
     let choices = &runtime.environment.choices;
@@ -359,15 +353,4 @@ pub(crate) fn ask(
         let first = said.trim().lines().next().unwrap_or_default();
         format!("{}: {first}", outcome.ended)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn references_are_names_in_braces() {
-        let found = references("--index-url https://${USER}:${PASS_1}@host/ $HOME ${} ${a b} ${open");
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["PASS_1", "USER"]);
-    }
 }

@@ -437,3 +437,27 @@ fn a_volume_within_the_function_is_no_part_of_it() {
     pod.build().expect(0, &["ready: "]);
     assert_eq!(names(&volume.join("function/source")), ["__pycache__", "hello.py"]);
 }
+
+#[test]
+fn tools_see_what_their_files_refer_to_and_nothing_else() {
+    let Some(mut pod) = Pod::fake_pip("env >@/seen; echo \"$WANTED_TOKEN\"") else { return };
+    pod.source("requirements.txt", "--index-url http://ci:${WANTED_TOKEN}@localhost/simple\ndemo\n");
+    pod.source("notes.txt", "Set ${OTHER_TOKEN} and ${HOME}.\n");
+    for name in ["WANTED_TOKEN", "OTHER_TOKEN", "ASKED_FOR", "STRAY"] {
+        pod.set(name, format!("value-of-{name}"));
+    }
+    pod.set("INJECTOR_PASS_ENV", "ASKED_FOR");
+    let ended = pod.build();
+    let ended = ended.expect(0, &["ready: "]);
+    let seen = read(&pod.dir("seen"));
+    for (name, passed) in
+        [("WANTED_TOKEN", true), ("ASKED_FOR", true), ("OTHER_TOKEN", false), ("STRAY", false)]
+    {
+        assert_eq!(seen.contains(&format!("{name}=value-of-{name}")), passed, "{name} in {seen}");
+    }
+    assert!(
+        !ended.stderr.contains("value-of-WANTED_TOKEN") && ended.stderr.contains("***"),
+        "{}",
+        ended.stderr
+    );
+}

@@ -356,7 +356,7 @@ pub(crate) fn own_digest() -> io::Result<Sha256> {
     Ok(digest(&mut fs::File::open("/proc/self/exe")?, io::sink())?.1)
 }
 
-/// Makes all of a tree readable for everyone, and counts what is in it.
+/// Makes all of a tree readable for everyone and writable for its owner alone, and counts what is in it.
 pub(crate) fn open_to_all(root: &Path) -> io::Result<Usage> {
     let mut usage = Usage::default();
     for entry in WalkDir::new(root) {
@@ -367,7 +367,7 @@ pub(crate) fn open_to_all(root: &Path) -> io::Result<Usage> {
         let metadata = entry.metadata()?;
         let mode = metadata.permissions().mode();
         let execute = if metadata.is_dir() || mode & 0o100 != 0 { 0o111 } else { 0 };
-        let wanted = (mode | 0o444 | execute) & !0o6000;
+        let wanted = (mode | 0o444 | execute) & !0o6022;
         if mode != wanted {
             fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(wanted & 0o7777))?;
         }
@@ -394,10 +394,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_is_readable_for_everyone_and_never_setuid() {
+    fn what_is_published_is_readable_for_everyone_and_neither_setuid_nor_writable_for_others() {
         let dir = tempfile::tempdir().expect("a directory");
         let (secret, tool) = (dir.path().join("secret"), dir.path().join("tool"));
-        for (path, mode) in [(&secret, 0o600), (&tool, 0o4700)] {
+        for (path, mode) in [(&secret, 0o600), (&tool, 0o4777)] {
             fs::write(path, "12345").expect("written");
             fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("closed");
         }

@@ -1,6 +1,6 @@
 //! Brings a function's dependencies into `deps/`, with pip or with uv.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::commands::{Wanted, export, pip, uv};
 use super::grammar::Origin;
@@ -26,6 +26,8 @@ pub(super) struct Install {
     pub(super) because: Vec<String>,
     /// The steps; none where there are no dependencies.
     pub(super) steps: Vec<Step>,
+    /// Variables to which the dependency files refer.
+    pub(super) refers: BTreeSet<String>,
     /// Values that no output may show.
     pub(super) secrets: BTreeMap<String, String>,
 }
@@ -33,7 +35,11 @@ pub(super) struct Install {
 /// Decides how the dependencies of a function come in.
 pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install, PlanError> {
     let manifest = Manifest::of(inputs.function)?;
-    let mut done = Install { secrets: manifest.secrets(inputs.function), ..Install::default() };
+    let mut done = Install {
+        secrets: manifest.secrets(inputs.function),
+        refers: manifest.refers(inputs.function),
+        ..Install::default()
+    };
     if let Manifest::None(why) = manifest {
         done.because.push(why);
         return Ok(done);

@@ -1,6 +1,6 @@
 //! Which file speaks for a function's dependencies, and what it says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -12,6 +12,7 @@ use super::requirements::{self, Requirements};
 use crate::diagnostic::Diagnostic;
 use crate::error::PlanError;
 use crate::function::{Function, RelPath};
+use crate::toolchain::references;
 
 /// The file that speaks for a function's dependencies.
 #[derive(Debug)]
@@ -83,15 +84,25 @@ impl Manifest {
         }
     }
 
-    /// URLs in the dependency files that hold a user or a password, by their place.
-    pub(super) fn secrets(&self, function: &Function) -> BTreeMap<String, String> {
+    /// The variables to which the dependency files refer: pip puts their values in.
+    pub(super) fn refers(&self, function: &Function) -> BTreeSet<String> {
+        self.texts(function).into_iter().flat_map(|(_, text)| references(text)).collect()
+    }
+
+    /// The dependency files that the installer reads, with their texts.
+    fn texts<'a>(&'a self, function: &'a Function) -> Vec<(&'a RelPath, &'a str)> {
         let mut files: Vec<&RelPath> =
             [PYPROJECT, LOCK].iter().filter_map(|name| function.top(name)).collect();
         if let Manifest::Requirements(_, wanted) = self {
             files.extend(wanted.files.iter().map(|(path, _)| path));
         }
-        let found = files.into_iter().flat_map(|path| {
-            let lines = (1..).zip(function.text(path).unwrap_or_default().lines());
+        files.into_iter().filter_map(|path| Some((path, function.text(path)?))).collect()
+    }
+
+    /// URLs in the dependency files that hold a user or a password, by their place.
+    pub(super) fn secrets(&self, function: &Function) -> BTreeMap<String, String> {
+        let found = self.texts(function).into_iter().flat_map(|(path, text)| {
+            let lines = (1..).zip(text.lines());
             lines.flat_map(move |(number, line): (usize, &str)| {
                 let urls = CREDENTIALS.find_iter(line).map(|url| url.as_str().to_owned());
                 (1..)
