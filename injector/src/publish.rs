@@ -13,6 +13,8 @@ use builders::toolchain::Toolchain;
 use serde::{Deserialize, Serialize};
 
 use crate::provision::Rooms;
+use crate::report::credentials;
+use crate::report::redact::Redactor;
 use crate::sys::fs::{self, Usage};
 use crate::sys::host;
 
@@ -122,6 +124,24 @@ pub(crate) fn publish(rooms: &Rooms, built: Built<'_>) -> Result<Receipt, Publis
     fs::write(&rooms.staging.join(RECEIPT), &text).map_err(wrong)?;
     put_in_force(rooms, &receipt.key).map_err(wrong)?;
     Ok(receipt)
+}
+
+/// Takes the credentials out of the staged dependency files, which nobody reads after the build: the function's
+/// container has no business with them. Returns the files that held some.
+pub(crate) fn withhold_credentials(rooms: &Rooms, function: &Function) -> Result<Vec<RelPath>, PublishError> {
+    let mut held = Vec::new();
+    for (path, file) in &function.files {
+        let Some(text) = &file.text else { continue };
+        // What stands for a variable tells nothing.
+        let written = credentials::url_credentials(text).into_iter().filter(|one| !one.contains("${"));
+        let clean = Redactor::new(written).text(text);
+        if clean != *text {
+            let wrong = |source| PublishError::Io { volume: rooms.volume.display().to_string(), source };
+            fs::write(&rooms.dir(Dir::Source).join(path.as_str()), clean.as_bytes()).map_err(wrong)?;
+            held.push(path.clone());
+        }
+    }
+    Ok(held)
 }
 
 fn receipt(built: Built<'_>, usage: Usage) -> Receipt {
