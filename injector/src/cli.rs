@@ -270,7 +270,7 @@ fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
         pass_env: text(args.pass_env)
             .map(|names| names.split([',', ' ']).filter(|name| !name.is_empty()).map(Into::into).collect())
             .unwrap_or_default(),
-        timeout: Duration::from_secs(number("INJECTOR_TIMEOUT", args.timeout)?.unwrap_or(900)),
+        timeout: timeout(args.timeout)?,
         config: path(args.config),
         ca_file: path(args.ca_file),
     })
@@ -303,6 +303,18 @@ fn digest(
 /// Kubeless gave the dependencies' digest without its algorithm.
 fn bare_or_named(value: &str) -> Result<Sha256, BadDigest> {
     if value.contains(':') { value.parse() } else { Sha256::from_hex(value) }
+}
+
+/// How long a stage may take.
+fn timeout(value: Option<String>) -> Result<Duration, RequestError> {
+    let name = "INJECTOR_TIMEOUT";
+    match number(name, value)? {
+        Some(0) => {
+            let reason = "a stage needs at least one second".to_owned();
+            Err(RequestError::Value { name, value: "0".to_owned(), reason })
+        }
+        seconds => Ok(Duration::from_secs(seconds.unwrap_or(900))),
+    }
 }
 
 fn number<N: std::str::FromStr>(
@@ -387,6 +399,7 @@ mod tests {
     fn a_value_that_makes_no_sense_is_named_with_what_it_may_be() {
         for (arg, said) in [
             ("--timeout=soon", "INJECTOR_TIMEOUT is \"soon\": a whole number"),
+            ("--timeout=0", "INJECTOR_TIMEOUT is \"0\": a stage needs"),
             ("--replay=yes", "INJECTOR_REPLAY is \"yes\": it may be on or off"),
             ("--checksum=md5:00", "FUNC_CHECKSUM: the algorithm \"md5\" is not supported"),
             ("--checksum=abc", "FUNC_CHECKSUM: \"abc\" is not a SHA-256 digest"),
