@@ -319,11 +319,11 @@ pub(crate) fn find(
         let version = &identity.version;
         let wanted = name.version.as_ref();
         if spec.versioned && !wanted.map_or(runtime.supports(version), |wanted| version.is(wanted)) {
-            failure = failure.or_instead(ProvisionError::ToolVersion {
-                title: runtime.title.clone(),
-                wanted: wanted.map_or_else(|| runtime.versions.clone(), |wanted| vec![wanted.clone()]),
-                found: version.clone(),
-                program: program_name,
+            let (title, found, program) = (runtime.title.clone(), version.clone(), program_name);
+            let allowed = || runtime.versions.clone();
+            failure = failure.or_instead(match wanted.cloned() {
+                Some(wanted) => ProvisionError::ToolVersion { title, wanted, found, program },
+                None => ProvisionError::ToolNotAllowed { title, allowed: allowed(), found, program },
             });
             continue;
         }
