@@ -170,7 +170,7 @@ impl Catalog {
                     let supported = list(&runtime.versions);
                     return Err(invalid(format!("{id} {unknown} is not supported; supported: {supported}")));
                 }
-                runtime.versions.clone_from(versions);
+                runtime.versions = versions.iter().flat_map(|one| runtime.narrowed(one)).collect();
             }
             kept.push(runtime);
         }
@@ -229,6 +229,14 @@ impl Runtime {
     #[must_use]
     pub fn choices(&self) -> Vec<String> {
         self.versions.iter().map(|version| format!("{}{version}", self.id)).collect()
+    }
+
+    /// What is supported of a version: itself, or those of which it is a prefix.
+    fn narrowed(&self, version: &Version) -> Vec<Version> {
+        if self.versions.iter().any(|listed| version.is(listed)) {
+            return vec![version.clone()];
+        }
+        self.versions.iter().filter(|listed| listed.is(version)).cloned().collect()
     }
 
     /// How one would ask for its newest version.
@@ -355,6 +363,12 @@ mod tests {
             catalog().restrict("f", "schema = 1\n[runtimes.xx]\nversions = ['3.12']").expect("a catalog");
         assert_eq!(left.ids(), ["xx"]);
         assert!(left.find(&"xx3.9".parse().expect("a name")).is_err());
+        let versions = |text: &str| {
+            let left = catalog().restrict("f", &format!("schema = 1\n[runtimes.xx]\nversions = {text}"));
+            list(&left.expect("a catalog").runtimes()[0].versions)
+        };
+        assert_eq!(versions("['3.12.4']"), "3.12.4");
+        assert_eq!(versions("['3']"), "3.9, 3.12", "it takes away, and adds no 3.7");
         for bad in [
             "schema = 1",
             "schema = 2\n[runtimes.xx]",

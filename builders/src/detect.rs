@@ -55,7 +55,7 @@ pub fn detect(
     }
 }
 
-/// What in a function speaks for a runtime: the handler's file first, then a manifest, then any source.
+/// What in a function speaks for a runtime: its source files, or where there are none, a dependency file.
 fn evidence(runtime: &Runtime, function: &Function) -> Option<String> {
     let source = |path: &&crate::function::RelPath| {
         path.extension().is_some_and(|found| runtime.extensions.iter().any(|listed| listed == found))

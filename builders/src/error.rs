@@ -54,7 +54,7 @@ pub enum PlanError {
         candidates: Vec<String>,
     },
     /// The handler's module is no file of the function.
-    #[error("the handler {handler} needs a file that is not there")]
+    #[error("the handler {handler} needs {}, which is not there", expected.join(" or "))]
     NoModule {
         /// The handler.
         handler: Handler,

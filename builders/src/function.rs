@@ -1,5 +1,6 @@
 //! The function as its author wrote it: all that a builder may see of it.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -26,7 +27,7 @@ macro_rules! as_text {
 }
 pub(crate) use as_text;
 
-/// A path below some directory: relative, `/`-separated, valid UTF-8, without `.` and `..`.
+/// A path below some directory: relative, `/`-separated, UTF-8 without control characters, `.` and `..`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RelPath(String);
@@ -89,12 +90,19 @@ impl FromStr for RelPath {
     type Err = BadPath;
 
     fn from_str(text: &str) -> Result<Self, BadPath> {
-        let bad = text.contains('\0') || text.split('/').any(|part| matches!(part, "" | "." | ".."));
+        let bad =
+            text.contains(char::is_control) || text.split('/').any(|part| matches!(part, "" | "." | ".."));
         if bad { Err(BadPath(text.to_owned())) } else { Ok(RelPath(text.to_owned())) }
     }
 }
 
 as_text!(RelPath, BadPath);
+
+impl Borrow<str> for RelPath {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 impl fmt::Display for RelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -242,7 +250,8 @@ pub struct SourceFile {
     /// Whether its owner may execute it.
     pub executable: bool,
     /// Its text, where it is one that a builder may need to read (manifests, locks); `None` for
-    /// sources, for what is not UTF-8 and for what is too large.
+    /// sources, for what is not UTF-8 and for what is too large. The digest stands for it in keys.
+    #[serde(skip)]
     pub text: Option<String>,
 }
 
@@ -269,7 +278,7 @@ impl Function {
     /// The file at the top of the tree that has this name.
     #[must_use]
     pub fn top(&self, name: &str) -> Option<&RelPath> {
-        self.files.keys().find(|path| path.as_str() == name)
+        self.files.get_key_value(name).map(|(path, _)| path)
     }
 }
 
@@ -288,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_path_stays_below_its_directory() {
-        for bad in ["", "/a", "a/../b", "..", "a//b", "./a", "a/", "a\0b"] {
+        for bad in ["", "/a", "a/../b", "..", "a//b", "./a", "a/", "a\0b", "a\nb"] {
             assert!(bad.parse::<RelPath>().is_err(), "{bad:?} was taken for a path");
         }
         let file: RelPath = "a/b/req.txt".parse().expect("a path");

@@ -308,12 +308,13 @@ fn bare_or_named(value: &str) -> Result<Sha256, BadDigest> {
 /// How long a stage may take.
 fn timeout(value: Option<String>) -> Result<Duration, RequestError> {
     let name = "INJECTOR_TIMEOUT";
-    match number(name, value)? {
+    // Not 64 bits of seconds, which no clock can count.
+    match number::<u32>(name, value)? {
         Some(0) => {
             let reason = "a stage needs at least one second".to_owned();
             Err(RequestError::Value { name, value: "0".to_owned(), reason })
         }
-        seconds => Ok(Duration::from_secs(seconds.unwrap_or(900))),
+        seconds => Ok(Duration::from_secs(seconds.unwrap_or(900).into())),
     }
 }
 
@@ -359,7 +360,8 @@ mod tests {
     }
 
     #[test]
-    fn every_flag_of_a_build_has_a_variable_that_help_shows() {
+    fn every_flag_of_a_build_has_a_variable_that_help_and_the_guide_show() {
+        let guide = include_str!("../../docs/environment.md");
         let mut command = Cli::command();
         for name in ["build", "plan"] {
             let build = command.find_subcommand_mut(name).expect("there");
@@ -370,7 +372,9 @@ mod tests {
                     continue;
                 }
                 let variable = flag.get_env().unwrap_or_else(|| panic!("--{id} has no variable"));
-                assert!(help.contains(&format!("[env: {}", variable.display())), "--{id}");
+                let variable = variable.display().to_string();
+                assert!(help.contains(&format!("[env: {variable}")), "--{id}");
+                assert!(guide.contains(&format!("`{variable}`")), "{variable} is not in docs/environment.md");
             }
         }
     }
@@ -400,6 +404,10 @@ mod tests {
         for (arg, said) in [
             ("--timeout=soon", "INJECTOR_TIMEOUT is \"soon\": a whole number"),
             ("--timeout=0", "INJECTOR_TIMEOUT is \"0\": a stage needs"),
+            (
+                "--timeout=18446744073709551615",
+                "INJECTOR_TIMEOUT is \"18446744073709551615\": a whole number",
+            ),
             ("--replay=yes", "INJECTOR_REPLAY is \"yes\": it may be on or off"),
             ("--checksum=md5:00", "FUNC_CHECKSUM: the algorithm \"md5\" is not supported"),
             ("--checksum=abc", "FUNC_CHECKSUM: \"abc\" is not a SHA-256 digest"),

@@ -21,7 +21,6 @@ use std::process::ExitCode;
 
 use cli::{Format, Request, Verb};
 use failure::Failure;
-use pipeline::Ended;
 use report::Reporter;
 use report::{explain, last_words, words};
 
@@ -47,14 +46,12 @@ fn obey(request: Request, reporter: &mut Reporter) -> Result<u8, Failure> {
     match verb {
         Verb::Build(build) => {
             sys::prepare(last_words::on_late_signal).map_err(|error| Failure::Bug(error.to_string()))?;
-            Ok(pipeline::build(&build, &env, reporter).code)
+            Ok(pipeline::build(&build, &env, reporter))
         }
         Verb::DryRun(build) => {
             sys::prepare(last_words::on_late_signal).map_err(|error| Failure::Bug(error.to_string()))?;
-            reporter.keep_to_yourself();
-            let Ended { code, message } = pipeline::dry_run(*build, &env, reporter)?;
-            reporter.print(&message);
-            Ok(code)
+            reporter.end_on_stdout();
+            pipeline::dry_run(*build, &env, reporter)
         }
         Verb::Plan(build, format) => {
             reporter.keep_to_yourself();

@@ -82,8 +82,8 @@ impl Prepared {
     }
 }
 
-/// Builds a function into the volume, and reports how that ended.
-pub(crate) fn build(request: &Build, env: &Environment, reporter: &mut Reporter) -> Ended {
+/// Builds a function into the volume, reports how that ended, and returns the exit status.
+pub(crate) fn build(request: &Build, env: &Environment, reporter: &mut Reporter) -> u8 {
     let mut identity = None;
     let result = run(request, env, reporter, &mut identity);
     let (code, message) = match &result {
@@ -92,22 +92,15 @@ pub(crate) fn build(request: &Build, env: &Environment, reporter: &mut Reporter)
     };
     let failure = result.err();
     if !matches!(failure, Some(Failure::Replayed { .. })) {
+        let diagnostics = reporter.redacted(failure.as_ref().map_or(&[], Failure::diagnostics));
         // Where the volume cannot be written, the message has already said so.
-        let _ = verdict::write(&request.volume, failure.as_ref(), &message, identity);
+        let _ = verdict::write(&request.volume, failure.as_ref(), &message, &diagnostics, identity);
     }
-    Ended { code, message }
-}
-
-/// How a build ended.
-pub(crate) struct Ended {
-    /// The exit status.
-    pub(crate) code: u8,
-    /// The termination message.
-    pub(crate) message: String,
+    code
 }
 
 /// Builds in a volume that goes afterwards.
-pub(crate) fn dry_run(request: Build, env: &Environment, reporter: &mut Reporter) -> Result<Ended, Failure> {
+pub(crate) fn dry_run(request: Build, env: &Environment, reporter: &mut Reporter) -> Result<u8, Failure> {
     let volume = TempDir::new(&scratch_parent(&request, env))?;
     Ok(build(&Build { volume: volume.path.clone(), ..request }, env, reporter))
 }
@@ -229,12 +222,14 @@ fn handler(request: &Build, key: Option<&str>) -> Result<Option<Handler>, BadHan
     }
 }
 
-/// The runtime with a version: the one that was asked for, else the listed one that was found.
+/// The runtime with a version: the listed one that was found, unless more than that was asked for.
 fn versioned(detected: &Detected, toolchain: &Toolchain) -> RuntimeName {
     let Detected { runtime, name, .. } = detected;
     let tool = runtime.tools.iter().find(|spec| spec.versioned).and_then(|spec| toolchain.tool(&spec.name));
     let found = tool.and_then(|tool| runtime.versions.iter().find(|listed| tool.identity.version.is(listed)));
-    RuntimeName { id: runtime.id.clone(), version: name.version.clone().or_else(|| found.cloned()) }
+    let asked = name.version.as_ref();
+    let version = found.filter(|found| asked.is_none_or(|asked| found.is(asked))).or(asked);
+    RuntimeName { id: runtime.id.clone(), version: version.cloned() }
 }
 
 fn packages(builder: &dyn Builder, outputs: &Outputs) -> Vec<Package> {

@@ -175,6 +175,7 @@ fn receipt(built: Built<'_>, usage: Usage) -> Receipt {
 /// Names the staged tree, swaps the link, and removes the generations before it.
 fn put_in_force(rooms: &Rooms, key: &Sha256) -> io::Result<()> {
     let builds = rooms.volume.join(BUILDS);
+    fs::create_real_dir(&builds)?;
     // Two builds of the same inputs are two trees: one may be running while the other is made.
     let id = format!("{}-{}", &key.hex()[..12], &host::random_hex()?[..6]);
     fs::rename(&rooms.staging, &builds.join(&id))?;
@@ -183,9 +184,10 @@ fn put_in_force(rooms: &Rooms, key: &Sha256) -> io::Result<()> {
         &Path::new(BUILDS).join(&id),
         &rooms.volume.join(crate::provision::PRIVATE),
     )?;
-    for name in fs::names(&builds)? {
+    for name in fs::names(&builds).unwrap_or_default() {
         if name != *id {
-            fs::remove(&builds.join(name))?;
+            // The function is in force; what cannot be removed is in nobody's way.
+            let _ = fs::remove(&builds.join(name));
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! The mount becomes a [`Function`]: names, sizes, digests, and the texts that a builder may read.
 
 use std::io;
+use std::path::Path;
 
 use builders::catalog::Catalog;
 use builders::diagnostic::Blame;
@@ -96,7 +97,7 @@ pub(crate) fn survey(request: &Build, catalog: &Catalog) -> Result<Survey, Surve
             continue;
         }
         let (mut function, handler_key) = read.map_err(wrong)?;
-        let foreign_deps = deps_file(request, catalog, &mut function).map_err(|error| wrong(error.into()))?;
+        let foreign_deps = deps_file(request, &mut function).map_err(wrong)?;
         verify(request, catalog, &function)?;
         return Ok(Survey { mount, function, handler_key, foreign_deps });
     }
@@ -104,9 +105,13 @@ pub(crate) fn survey(request: &Build, catalog: &Catalog) -> Result<Survey, Surve
 }
 
 fn read(mount: &Mount, request: &Build, catalog: &Catalog) -> Result<(Function, Option<String>), MountError> {
-    let ignored = |name: &str| {
-        IGNORED.contains(&name)
-            || catalog.runtimes().iter().any(|runtime| runtime.ignore.iter().any(|one| one == name))
+    let volume = fs::canonical(&request.volume).ok();
+    let names = catalog.runtimes().iter().flat_map(|runtime| &runtime.ignore).map(String::as_str);
+    let names: Vec<&str> = names.chain(IGNORED).collect();
+    // What was built before is no source, wherever the volume lies.
+    let ignored = |dir: &Path| {
+        volume.as_deref() == Some(dir)
+            || dir.file_name().is_some_and(|name| names.iter().any(|one| name == *one))
     };
     let mut function = Function::default();
     let mut handler_key = None;
@@ -116,9 +121,9 @@ fn read(mount: &Mount, request: &Build, catalog: &Catalog) -> Result<(Function, 
                 function.links.insert(path, target);
             }
             Entry::File { executable, .. } => {
-                let keep = if is_text(&path, request, catalog) { MAX_TEXT } else { 0 };
-                let (size, sha256, bytes) = mount.read(&path, keep)?;
-                let text = bytes.filter(|_| keep > 0).and_then(|bytes| String::from_utf8(bytes).ok());
+                let is_text = is_text(&path, request, catalog);
+                let (size, sha256, bytes) = mount.read(&path, if is_text { MAX_TEXT } else { 0 })?;
+                let text = bytes.filter(|_| is_text).and_then(|bytes| String::from_utf8(bytes).ok());
                 if path.as_str() == HANDLER_KEY {
                     handler_key = text;
                 } else {
@@ -142,11 +147,7 @@ fn is_text(path: &RelPath, request: &Build, catalog: &Catalog) -> bool {
 }
 
 /// Finds the dependency file that the environment names: on disk, else beside the function.
-fn deps_file(
-    request: &Build,
-    catalog: &Catalog,
-    function: &mut Function,
-) -> io::Result<Option<(RelPath, Vec<u8>)>> {
+fn deps_file(request: &Build, function: &mut Function) -> Result<Option<(RelPath, Vec<u8>)>, MountError> {
     let (Some(file), Some(name)) = (&request.deps_file, request.deps_name()) else {
         return Ok(None);
     };
@@ -159,40 +160,55 @@ fn deps_file(
         function.deps_file = inside.filter(|inside| function.files.contains_key(inside));
         return Ok(None);
     }
-    let Some(bytes) = fs::read(file)? else {
+    let Some(bytes) = read_foreign(file, &path)? else {
         function.deps_file = function.files.contains_key(&path).then_some(path);
         return Ok(None);
     };
     let text = String::from_utf8(bytes.clone()).ok();
     let source =
         SourceFile { size: bytes.len() as u64, sha256: fs::digest_of(&bytes), executable: false, text };
-    debug_assert!(is_text(&path, request, catalog));
+    function.links.remove(&path);
     function.files.insert(path.clone(), source);
     function.deps_file = Some(path.clone());
     Ok(Some((path, bytes)))
 }
 
+/// Reads a dependency file that is not in the mount; `None` if it is absent. It may lie on a volume that
+/// others write: a link there must not lend its target, such as a mounted secret, to what is published.
+fn read_foreign(file: &Path, name: &RelPath) -> Result<Option<Vec<u8>>, MountError> {
+    let real = match fs::canonical(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        real => real?,
+    };
+    let dir = fs::canonical(&Path::new(".").join(file.parent().unwrap_or(file)))?;
+    if !real.starts_with(dir) {
+        return Err(MountError::Escape { path: name.clone(), target: real });
+    }
+    fs::read_up_to(&real, MAX_TEXT).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => MountError::TooMuch(format!("{} KiB in {name}", MAX_TEXT >> 10)),
+        _ => error.into(),
+    })
+}
+
 /// Compares digests with what the manifest says.
 fn verify(request: &Build, catalog: &Catalog, function: &Function) -> Result<(), SurveyError> {
-    let compare = |path: &RelPath, expected: Sha256, variable| {
-        let found = function.files.get(path).map_or(expected, |file| file.sha256);
-        let file = path.to_string();
+    let compare = |(path, file): (&RelPath, &SourceFile), expected: Sha256, variable| {
+        let (file, found) = (path.to_string(), file.sha256);
         if found == expected {
             Ok(())
         } else {
             Err(SurveyError::Checksum { file, expected, found, variable })
         }
     };
-    let listed = |path: &RelPath| {
-        catalog.runtimes().iter().any(|runtime| runtime.manifests.iter().any(|name| name == path.as_str()))
-    };
-    let is_manifest = |path: &&RelPath| request.deps_name() == Some(path.as_str()) || listed(path);
-    let (manifests, sources): (Vec<_>, Vec<_>) = function.files.keys().partition(is_manifest);
+    // In the order in which builders prefer them.
+    let manifests = catalog.runtimes().iter().flat_map(|runtime| &runtime.manifests).map(String::as_str);
+    let manifests: Vec<&str> = request.deps_name().into_iter().chain(manifests).collect();
     if let Some(expected) = request.checksum {
         let variable = "FUNC_CHECKSUM";
-        match sources.as_slice() {
+        let is_source = |(path, _): &(&RelPath, &SourceFile)| !manifests.contains(&path.as_str());
+        match function.files.iter().filter(is_source).collect::<Vec<_>>()[..] {
             [one] => compare(one, expected, variable)?,
-            several => {
+            ref several => {
                 let reason = format!("the mount holds {} files that it could be of", several.len());
                 return Err(SurveyError::NothingToCheck { variable, reason });
             }
@@ -201,7 +217,9 @@ fn verify(request: &Build, catalog: &Catalog, function: &Function) -> Result<(),
     if let Some(expected) = request.deps_checksum {
         let variable = "FUNC_DEPS_CHECKSUM";
         let reason = "there is no dependency file".to_owned();
-        let file = function.deps_file.as_ref().or_else(|| manifests.first().copied());
+        let listed = || manifests.iter().find_map(|name| function.top(name));
+        let path = function.deps_file.as_ref().or_else(listed);
+        let file = path.and_then(|path| function.files.get_key_value(path));
         let file = file.ok_or(SurveyError::NothingToCheck { variable, reason })?;
         compare(file, expected, variable)?;
     }

@@ -317,11 +317,12 @@ pub(crate) fn find(
             }
         };
         let version = &identity.version;
-        let wanted = name.version.as_ref();
-        if spec.versioned && !wanted.map_or(runtime.supports(version), |wanted| version.is(wanted)) {
+        // Half a version may be asked for, such as 3, of which not all is allowed.
+        let missed = name.version.as_ref().filter(|asked| !version.is(asked));
+        if spec.versioned && (missed.is_some() || !runtime.supports(version)) {
             let (title, found, program) = (runtime.title.clone(), version.clone(), program_name);
             let allowed = || runtime.versions.clone();
-            failure = failure.or_instead(match wanted.cloned() {
+            failure = failure.or_instead(match missed.cloned() {
                 Some(wanted) => ProvisionError::ToolVersion { title, wanted, found, program },
                 None => ProvisionError::ToolNotAllowed { title, allowed: allowed(), found, program },
             });

@@ -45,22 +45,29 @@ struct Last {
     repeats: Option<Sha256>,
 }
 
-/// Writes the report of a run. `inputs` is the digest of what it depended on, if it came so far.
+/// Writes the report of a run: what was said of it, without credentials. `inputs` is the digest of what
+/// it depended on, if it came so far.
 pub(crate) fn write(
     volume: &Path,
     failure: Option<&Failure>,
     message: &str,
+    diagnostics: &[Diagnostic],
     inputs: Option<Sha256>,
 ) -> io::Result<()> {
+    let private = volume.join(PRIVATE);
+    if !fs::is_real_dir(&private) {
+        // Nothing was provisioned, or a link leads to a place that is not ours to write.
+        return Ok(());
+    }
     let report = Report {
         schema: SCHEMA,
         code: failure.map_or(0, Failure::code),
         message,
-        diagnostics: failure.map_or(&[], Failure::diagnostics),
+        diagnostics,
         at: host::now(),
         repeats: inputs.filter(|_| failure.is_some_and(Failure::repeats)).and_then(with_ourselves),
     };
-    fs::replace(&volume.join(PRIVATE).join(REPORT), &serde_json::to_vec_pretty(&report)?)
+    fs::replace(&private.join(REPORT), &serde_json::to_vec_pretty(&report)?)
 }
 
 /// The last verdict, if the same inputs led to it a short while ago. A report that cannot be read

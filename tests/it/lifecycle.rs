@@ -416,3 +416,24 @@ fn a_dry_run_prints_the_message_and_leaves_nothing() {
         }
     }
 }
+
+#[test]
+fn a_dependency_file_that_is_a_link_within_the_function_counts() {
+    let Some(mut pod) = Pod::python() else { return };
+    pod.wheel(1);
+    let source = pod.dir("src");
+    fs::create_dir(source.join("requirements")).expect("a directory");
+    fs::rename(source.join("requirements.txt"), source.join("requirements/base.txt")).expect("moved");
+    symlink("requirements/base.txt", source.join("requirements.txt")).expect("a link");
+    pod.build().expect(0, &[", 1 package, "]);
+}
+
+#[test]
+fn a_volume_within_the_function_is_no_part_of_it() {
+    let Some(mut pod) = Pod::python() else { return };
+    let volume = pod.dir("src/out");
+    pod.set("KUBELESS_INSTALL_VOLUME", volume.display().to_string());
+    pod.build().expect(0, &["ready: "]);
+    pod.build().expect(0, &["ready: "]);
+    assert_eq!(names(&volume.join("function/source")), ["__pycache__", "hello.py"]);
+}

@@ -8,6 +8,7 @@
 )]
 
 mod fixtures;
+mod hostile;
 mod house;
 mod launch;
 mod lifecycle;

@@ -1,7 +1,9 @@
 //! Volumes, scratch rooms and images as clusters have them: full, closed, another's, without a tool.
 
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
 use crate::support::machine::{Mounted, is_root, other_python, public_python, python};
@@ -174,6 +176,15 @@ fn an_image_without_the_language_or_with_another_version_says_so() {
     let said = format!("Python {absent} was asked for, this image has {}.", python.version);
     pod.build().expect(41, &[&said, "change FUNC_RUNTIME"]);
 
+    // Nor does half a version let in what the operator does not allow.
+    let runtimes = pod.dir("runtimes.toml");
+    fs::write(&runtimes, format!("schema = 1\n[runtimes.python]\nversions = [\"{absent}\"]\n"))
+        .expect("written");
+    pod.set("INJECTOR_RUNTIMES", runtimes.display().to_string());
+    pod.set("FUNC_RUNTIME", "python3");
+    pod.build().expect(41, &[&said]);
+    pod.unset("INJECTOR_RUNTIMES");
+
     pod.set("FUNC_RUNTIME", "python2.7");
     pod.build().expect(31, &["2.7", "versions allowed here: 3.9, 3.10, 3.11, 3.12, 3.13, 3.14"]);
     pod.set("FUNC_RUNTIME", "cobol1");
@@ -265,4 +276,14 @@ fn listing(dir: &Path) -> Vec<(String, u32, u32, i64)> {
         }
     }
     found
+}
+
+#[test]
+fn a_volume_whose_path_no_tool_could_be_given_is_refused() {
+    let Some(mut pod) = Pod::python() else { return };
+    let odd = pod.dir("").join(OsStr::from_bytes(b"odd-\xff"));
+    fs::create_dir(&odd).expect("a directory");
+    symlink(&odd, pod.dir("link")).expect("a link");
+    pod.set("KUBELESS_INSTALL_VOLUME", pod.dir("link").display().to_string());
+    pod.build().expect(42, &["E42 provision failed: the volume ", "is not UTF-8"]);
 }

@@ -216,6 +216,12 @@ fn a_hash_anywhere_means_hashes_everywhere() {
 }
 
 #[test]
+fn a_file_may_limit_versions_and_be_installed_too() {
+    let both = "//- hello.py\n//- requirements.txt\n-c base.txt\n-r base.txt\n//- base.txt\nsix==1.16.0\n";
+    assert!(text(&USUAL, both).contains("requirements.txt lists the dependencies"));
+}
+
+#[test]
 fn a_package_of_the_function_is_built_in_a_copy() {
     let plan = text(&USUAL, "//- hello.py\n//- requirements.txt\n./pkg\n//- pkg/setup.py\n");
     assert_eq!(lines(&plan, "copy-source"), ["copy-source: copy <source> to <scratch>/source"]);

@@ -1,5 +1,7 @@
 //! What cannot be planned, and the advice for it.
 
+use std::fmt::Write as _;
+
 use builders::toolchain::BuildScripts;
 
 use super::{LOCK, PROJECT, USUAL, WITH_UV, World, error, text};
@@ -116,6 +118,21 @@ fn what_no_pip_accepts_is_refused_at_its_column() {
     assert!(
         error(&USUAL, "//- hello.py\n//- requirements.txt\n(binary)\n")
             .starts_with("manifest: requirements.txt: the file is not UTF-8")
+    );
+}
+
+#[test]
+fn files_that_name_each_other_without_end_are_refused() {
+    let mut chain = "//- hello.py\n//- requirements.txt\n-r r0.txt\n".to_owned();
+    for number in 0..20_000 {
+        let _ = writeln!(chain, "//- r{number}.txt\n-r r{}.txt", number + 1);
+    }
+    chain.push_str("//- r20000.txt\nsix\n");
+    let refused = error(&USUAL, &chain);
+    assert!(refused.starts_with("manifest: r99.txt:1: files that name each other"), "{refused}");
+    // In a circle there is nothing more to read.
+    assert!(
+        text(&USUAL, "//- hello.py\n//- requirements.txt\nsix\n-r requirements.txt\n").contains("install")
     );
 }
 

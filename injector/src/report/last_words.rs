@@ -10,7 +10,6 @@ use crate::sys::host;
 use crate::sys::signal::Signal;
 
 use super::redact::Redactor;
-use super::{termination, words};
 
 struct Memory {
     termination: Option<Termination>,
@@ -54,8 +53,9 @@ fn say(failure: impl FnOnce(Stage) -> Failure) {
     // Never waits: the panic may have come from whoever holds the lock.
     let Ok(memory) = MEMORY.try_lock() else { return };
     let budget = memory.termination.as_ref().map_or(MAX_BUDGET, |termination| termination.budget);
-    let message = termination::compose(&words::message(&failure(memory.stage)), budget);
-    let message = memory.redactor.as_ref().map_or(message.clone(), |redactor| redactor.text(&message));
+    let nothing = Redactor::new([]);
+    let redactor = memory.redactor.as_ref().unwrap_or(&nothing);
+    let message = super::message(&failure(memory.stage), redactor, budget);
     if let Some(termination) = &memory.termination {
         // There is nobody left to tell that this failed too.
         let _ = super::write(termination, &message, Sync::Now);

@@ -15,6 +15,8 @@ use std::cell::Cell;
 use std::io::Write as _;
 use std::time::Duration;
 
+use builders::diagnostic::Diagnostic;
+
 use crate::cli::{MAX_BUDGET, Named, Termination};
 use crate::failure::{Failure, Stage};
 use crate::sys::exec::Stream;
@@ -26,12 +28,22 @@ use redact::Redactor;
 /// Tells the story of one run, and writes its last known truth to the termination log.
 pub(crate) struct Reporter {
     termination: Option<Termination>,
+    ending: Ending,
     /// Whether somebody was told that the termination log cannot be written.
     warned: Cell<bool>,
     /// The bytes that a message may have, also where it is not written.
     budget: usize,
     redactor: Redactor,
     console: Console,
+}
+
+/// Where the last word goes, beside the termination log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It ends the story on stderr.
+    Story,
+    /// It is data.
+    Stdout,
 }
 
 impl Reporter {
@@ -41,6 +53,7 @@ impl Reporter {
         Reporter {
             budget: termination.as_ref().map_or(MAX_BUDGET, |one| one.budget),
             termination,
+            ending: Ending::Story,
             warned: Cell::new(false),
             redactor: Redactor::new([]),
             console: Console::stderr(look),
@@ -51,6 +64,20 @@ impl Reporter {
     pub(crate) fn keep_to_yourself(&mut self) {
         self.termination = None;
         last_words::remember(None);
+    }
+
+    /// Writes no termination log: its text is what was asked for, and goes to stdout.
+    pub(crate) fn end_on_stdout(&mut self) {
+        self.keep_to_yourself();
+        self.ending = Ending::Stdout;
+    }
+
+    fn end(&self, message: &str) {
+        self.write(message, Sync::Now);
+        match self.ending {
+            Ending::Story => self.console.finish(message),
+            Ending::Stdout => self.print(message),
+        }
     }
 
     /// From here on, these values appear nowhere.
@@ -82,22 +109,20 @@ impl Reporter {
     /// Reports success: one line.
     pub(crate) fn ready(&self, line: &str) -> String {
         let line = format!("{}\n", self.redactor.text(line));
-        self.write(&line, Sync::Now);
-        self.console.finish(&line);
+        self.end(&line);
         line
     }
 
     /// Reports a failure, and returns the termination message.
     pub(crate) fn failed(&self, failure: &Failure) -> String {
-        let message = match failure {
-            Failure::Replayed { message, .. } => message.clone(),
-            failure => termination::compose(&redacted(words::message(failure), &self.redactor), self.budget),
-        };
-        // Once more: an escape sequence within a credential hid it until now. The mask is never longer.
-        let message = self.redactor.text(&message);
-        self.write(&message, Sync::Now);
-        self.console.finish(&message);
+        let message = message(failure, &self.redactor, self.budget);
+        self.end(&message);
         message
+    }
+
+    /// What a failure found, without credentials.
+    pub(crate) fn redacted(&self, diagnostics: &[Diagnostic]) -> Vec<Diagnostic> {
+        diagnostics.iter().cloned().map(|one| redacted_diagnostic(one, &self.redactor)).collect()
     }
 
     /// Prints data on stdout.
@@ -126,30 +151,38 @@ fn write(termination: &Termination, text: &str, sync: Sync) -> std::io::Result<(
     fs::write_in_place(&termination.path, text.as_bytes(), create, sync)
 }
 
+/// The termination message of a failure, without credentials.
+fn message(failure: &Failure, redactor: &Redactor, budget: usize) -> String {
+    let message = match failure {
+        Failure::Replayed { message, .. } => message.clone(),
+        failure => termination::compose(&redacted(words::message(failure), redactor), budget),
+    };
+    // Once more: an escape sequence within a credential hid it until now. The mask is never longer.
+    redactor.text(&message)
+}
+
 /// A message without credentials. Each part is redacted before it is cut: a half secret is one too.
 fn redacted(message: termination::Message, redactor: &Redactor) -> termination::Message {
     let clean = |text: &str| redactor.text(text);
     termination::Message {
         code: message.code,
         title: clean(&message.title),
-        diagnostics: message
-            .diagnostics
-            .into_iter()
-            .map(|mut one| {
-                if let Some(location) = &mut one.location {
-                    location.file = clean(&location.file);
-                }
-                one.message = clean(&one.message);
-                one.hint = one.hint.as_deref().map(clean);
-                one
-            })
-            .collect(),
+        diagnostics: message.diagnostics.into_iter().map(|one| redacted_diagnostic(one, redactor)).collect(),
         command: message
             .command
             .map(|ran| termination::Ran { argv: clean(&ran.argv), outcome: clean(&ran.outcome) }),
         hints: message.hints.iter().map(|hint| clean(hint)).collect(),
         output: clean(&message.output),
     }
+}
+
+fn redacted_diagnostic(mut one: Diagnostic, redactor: &Redactor) -> Diagnostic {
+    if let Some(location) = &mut one.location {
+        location.file = redactor.text(&location.file);
+    }
+    one.message = redactor.text(&one.message);
+    one.hint = one.hint.map(|hint| redactor.text(&hint));
+    one
 }
 
 /// A step that runs.

@@ -136,9 +136,11 @@ fn survey(error: &SurveyError) -> Message {
                 source.to_string(),
                 &["rename the file: names are UTF-8 without control characters"],
             ),
-            MountError::Escape { .. } => {
-                say(stage, source.to_string(), &["replace the link by a copy of what it points to"])
-            }
+            MountError::Escape { .. } => say(
+                stage,
+                source.to_string(),
+                &["replace the link by a copy of what it points to, or remove it"],
+            ),
             MountError::Special(_) => {
                 say(stage, source.to_string(), &["remove it: a function is made of files"])
             }
@@ -209,16 +211,12 @@ fn plan_error(error: &PlanError) -> Message {
             };
             say(Stage::Detect, "no handler is named: nobody says which function to call", &[&hint])
         }
-        PlanError::NoModule { expected, found, .. } => {
-            let found = if found.is_empty() {
-                "there is no such source file at all".to_owned()
-            } else {
-                format!("there is: {}", found.join(", "))
-            };
+        PlanError::NoModule { found, .. } => {
+            let found = if found.is_empty() { "no source file at all".to_owned() } else { found.join(", ") };
             say(
                 Stage::Detect,
-                format!("{error}: {}", expected.join(" or ")),
-                &[&found, "name the module in FUNC_HANDLER as its file is named, without the extension"],
+                format!("{error}; there is {found}"),
+                &["name the module in FUNC_HANDLER as its file is named, without the extension"],
             )
         }
         PlanError::Manifest(diagnostic) => one(Stage::Detect, diagnostic),

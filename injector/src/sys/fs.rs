@@ -1,7 +1,7 @@
 //! Files and directories; every error names its path.
 
 use std::ffi::OsString;
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -42,9 +42,7 @@ pub(crate) struct Usage {
 pub(crate) fn write_in_place(path: &Path, bytes: &[u8], create: Create, sync: Sync) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).truncate(true).create(create == Create::IfMissing);
-    // A FIFO without a reader must not hold us.
-    options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-    let mut file = options.open(path)?;
+    let mut file = options.custom_flags(NONBLOCK).open(path)?;
     file.write_all(bytes)?;
     if sync == Sync::Later {
         return Ok(());
@@ -61,7 +59,11 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
     name.push(".new");
     let new = path.with_file_name(name);
-    let replaced = fs::write(&new, bytes).and_then(|()| fs::rename(&new, path));
+    // Never through a link that stands there.
+    let replaced = remove(&new).and_then(|()| {
+        fs::OpenOptions::new().write(true).create_new(true).open(&new)?.write_all(bytes)?;
+        fs::rename(&new, path)
+    });
     if replaced.is_err() {
         let _ = fs::remove_file(&new);
     }
@@ -92,6 +94,15 @@ pub(crate) fn create_parents(path: &Path) -> io::Result<()> {
 /// Makes a directory and those above it.
 pub(crate) fn create_dirs(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
+}
+
+/// Makes a directory, in place of a link that has its name and leads elsewhere.
+pub(crate) fn create_real_dir(path: &Path) -> io::Result<()> {
+    if is_real_dir(path) {
+        return Ok(());
+    }
+    remove(path)?;
+    fs::create_dir(path)
 }
 
 /// Makes a directory that only its owner can enter; one that is there is kept and closed.
@@ -143,6 +154,11 @@ pub(crate) fn own_temp_dirs(parent: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(named.map(|name| parent.join(name)).filter(|dir| is_own_dir(dir)).collect())
 }
 
+/// Whether this is a directory and no link to one.
+pub(crate) fn is_real_dir(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
 /// Whether this is a directory, no link, and belongs to this user.
 pub(crate) fn is_own_dir(path: &Path) -> bool {
     fs::symlink_metadata(path)
@@ -162,25 +178,32 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            for entry in WalkDir::new(path).into_iter().filter_entry(|entry| {
-                // Opened here, before the walk enters it.
-                entry.file_type().is_dir() && open_to_owner(entry.path()).is_ok()
-            }) {
-                entry?;
-            }
+            open_to_owner(path)?;
             fs::remove_dir_all(path)
         }
         result => result,
     }
 }
 
+/// Opens a directory and those in it; a walk would look into one before it could be opened.
 fn open_to_owner(dir: &Path) -> io::Result<()> {
-    fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
+    fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_to_owner(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
-/// The path without links and `..`.
+/// The path without links and `..`. One that is not UTF-8 is an error: no argument of a tool could say it.
 pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
-    fs::canonicalize(path)
+    let real = fs::canonicalize(path)?;
+    match real.to_str() {
+        Some(_) => Ok(real),
+        None => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is not UTF-8", real.display()))),
+    }
 }
 
 /// Renames within one file system.
@@ -222,17 +245,44 @@ pub(crate) fn is_file(path: &Path) -> bool {
 
 /// The text of a file; `None` if there is none or it may not be read.
 pub(crate) fn read_text(path: &Path) -> Option<String> {
-    fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    read(path).ok().flatten().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The bytes of a file; `None` if there is none.
+/// The most that is read of one file, in bytes: the receipt of the largest function has less.
+const MOST: u64 = 64 << 20;
+
+/// The bytes of a file; `None` if there is none. One that has too many is an error.
 pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    read_up_to(path, MOST)
 }
+
+/// The bytes of a file, at most `limit`: one that has more is an error, [`io::ErrorKind::FileTooLarge`].
+pub(crate) fn read_up_to(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let file = match open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        let reason = format!("{} has more than {} KiB", path.display(), limit >> 10);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+    }
+    Ok(Some(bytes))
+}
+
+/// Opens a file to read it, and nothing else: a FIFO would let us wait, and a device have no end.
+pub(super) fn open(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    let file = options.read(true).custom_flags(NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is no regular file", path.display())))
+}
+
+/// To open a FIFO without waiting for whoever holds its other end.
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 /// Where a link points; `None` if there is none.
 pub(crate) fn read_link(path: &Path) -> io::Result<Option<PathBuf>> {
@@ -243,13 +293,15 @@ pub(crate) fn read_link(path: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
-/// The names in a directory; empty if there is none.
+/// The names in a directory, sorted; empty if there is none.
 pub(crate) fn names(dir: &Path) -> io::Result<Vec<OsString>> {
-    match fs::read_dir(dir) {
-        Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Copies what can be read from `from` to `to`, and digests it on the way.
@@ -325,14 +377,6 @@ pub(crate) fn open_to_all(root: &Path) -> io::Result<Usage> {
         }
     }
     Ok(usage)
-}
-
-/// Reads a file up to `limit` bytes; `None` if it is longer.
-pub(crate) fn read_up_to(file: &mut fs::File, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    file.rewind()?;
-    let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes)?;
-    Ok(if bytes.len() as u64 > limit { None } else { Some(bytes) })
 }
 
 #[cfg(test)]

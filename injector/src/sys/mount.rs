@@ -8,7 +8,7 @@ use builders::function::{RelPath, Sha256};
 use fs_err as fs;
 use walkdir::WalkDir;
 
-use super::fs::{digest, read_up_to};
+use super::fs::{digest, digest_of, open, read_up_to};
 
 /// A mount, held at one generation. The kubelet publishes a new one by renaming the link `..data`
 /// and then removes the old directory, so that everything is read through the directory to which
@@ -29,14 +29,14 @@ struct Generation {
 /// What stands at a path of a mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Entry {
-    /// A file: its length in bytes, and whether its owner may execute it.
+    /// A file, or a link to one within the tree: its length in bytes, and whether its owner may execute it.
     File {
         /// Bytes.
         size: u64,
         /// The owner's execute bit.
         executable: bool,
     },
-    /// A symbolic link that stays within the tree, and its target as written.
+    /// A symbolic link to a directory within the tree, and its target as written.
     Link(String),
 }
 
@@ -49,8 +49,8 @@ pub(crate) enum MountError {
     /// A name that is not UTF-8, or that no path below a directory can have.
     #[error("{0:?} is not a name that can be kept")]
     Name(PathBuf),
-    /// A link that leads out of the function.
-    #[error("{path} is a link to {target:?}, which is outside of the function")]
+    /// A link that leads out of the function, or to nothing.
+    #[error("{path} is a link to {target:?}, which is not part of the function")]
     Escape {
         /// The link.
         path: RelPath,
@@ -102,15 +102,18 @@ impl Mount {
         })
     }
 
-    /// Every file and link, by path. Directories whose name `ignore` knows are passed over, and so
-    /// is every name that begins with `..`, which is the kubelet's.
-    pub(crate) fn entries(&self, ignore: &dyn Fn(&str) -> bool) -> Result<Vec<(RelPath, Entry)>, MountError> {
+    /// Every file and link, by path. Directories that `ignore` knows by their absolute path are passed
+    /// over, and so is every name that begins with `..`, which is the kubelet's.
+    pub(crate) fn entries(
+        &self,
+        ignore: &dyn Fn(&Path) -> bool,
+    ) -> Result<Vec<(RelPath, Entry)>, MountError> {
         let walk = WalkDir::new(&self.root).sort_by_file_name().min_depth(1).into_iter();
         let mut entries = Vec::new();
         let mut bytes = 0;
         for entry in walk.filter_entry(|entry| {
-            let name = entry.file_name().to_string_lossy();
-            !(name.starts_with("..") || entry.file_type().is_dir() && ignore(&name))
+            let kubelets = entry.file_name().as_encoded_bytes().starts_with(b"..");
+            !(kubelets || entry.file_type().is_dir() && ignore(entry.path()))
         }) {
             let entry = entry.map_err(io::Error::from)?;
             let kind = entry.file_type();
@@ -118,16 +121,19 @@ impl Mount {
                 continue;
             }
             let path = self.relative(entry.path())?;
-            if kind.is_symlink() {
-                entries.push((path.clone(), self.link(&path, entry.path())?));
-            } else if kind.is_file() {
-                let metadata = entry.metadata().map_err(io::Error::from)?;
-                bytes += metadata.len();
-                let executable = metadata.permissions().mode() & 0o100 != 0;
-                entries.push((path, Entry::File { size: metadata.len(), executable }));
-            } else {
-                return Err(MountError::Special(path));
-            }
+            let target = if kind.is_symlink() { Some(self.target(&path, entry.path())?) } else { None };
+            // Of the file, where a link leads to one.
+            let metadata = fs::metadata(entry.path())?;
+            let entry = match target {
+                Some(target) if metadata.is_dir() => Entry::Link(target),
+                _ if metadata.is_file() => {
+                    bytes += metadata.len();
+                    let executable = metadata.permissions().mode() & 0o100 != 0;
+                    Entry::File { size: metadata.len(), executable }
+                }
+                _ => return Err(MountError::Special(path)),
+            };
+            entries.push((path, entry));
             if entries.len() > MAX_ENTRIES {
                 return Err(MountError::TooMuch(format!("{MAX_ENTRIES} files")));
             }
@@ -140,16 +146,19 @@ impl Mount {
 
     /// The digest of a file, and its bytes if there are at most `keep` of them.
     pub(crate) fn read(&self, path: &RelPath, keep: u64) -> io::Result<(u64, Sha256, Option<Vec<u8>>)> {
-        let mut file = fs::File::open(self.root.join(path.as_str()))?;
-        let (size, sha256) = digest(&mut file, io::sink())?;
-        let bytes = if size <= keep { read_up_to(&mut file, keep)? } else { None };
-        Ok((size, sha256, bytes))
+        let path = self.root.join(path.as_str());
+        // Read once: what a builder sees must be what is digested.
+        match read_up_to(&path, keep) {
+            Ok(Some(bytes)) => Ok((bytes.len() as u64, digest_of(&bytes), Some(bytes))),
+            Err(error) if error.kind() != io::ErrorKind::FileTooLarge => Err(error),
+            _ => digest(&mut open(&path)?, io::sink()).map(|(size, sha256)| (size, sha256, None)),
+        }
     }
 
     /// Copies a file out of the mount, and says what was copied.
     pub(crate) fn copy_out(&self, path: &RelPath, to: &Path, executable: bool) -> io::Result<(u64, Sha256)> {
         super::fs::create_parents(to)?;
-        let copied = digest(&mut fs::File::open(self.root.join(path.as_str()))?, fs::File::create(to)?)?;
+        let copied = digest(&mut open(&self.root.join(path.as_str()))?, fs::File::create(to)?)?;
         if executable {
             fs::set_permissions(to, std::fs::Permissions::from_mode(0o755))?;
         }
@@ -162,7 +171,8 @@ impl Mount {
         rest.to_str().ok_or_else(bad)?.parse().map_err(|_| bad())
     }
 
-    fn link(&self, path: &RelPath, link: &Path) -> Result<Entry, MountError> {
+    /// Where a link leads, as it is written.
+    fn target(&self, path: &RelPath, link: &Path) -> Result<String, MountError> {
         let target = fs::read_link(link)?;
         let escape = || MountError::Escape { path: path.clone(), target: target.clone() };
         let text = target.to_str().ok_or_else(|| MountError::Name(target.clone()))?;
@@ -172,7 +182,7 @@ impl Mount {
         }
         // …and so must the place to which it leads here, through further links.
         let real = fs::canonicalize(link).map_err(|_| escape())?;
-        if real.starts_with(&self.root) { Ok(Entry::Link(text.to_owned())) } else { Err(escape()) }
+        if real.starts_with(&self.root) { Ok(text.to_owned()) } else { Err(escape()) }
     }
 }
 
@@ -183,7 +193,8 @@ mod tests {
     use super::*;
 
     fn names(mount: &Mount) -> Result<Vec<String>, MountError> {
-        Ok(mount.entries(&|name| name == ".git")?.into_iter().map(|(path, _)| path.to_string()).collect())
+        let entries = mount.entries(&|path| path.ends_with(".git"))?;
+        Ok(entries.into_iter().map(|(path, _)| path.to_string()).collect())
     }
 
     fn generation(dir: &Path, name: &str, text: &str) {
@@ -220,8 +231,12 @@ mod tests {
         fs::create_dir(dir.path().join(".git")).expect("made");
         fs::write(dir.path().join(".git/config"), "").expect("written");
         symlink("src/hello.py", dir.path().join("good")).expect("linked");
+        symlink("src/sub", dir.path().join("more")).expect("linked");
         let mount = Mount::open(dir.path()).expect("opened");
-        assert_eq!(names(&mount).expect("read"), ["good", "src/hello.py", "src/sub/a b.txt"]);
+        let [file, link] = [Entry::File { size: 1, executable: false }, Entry::Link("src/sub".to_owned())];
+        let found = mount.entries(&|path| path.ends_with(".git")).expect("read");
+        let found: Vec<_> = found.iter().map(|(path, entry)| (path.as_str(), entry)).collect();
+        assert_eq!(found[..3], [("good", &file), ("more", &link), ("src/hello.py", &file)]);
 
         for target in ["/etc/passwd", "../outside", "nowhere", "src/../../x"] {
             symlink(target, dir.path().join("bad")).expect("linked");

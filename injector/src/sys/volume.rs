@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
-use rustix::fs::{FlockOperation, StatVfsMountFlags, flock, statvfs};
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+use rustix::fs::{FlockOperation, OFlags, StatVfsMountFlags, flock, statvfs};
 
 /// What a file system has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,10 @@ pub(crate) enum Executes {
 pub(crate) fn space(path: &Path) -> io::Result<Space> {
     let stat = statvfs(path)?;
     let executes = if stat.f_flag.contains(StatVfsMountFlags::NOEXEC) { Executes::No } else { Executes::Yes };
-    Ok(Space { free: stat.f_bavail * stat.f_frsize, total: stat.f_blocks * stat.f_frsize, executes })
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    // Without a size, as a ramfs has none, a file system does not say what is free either.
+    let free = if stat.f_blocks == 0 { u64::MAX } else { bytes(stat.f_bavail) };
+    Ok(Space { free, total: bytes(stat.f_blocks), executes })
 }
 
 /// An exclusive lock, held as long as the value lives; the kernel frees it when its holder dies.
@@ -63,7 +67,10 @@ pub(crate) fn lock(
     waiting: impl FnOnce(),
     give_up: &dyn Fn() -> bool,
 ) -> io::Result<Locked> {
-    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    let mut options = fs::OpenOptions::new();
+    // Whoever wrote here before may have put a link or a FIFO in its place.
+    options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+    let file = options.create(true).truncate(false).write(true).open(path)?;
     let begun = Instant::now();
     let mut waiting = Some(waiting);
     loop {
@@ -110,5 +117,11 @@ mod tests {
     fn a_tmpfs_says_what_it_has() {
         let space = space(Path::new("/dev/shm")).expect("a file system");
         assert!(space.total > 0 && space.free <= space.total);
+    }
+
+    #[test]
+    fn a_file_system_without_a_size_is_not_full() {
+        let space = space(Path::new("/proc")).expect("a file system");
+        assert_eq!((space.total, space.free), (0, u64::MAX));
     }
 }

@@ -88,7 +88,7 @@ impl Manifest {
         let mut files: Vec<&RelPath> =
             [PYPROJECT, LOCK].iter().filter_map(|name| function.top(name)).collect();
         if let Manifest::Requirements(_, wanted) = self {
-            files.extend(&wanted.files);
+            files.extend(wanted.files.iter().map(|(path, _)| path));
         }
         let found = files.into_iter().flat_map(|path| {
             let lines = (1..).zip(function.text(path).unwrap_or_default().lines());

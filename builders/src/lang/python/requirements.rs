@@ -2,6 +2,8 @@
 //!
 //! The format: <https://pip.pypa.io/en/stable/reference/requirements-file-format/>.
 
+use std::collections::BTreeSet;
+
 use super::grammar::{Entry, entry};
 use crate::diagnostic::Diagnostic;
 use crate::error::PlanError;
@@ -14,8 +16,8 @@ pub(super) struct Requirements {
     pub(super) entries: Vec<Entry>,
     /// Options that are not about one requirement.
     pub(super) options: Vec<FileOption>,
-    /// The files that were read.
-    pub(super) files: Vec<RelPath>,
+    /// The files that were read, and as what: one may be both, under `-c` and under `-r`.
+    pub(super) files: BTreeSet<(RelPath, Kind)>,
     /// Whether any line has a hash.
     pub(super) hashed: Hashed,
 }
@@ -49,16 +51,21 @@ pub(super) struct FileOption {
 /// When a file is missing or is no text, or a line is one that no pip accepts.
 pub(super) fn read(function: &Function, path: &RelPath) -> Result<Requirements, PlanError> {
     let mut found = Requirements::default();
-    read_file(function, path, Kind::Requirements, &mut found)?;
+    read_file(function, path, Kind::Requirements, DEEPEST, &mut found)?;
     Ok(found)
 }
 
 /// Whether the entries of a file are installed or only limit versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// They are installed.
     Requirements,
+    /// They limit versions.
     Constraints,
 }
+
+/// How deep files may name each other: pip gives up, too, and our stack would end.
+const DEEPEST: usize = 100;
 
 /// The path that a requirement consists of, if nothing of the function is there. pip starts from the working
 /// directory, which is the function's own, uv from the file; either will do here.
@@ -86,12 +93,12 @@ fn read_file(
     function: &Function,
     path: &RelPath,
     kind: Kind,
+    depth_left: usize,
     found: &mut Requirements,
 ) -> Result<(), PlanError> {
-    if found.files.contains(path) {
+    if !found.files.insert((path.clone(), kind)) {
         return Ok(());
     }
-    found.files.push(path.clone());
     let text = function.text(path).ok_or_else(|| unreadable(path))?;
     for line in logical_lines(text) {
         let lead = line.text.len() - line.text.trim_start().len();
@@ -130,7 +137,11 @@ fn read_file(
                             "add the file, or remove the line that names it",
                         ))
                     })?;
-                    read_file(function, &target, kind, found)?;
+                    let depth_left = depth_left.checked_sub(1).ok_or_else(|| {
+                        let message = format!("files that name each other are more than {DEEPEST} deep here");
+                        PlanError::Manifest(located(&message, "name them all in one file"))
+                    })?;
+                    read_file(function, &target, kind, depth_left, found)?;
                 }
                 "--editable" => {
                     return Err(PlanError::Dependencies(located(

@@ -1,0 +1,150 @@
+//! A volume that somebody else could write before: its links, FIFOs and floods lead nowhere.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::support::machine::{is_root, public_python};
+use crate::support::pod::{Pod, names, read};
+
+fn fifo(path: &Path) {
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+}
+
+/// A directory beside the volume with a file that must survive.
+fn precious(pod: &Pod) -> std::path::PathBuf {
+    let dir = pod.dir("precious");
+    fs::create_dir(&dir).expect("a directory");
+    fs::write(dir.join("file"), "precious").expect("written");
+    dir
+}
+
+#[test]
+fn generations_that_are_a_link_are_not_cleared_away() {
+    let Some(pod) = Pod::python() else { return };
+    let precious = precious(&pod);
+    symlink(&precious, pod.dir("volume/.builds")).expect("a link");
+    pod.build().expect(0, &["ready: "]);
+    assert_eq!(names(&precious), ["file"]);
+    assert_eq!(pod.generations().len(), 1);
+    pod.run(&["build"]).expect(0, &["ready: "]);
+}
+
+#[test]
+fn a_private_directory_that_is_a_link_is_neither_used_nor_written_to() {
+    let Some(pod) = Pod::python() else { return };
+    let precious = precious(&pod);
+    symlink(&precious, pod.dir("volume/.injector")).expect("a link");
+    pod.build().expect(42, &["E42 provision failed: ", "is no directory"]);
+    assert_eq!(names(&precious), ["file"]);
+}
+
+#[test]
+fn a_report_is_written_over_nothing_but_a_report() {
+    let Some(pod) = Pod::python() else { return };
+    let file = precious(&pod).join("file");
+    fs::create_dir(pod.dir("volume/.injector")).expect("a directory");
+    symlink(&file, pod.dir("volume/.injector/report.json.new")).expect("a link");
+    symlink(&file, pod.dir("volume/.injector/report.json")).expect("a link");
+    pod.build().expect(0, &["ready: "]);
+    assert_eq!(read(&file), "precious");
+    assert!(read(&pod.dir("volume/.injector/report.json")).contains("ready: "));
+}
+
+#[test]
+fn a_link_does_not_lend_its_target_as_a_lock() {
+    let Some(pod) = Pod::python() else { return };
+    let dir = precious(&pod);
+    fs::create_dir(pod.dir("volume/.injector")).expect("a directory");
+    symlink(dir.join("made"), pod.dir("volume/.injector/lock")).expect("a link");
+    pod.build().expect(42, &["E42 provision failed: ", "is not usable"]);
+    assert_eq!(names(&dir), ["file"]);
+}
+
+#[test]
+fn nobody_waits_for_a_fifo() {
+    let Some(mut pod) = Pod::python() else { return };
+    let private = pod.dir("volume/.injector");
+    fs::create_dir(&private).expect("a directory");
+    fifo(&private.join("lock"));
+    pod.build().expect(42, &["E42 provision failed: ", "is not usable"]);
+
+    fs::remove_file(private.join("lock")).expect("removed");
+    fs::remove_file(private.join("report.json")).expect("the verdict of the first");
+    fifo(&private.join("report.json"));
+    pod.build().expect(0, &["ready: "]);
+
+    let deps = pod.dir("volume/requirements.txt");
+    fifo(&deps);
+    pod.set("KUBELESS_DEPS_FILE", deps.display().to_string());
+    pod.build().expect(22, &["E22 survey failed: ", "requirements.txt", "no regular file"]);
+}
+
+#[test]
+fn a_verdict_that_is_a_flood_is_not_read() {
+    let Some(pod) = Pod::python() else { return };
+    let private = pod.dir("volume/.injector");
+    fs::create_dir(&private).expect("a directory");
+    let flood = File::create(private.join("report.json")).expect("a file");
+    flood.set_len(1 << 40).expect("a sparse file");
+    pod.build().expect(0, &["ready: "]);
+}
+
+#[test]
+fn a_dependency_file_on_the_volume_leads_nowhere_else() {
+    let Some(mut pod) = Pod::python() else { return };
+    let secret = precious(&pod).join("file");
+    let deps = pod.dir("volume/requirements.txt");
+    symlink(&secret, &deps).expect("a link");
+    pod.set("KUBELESS_DEPS_FILE", deps.display().to_string());
+    let ended = pod.build();
+    ended.expect(21, &["E21 survey failed: requirements.txt is a link to "]);
+    pod.assert_empty();
+
+    // As a ConfigMap has it.
+    fs::remove_file(&deps).expect("removed");
+    fs::create_dir(pod.dir("volume/..2026")).expect("a directory");
+    fs::write(pod.dir("volume/..2026/requirements.txt"), "# nothing\n").expect("written");
+    symlink("..2026", pod.dir("volume/..data")).expect("a link");
+    symlink("..data/requirements.txt", &deps).expect("a link");
+    pod.build().expect(0, &["ready: "]);
+
+    fs::remove_file(&deps).expect("removed");
+    File::create(&deps).expect("a file").set_len(1 << 40).expect("a sparse file");
+    pod.build().expect(21, &["E21 survey failed: ", "too large", "more than 1024 KiB in requirements.txt"]);
+}
+
+#[test]
+fn a_verdict_on_the_volume_holds_no_credentials() {
+    let Some(mut pod) = Pod::fake_pip("echo \"ERROR: Invalid requirement: '$MY_TOKEN'\" >&2; exit 1") else {
+        return;
+    };
+    pod.set("INJECTOR_PASS_ENV", "MY_TOKEN");
+    pod.set("MY_TOKEN", "hunter2hunter2");
+    pod.source("requirements.txt", "demo\n");
+    let ended = pod.build();
+    assert!(ended.message.contains("***"), "{}", ended.message);
+    let report = read(&pod.dir("volume/.injector/report.json"));
+    assert!(report.contains("\"diagnostics\": [\n"), "{report}");
+    assert!(!report.contains("hunter2"), "{report}");
+}
+
+#[test]
+fn what_a_tool_closed_is_cleared_away_by_its_own_user() {
+    let (Some(python), Some(mut pod)) = (public_python(), Pod::python()) else { return };
+    if !is_root() {
+        return;
+    }
+    pod.set_path(&[&python.bin]);
+    pod.run_as(1000, 1000);
+    let closed = pod.dir("volume/.injector/staging/deps/closed");
+    fs::create_dir_all(closed.join("more")).expect("a directory");
+    for dir in ["", "/staging", "/staging/deps", "/staging/deps/closed", "/staging/deps/closed/more"] {
+        chown(pod.dir(&format!("volume/.injector{dir}")), Some(1000), Some(1000)).expect("an owner");
+    }
+    fs::set_permissions(&closed, Permissions::from_mode(0o000)).expect("a mode");
+    pod.build().expect(0, &["ready: "]);
+    assert_eq!(pod.leftovers(), [""; 0]);
+}
