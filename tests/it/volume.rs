@@ -182,7 +182,8 @@ fn an_image_without_the_language_or_with_another_version_says_so() {
         .expect("written");
     pod.set("INJECTOR_RUNTIMES", runtimes.display().to_string());
     pod.set("FUNC_RUNTIME", "python3");
-    pod.build().expect(41, &[&said]);
+    let said = format!("E41 provision failed: this image has Python {}.", python.version);
+    pod.build().expect(41, &[&said, &format!("versions allowed here: {absent};")]);
     pod.unset("INJECTOR_RUNTIMES");
 
     pod.set("FUNC_RUNTIME", "python2.7");
