@@ -205,7 +205,7 @@ impl Catalog {
     pub fn find(&self, hint: &RuntimeName) -> Result<&Runtime, DetectError> {
         let runtime = self.get(&hint.id).ok_or_else(|| DetectError::UnknownRuntime {
             asked: hint.to_string(),
-            known: self.0.iter().map(Runtime::example).collect(),
+            known: self.0.iter().flat_map(Runtime::choices).collect(),
         })?;
         match &hint.version {
             Some(version) if !runtime.supports(version) => Err(DetectError::VersionNotAllowed {
@@ -223,6 +223,12 @@ impl Runtime {
     #[must_use]
     pub fn supports(&self, version: &Version) -> bool {
         self.versions.iter().any(|listed| version.is(listed) || listed.is(version))
+    }
+
+    /// Every way to ask for one of its versions: `python3.11`, `python3.12`.
+    #[must_use]
+    pub fn choices(&self) -> Vec<String> {
+        self.versions.iter().map(|version| format!("{}{version}", self.id)).collect()
     }
 
     /// What is supported of a version: itself, or those of which it is a prefix.

@@ -44,7 +44,7 @@ pub fn detect(
         }
         0 => Err(DetectError::NoRuntime {
             found: function.files.keys().take(5).map(ToString::to_string).collect(),
-            known: catalog.runtimes().iter().map(Runtime::example).collect(),
+            known: catalog.runtimes().iter().flat_map(Runtime::choices).collect(),
         }),
         _ => Err(DetectError::Ambiguous {
             candidates: candidates

@@ -364,7 +364,9 @@ pub struct Plan {
     pub executes: bool,
     /// How it is started.
     pub launch: Launch,
-    /// Variables to which the dependency files refer, so that the tools must see them.
+    /// The dependency files that the installer reads.
+    pub manifests: BTreeSet<RelPath>,
+    /// Variables to which they refer, so that the tools must see them.
     pub refers: BTreeSet<String>,
     /// Values behind [`Piece::Secret`]. Never serialised, never shown.
     #[serde(skip)]

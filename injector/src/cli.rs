@@ -237,7 +237,13 @@ fn parse(cli: Cli, env: Environment) -> Result<Request, RequestError> {
         Command::Plan { build, json } => {
             Verb::Plan(Box::new(parse_build(build)?), if json { Format::Json } else { Format::Text })
         }
-        Command::Launch { volume } => Verb::Launch { volume: path(volume).unwrap_or_else(|| VOLUME.into()) },
+        Command::Launch { volume } => {
+            // The function's server reads these; what makes no sense is said before it starts.
+            let given = |name| env.get(name).map(ToOwned::to_owned);
+            parsed::<u16>("FUNC_PORT", given("FUNC_PORT"), "a port is expected, 0 to 65535")?;
+            parsed::<f64>("FUNC_TIMEOUT", given("FUNC_TIMEOUT"), "a number of seconds is expected")?;
+            Verb::Launch { volume: path(volume).unwrap_or_else(|| VOLUME.into()) }
+        }
         Command::Install { dest } => Verb::Install { dest },
         Command::Runtimes { config } => Verb::Runtimes { config: path(config) },
         Command::Explain { code } => {
@@ -278,8 +284,7 @@ fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
         pass_env: text(args.pass_env)
             .map(|names| names.split([',', ' ']).filter(|name| !name.is_empty()).map(Into::into).collect())
             .unwrap_or_default(),
-        // Not 64 bits of seconds, which no clock can count.
-        timeout: Duration::from_secs(number::<u32>("INJECTOR_TIMEOUT", args.timeout)?.unwrap_or(900).into()),
+        timeout: timeout(args.timeout)?,
         config: path(args.config),
         ca_file: path(args.ca_file),
     })
@@ -314,18 +319,33 @@ fn bare_or_named(value: &str) -> Result<Sha256, BadDigest> {
     if value.contains(':') { value.parse() } else { Sha256::from_hex(value) }
 }
 
+/// How long a stage may take.
+fn timeout(value: Option<String>) -> Result<Duration, RequestError> {
+    let name = "INJECTOR_TIMEOUT";
+    // Not 64 bits of seconds, which no clock can count.
+    match number::<u32>(name, value)? {
+        Some(0) => {
+            let reason = "a stage needs at least one second".to_owned();
+            Err(RequestError::Value { name, value: "0".to_owned(), reason })
+        }
+        seconds => Ok(Duration::from_secs(seconds.unwrap_or(900).into())),
+    }
+}
+
 fn number<N: std::str::FromStr>(
     name: &'static str,
     value: Option<String>,
 ) -> Result<Option<N>, RequestError> {
-    let parse = |value: String| {
-        value.parse().map_err(|_| RequestError::Value {
-            name,
-            value,
-            reason: "a whole number is expected".to_owned(),
-        })
-    };
-    text(value).map(parse).transpose()
+    parsed(name, value, "a whole number is expected")
+}
+
+fn parsed<T: std::str::FromStr>(
+    name: &'static str,
+    value: Option<String>,
+    expected: &str,
+) -> Result<Option<T>, RequestError> {
+    let wrong = |value| RequestError::Value { name, value, reason: expected.to_owned() };
+    text(value).map(|value| value.parse().map_err(|_| wrong(value))).transpose()
 }
 
 /// One of the allowed words; the first is the default.
@@ -399,6 +419,7 @@ mod tests {
     fn a_value_that_makes_no_sense_is_named_with_what_it_may_be() {
         for (arg, said) in [
             ("--timeout=soon", "INJECTOR_TIMEOUT is \"soon\": a whole number"),
+            ("--timeout=0", "INJECTOR_TIMEOUT is \"0\": a stage needs"),
             (
                 "--timeout=18446744073709551615",
                 "INJECTOR_TIMEOUT is \"18446744073709551615\": a whole number",

@@ -243,6 +243,7 @@ impl Workshop<'_> {
         if let Cause::Status(_) = failure.cause {
             failure.diagnostics = self.builder.diagnose(step, &output, self.function);
             failure.blame = blame(&failure.diagnostics, step.blame);
+            self.name_proxy(&mut failure.diagnostics);
             if output.stderr.contains(NO_SPACE) {
                 failure.blame = Blame::Platform;
                 self.tell_space(&mut failure.diagnostics);
@@ -324,6 +325,15 @@ impl Workshop<'_> {
         );
     }
 
+    /// Adds to advice about the proxy which one it is: no tool says that.
+    fn name_proxy(&self, diagnostics: &mut [Diagnostic]) {
+        let set = ["HTTPS_PROXY", "https_proxy"].into_iter().find_map(|name| self.env.get(name));
+        let Some(host) = set.and_then(|url| host_of(url)) else { return };
+        for hint in diagnostics.iter_mut().filter_map(|one| one.hint.as_mut()) {
+            *hint = hint.replace("HTTPS_PROXY", &format!("HTTPS_PROXY ({host})"));
+        }
+    }
+
     fn program(&self, tool: &str) -> Result<&PathBuf, Failure> {
         let missing = || Failure::Bug(format!("the plan names {tool}, which was not found"));
         self.programs.get(tool).ok_or_else(missing)
@@ -346,6 +356,15 @@ impl Workshop<'_> {
             })
             .collect()
     }
+}
+
+/// The host of a proxy's URL, with its port; nothing if it could be part of a password.
+fn host_of(url: &str) -> Option<&str> {
+    let after = url.split_once("//").map_or(url, |(_, after)| after);
+    let authority = after.rsplit_once('@').map_or(after, |(_, host)| host).trim_end_matches('/');
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "0"));
+    let plain = host.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
+    (plain && !host.is_empty() && port.parse::<u16>().is_ok()).then_some(authority)
 }
 
 /// Whose fault a failure is: evidence that something of ours or of the platform's is broken wins

@@ -50,7 +50,7 @@ pub(crate) enum LaunchError {
         said: String,
     },
     /// This container is not like the one that built.
-    #[error("the function was built for another {} than this container has", mismatches.first().map_or("runtime", |first| &first.fact))]
+    #[error("the function was built for another runtime than this container has")]
     Mismatch {
         /// The runtime that the function was built for.
         runtime: String,

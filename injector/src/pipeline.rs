@@ -16,7 +16,7 @@ use crate::cli::{Build, Environment, Replay};
 use crate::execute::{Outputs, Section, Workshop};
 use crate::failure::{Failure, Stage};
 use crate::provision::{self, ProvisionError, TempDir};
-use crate::publish::{Built, Receipt, publish};
+use crate::publish::{self, Built, Receipt};
 use crate::report::Reporter;
 use crate::report::words;
 use crate::survey::{Survey, survey};
@@ -177,6 +177,11 @@ fn run(
 
     reporter.stage(Stage::Publish);
     go_on(Stage::Publish)?;
+    for path in publish::withhold_credentials(&rooms, function, &plan.manifests)? {
+        reporter.warn(&format!(
+            "{path} holds credentials, which are left out of what is published; better mount them: pip.conf, netrc"
+        ));
+    }
     let built = Built {
         runtime: versioned(detected, &toolchain),
         builder: builder.id(),
@@ -188,7 +193,7 @@ fn run(
         launch: plan.launch,
         durations: clock.laps,
     };
-    Ok(publish(&rooms, built)?)
+    Ok(publish::publish(&rooms, built)?)
 }
 
 /// The runtimes that are allowed: those that are built in, as far as the operator's file leaves them.

@@ -4,7 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use builders::catalog::list;
 use builders::diagnostic::Blame;
 use builders::function::{Function, RelPath};
 use builders::plan::{Dir, Place};
@@ -90,12 +89,24 @@ pub(crate) enum ProvisionError {
         path: String,
     },
     /// The image has the tool in another version.
-    #[error("{title} {} was asked for, this image has {found} ({program})", list(wanted))]
+    #[error("{title} {wanted} was asked for, this image has {found} ({program})")]
     ToolVersion {
         /// The language.
         title: String,
+        /// The version that was asked for.
+        wanted: Version,
+        /// The version that is there.
+        found: Version,
+        /// The program that said so.
+        program: String,
+    },
+    /// No version was asked for, and that of the image is not among those that are allowed.
+    #[error("this image has {title} {found} ({program}), which is not among the versions allowed here")]
+    ToolNotAllowed {
+        /// The language.
+        title: String,
         /// The versions that would do.
-        wanted: Vec<Version>,
+        allowed: Vec<Version>,
         /// The version that is there.
         found: Version,
         /// The program that said so.
@@ -118,7 +129,7 @@ impl ProvisionError {
     /// Who can mend it.
     pub(crate) fn blame(&self) -> Blame {
         match self {
-            ProvisionError::ToolVersion { .. } => Blame::Author,
+            ProvisionError::ToolVersion { .. } | ProvisionError::ToolNotAllowed { .. } => Blame::Author,
             ProvisionError::Volume { .. }
             | ProvisionError::NoExec { .. }
             | ProvisionError::Full { .. }
@@ -136,7 +147,7 @@ impl ProvisionError {
     /// program that does not run, and that more than none at all.
     pub(crate) fn or_instead(self, other: ProvisionError) -> ProvisionError {
         match (&self, &other) {
-            (ProvisionError::ToolVersion { .. }, _)
+            (ProvisionError::ToolVersion { .. } | ProvisionError::ToolNotAllowed { .. }, _)
             | (ProvisionError::ToolBroken { .. }, ProvisionError::ToolBroken { .. }) => self,
             _ => other,
         }

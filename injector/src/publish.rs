@@ -1,6 +1,6 @@
 //! The staged tree gets its receipt and its name: receipt last, then the link swapped by rename.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +13,8 @@ use builders::toolchain::Toolchain;
 use serde::{Deserialize, Serialize};
 
 use crate::provision::Rooms;
+use crate::report::credentials;
+use crate::report::redact::Redactor;
 use crate::sys::fs::{self, Usage};
 use crate::sys::host;
 
@@ -118,10 +120,33 @@ pub(crate) fn publish(rooms: &Rooms, built: Built<'_>) -> Result<Receipt, Publis
         usage = Usage { files: usage.files + part.files, bytes: usage.bytes + part.bytes };
     }
     let receipt = receipt(built, usage);
-    let text = serde_json::to_vec_pretty(&receipt)?;
+    let mut text = serde_json::to_vec_pretty(&receipt)?;
+    text.push(b'\n');
     fs::write(&rooms.staging.join(RECEIPT), &text).map_err(wrong)?;
     put_in_force(rooms, &receipt.key).map_err(wrong)?;
     Ok(receipt)
+}
+
+/// Takes the credentials out of the staged dependency files, which nobody reads after the build: the function's
+/// container has no business with them. Returns the files that held some.
+pub(crate) fn withhold_credentials(
+    rooms: &Rooms,
+    function: &Function,
+    manifests: &BTreeSet<RelPath>,
+) -> Result<Vec<RelPath>, PublishError> {
+    let mut held = Vec::new();
+    for path in manifests {
+        let Some(text) = function.text(path) else { continue };
+        // What stands for a variable tells nothing.
+        let written = credentials::url_credentials(text).into_iter().filter(|one| !one.contains("${"));
+        let clean = Redactor::new(written).text(text);
+        if clean != text {
+            let wrong = |source| PublishError::Io { volume: rooms.volume.display().to_string(), source };
+            fs::write(&rooms.dir(Dir::Source).join(path.as_str()), clean.as_bytes()).map_err(wrong)?;
+            held.push(path.clone());
+        }
+    }
+    Ok(held)
 }
 
 fn receipt(built: Built<'_>, usage: Usage) -> Receipt {

@@ -314,11 +314,11 @@ pub(crate) fn find(
         // Half a version may be asked for, such as 3, of which not all is allowed.
         let missed = name.version.as_ref().filter(|asked| !version.is(asked));
         if spec.versioned && (missed.is_some() || !runtime.supports(version)) {
-            failure = failure.or_instead(ProvisionError::ToolVersion {
-                title: runtime.title.clone(),
-                wanted: missed.map_or_else(|| runtime.versions.clone(), |asked| vec![asked.clone()]),
-                found: version.clone(),
-                program: program_name,
+            let (title, found, program) = (runtime.title.clone(), version.clone(), program_name);
+            let allowed = || runtime.versions.clone();
+            failure = failure.or_instead(match missed.cloned() {
+                Some(wanted) => ProvisionError::ToolVersion { title, wanted, found, program },
+                None => ProvisionError::ToolNotAllowed { title, allowed: allowed(), found, program },
             });
             continue;
         }

@@ -15,7 +15,6 @@ def facts():
     yield "libc", libc()
     yield "arch", os.uname().machine
     yield "pip", pip()
-    yield "executable", sys.executable
 
 
 def libc():

@@ -55,6 +55,14 @@ fn the_port_is_the_one_that_is_asked_for() {
 }
 
 #[test]
+fn a_port_that_is_none_is_told_before_the_server_starts() {
+    let Some(mut pod) = Pod::python() else { return };
+    pod.build().expect(0, &[]);
+    pod.set("FUNC_PORT", "http");
+    pod.run(&["launch"]).expect(11, &["E11 request failed: FUNC_PORT is \"http\": a port is expected"]);
+}
+
+#[test]
 fn a_volume_may_be_mounted_elsewhere_and_the_interpreter_lie_elsewhere() {
     let Some(python) = python() else { return };
     let Some(mut pod) = Pod::python() else { return };
@@ -103,9 +111,11 @@ fn another_version_is_refused_with_both() {
     pod.build().expect(0, &[]);
     pod.set_path(&[&other.bin]);
     let ended = pod.run(&["launch"]);
-    let built = format!("version: built for {}, python3 here has {}.", python.version, other.version);
-    let advice = format!("one with python{}", python.version);
-    ended.expect(41, &["E41 launch failed: the function was built for another version", &built, &advice]);
+    let (built, here) = (&python.version, &other.version);
+    let said =
+        format!("E41 launch failed: the function was built for version {built}, python3 here has {here}.");
+    let advice = format!("one with python{built}");
+    ended.expect(41, &[&said, &advice]);
     assert_eq!(ended.stdout, "");
 
     // The right one under its own name is found behind it.
@@ -234,8 +244,8 @@ fn an_operators_file_restricts_the_runtimes() {
     write(&format!("schema = 1\n[runtimes.python]\nversions = [\"{other}\"]\n"));
     pod.unset("FUNC_RUNTIME");
     pod.set_path(&[&python.bin]);
-    let said = format!("Python {other} was asked for, this image has {}.", python.version);
-    pod.build().expect(41, &[&said]);
+    let said = format!("E41 provision failed: this image has Python {}.", python.version);
+    pod.build().expect(41, &[&said, &format!("versions allowed here: {other}; choose an image")]);
 
     for (text, said) in [
         ("schema = 1\n[runtimes.cobol]\n", "there is no runtime \"cobol\"; there are: python"),

@@ -37,6 +37,7 @@ both!(
     a_token_comes_from_a_pip_conf_that_is_named,
     an_index_that_redirects_is_followed,
     a_token_is_passed_on_by_the_name_in_a_requirements_file,
+    a_token_in_a_requirements_file_is_not_published,
     a_private_ca_is_added,
     a_private_ca_replaces_the_others,
     a_private_ca_is_added_whatever_pip_conf_says,
@@ -132,6 +133,21 @@ fn a_token_is_passed_on_by_the_name_in_a_requirements_file(installer: Installer)
     );
     pod.file("src/requirements.txt", &file);
     tells_nothing(&mut pod);
+}
+
+fn a_token_in_a_requirements_file_is_not_published(installer: Installer) {
+    let registry = Registry::start(Scheme::Http, Manner::Asks(LOGIN.to_owned()));
+    let index = registry.url(&format!("ci-user:{IN_URL}@"));
+    let Some(mut pod) = Pod::new(installer, "-r index.txt\nacmegreeting\n") else {
+        return;
+    };
+    pod.file("src/index.txt", &format!("--index-url {index}\n")).secret(PASSWORD);
+    let ended = pod.build();
+    ended.succeeds();
+    assert!(ended.stderr.contains("index.txt holds credentials"), "{}", ended.stderr);
+    assert_eq!(pod.published("source/index.txt"), format!("--index-url {}\n", registry.url("***@")));
+    assert_eq!(pod.published("source/requirements.txt"), "-r index.txt\nacmegreeting\n");
+    assert_eq!(pod.published("deps/acmegreeting.py"), "TEXT = 'hello'\n");
 }
 
 fn a_private_ca_is_added(installer: Installer) {
@@ -346,7 +362,8 @@ fn a_proxy_that_refuses_connections(installer: Installer) {
         return;
     };
     pod.var("HTTPS_PROXY", &format!("http://ci-user:{TOKEN}@{CLOSED}")).secret(TOKEN);
-    pod.build().fails(52, &["the proxy cannot be"], &[&registry.host, "hint: check HTTPS_PROXY", "NO_PROXY"]);
+    let headline = format!("the proxy cannot be reached on the way to {}", registry.host);
+    pod.build().fails(52, &[&headline], &[&format!("hint: check HTTPS_PROXY ({CLOSED})"), "NO_PROXY"]);
 }
 
 fn a_proxy_that_does_not_know_us(installer: Installer) {
@@ -361,7 +378,7 @@ fn a_proxy_that_does_not_know_us(installer: Installer) {
         pod.build().fails(
             52,
             &["the proxy asks for credentials"],
-            &["hint: put user and password into HTTPS_PROXY"],
+            &[&format!("hint: put user and password into HTTPS_PROXY ({})", proxy.host)],
         );
     }
 }

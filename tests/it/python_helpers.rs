@@ -171,8 +171,7 @@ fn the_probe_tells_what_the_interpreter_says_of_itself() {
     const ASK: &str = "import json, platform, sys, sysconfig, pip
 print(json.dumps({'version': platform.python_version(), 'facts': {
     'implementation': platform.python_implementation().lower(), 'abi': sysconfig.get_config_var('SOABI'),
-    'libc': ' '.join(platform.libc_ver()), 'arch': platform.machine(), 'pip': pip.__version__,
-    'executable': sys.executable}}))";
+    'libc': ' '.join(platform.libc_ver()), 'arch': platform.machine(), 'pip': pip.__version__}}))";
     let text = fs::read_to_string(asset("probe.py")).expect("the probe");
     for python in interpreters() {
         let (asked, _) = answer(&run(python, ["-I", "-c", ASK]));

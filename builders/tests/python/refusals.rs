@@ -41,7 +41,7 @@ fn a_project_for_other_versions_is_refused() {
 #[test]
 fn building_may_be_forbidden() {
     let deny = World { build_scripts: BuildScripts::Deny, ..USUAL };
-    let with = |line: &str| format!("//- hello.py\n//- requirements.txt\nsix\n{line}\n");
+    let with = |line: &str| format!("//- hello.py\n//- pkg/setup.py\n//- requirements.txt\nsix\n{line}\n");
     assert!(
         text(&deny, &with("pkg @ https://a.example/pkg-1-py3-none-any.whl")).contains("--only-binary :all:")
     );
@@ -86,6 +86,10 @@ fn what_no_pip_accepts_is_refused_at_its_column() {
             "manifest: requirements.txt:2: ../../etc/x is not a file of this function | add the file, or remove the line that names it",
         ),
         (
+            "./wheels/gone.whl",
+            "manifest: requirements.txt:2: ./wheels/gone.whl is no file or directory of this function | add it, or correct the path",
+        ),
+        (
             "-e ./pkg",
             "dependencies: requirements.txt:2: an editable requirement cannot be installed into a function | remove `-e`: the package is then built and installed like any other",
         ),
@@ -99,7 +103,8 @@ fn what_no_pip_accepts_is_refused_at_its_column() {
         "six (>=1.0)",
         "six===1",
         "six>=1,<2",
-        "./x",
+        "./wheels/x-1.0-py3-none-any.whl ; python_version>'3'",
+        "./pkg[extra]",
         "x.whl",
         "https://a.example/x#egg=y",
         "pkg @ git+https://a.example/x@v1#egg=pkg",
@@ -107,7 +112,8 @@ fn what_no_pip_accepts_is_refused_at_its_column() {
         "${NAME}/x",
         "--some-new-option",
     ] {
-        text(&USUAL, &format!("//- hello.py\n//- requirements.txt\n{line}\n"));
+        let files = "//- hello.py\n//- pkg/setup.py\n//- wheels/x-1.0-py3-none-any.whl\n//- requirements.txt";
+        text(&USUAL, &format!("{files}\n{line}\n"));
     }
     assert!(
         error(&USUAL, "//- hello.py\n//- requirements.txt\n(binary)\n")

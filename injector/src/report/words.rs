@@ -7,8 +7,8 @@ use builders::catalog::{CatalogError, list};
 use builders::diagnostic::{Blame, Diagnostic};
 use builders::error::{DetectError, PlanError};
 use builders::function::BadHandler;
-use builders::plan::Plan;
-use builders::toolchain::Toolchain;
+use builders::plan::{Network, Plan};
+use builders::toolchain::{Mismatch, Toolchain};
 
 use crate::cli::RequestError;
 use crate::execute::{Cause, MORE_ROOM, StepFailure};
@@ -99,6 +99,7 @@ fn request(error: &RequestError) -> Message {
             rest.trim().clone_into(&mut message.output);
             message
         }
+        RequestError::Value { name: "CODE", .. } => say(Stage::Request, error.to_string(), &[]),
         RequestError::Value { .. } | RequestError::Runtime(_) | RequestError::Digest { .. } => say(
             Stage::Request,
             error.to_string(),
@@ -297,6 +298,11 @@ fn provision(error: &ProvisionError) -> Message {
                 "change FUNC_RUNTIME to the version that the image has, or the image to the version that was asked for",
             ],
         ),
+        ProvisionError::ToolNotAllowed { allowed, .. } => say(
+            stage,
+            error.to_string(),
+            &[&format!("versions allowed here: {}; choose an image that has one of them", list(allowed))],
+        ),
         ProvisionError::ToolBroken { .. } => {
             say(stage, error.to_string(), &["is the image complete, and for this architecture?"])
         }
@@ -319,10 +325,14 @@ fn step(failure: &StepFailure) -> Message {
         "this is a bug of the injector".clone_into(&mut message.title);
     }
     let seconds = failure.elapsed.as_secs_f64();
-    message.command = failure
-        .argv
-        .as_ref()
-        .map(|argv| Ran { argv: argv.clone(), outcome: format!("{} after {seconds:.1} s", failure.cause) });
+    message.command = failure.argv.as_ref().map(|argv| {
+        let outcome = match &failure.cause {
+            // It says after how long by itself.
+            Cause::TimedOut(_) => failure.cause.to_string(),
+            cause => format!("{cause} after {seconds:.1} s"),
+        };
+        Ran { argv: argv.clone(), outcome }
+    });
     let (sentence, hint) = match &failure.cause {
         Cause::Status(_) if !failure.diagnostics.is_empty() => return message,
         Cause::Status(status) => (format!("the step {} ended with exit status {status}", failure.step), None),
@@ -336,7 +346,12 @@ fn step(failure: &StepFailure) -> Message {
         ),
         Cause::TimedOut(_) => (
             format!("the step {} was {}", failure.step, failure.cause),
-            Some("is the registry slow, or out of reach? Raise INJECTOR_TIMEOUT if it only needs longer"),
+            Some(match failure.network {
+                Network::Needed => {
+                    "is the registry slow, or out of reach? Raise INJECTOR_TIMEOUT if it only needs longer"
+                }
+                Network::Unused => "raise INJECTOR_TIMEOUT, or the CPU limit of this container",
+            }),
         ),
         Cause::Full(..) => (failure.cause.to_string(), Some(MORE_ROOM)),
         Cause::NotStarted(_) | Cause::Io(_) => {
@@ -381,12 +396,19 @@ fn launch(error: &LaunchError) -> Message {
         }
         LaunchError::Mismatch { runtime, program, mismatches } => {
             let mut message = say(Stage::Provision, error.to_string(), &[]);
-            for one in mismatches {
+            // The version says most: an ABI of another one is its consequence.
+            let (version, others): (Vec<_>, Vec<_>) =
+                mismatches.iter().partition(|one| one.fact == "version");
+            let sentence = |one: &Mismatch| {
                 let found = one.found.as_deref().unwrap_or("nothing");
-                message.diagnostics.push(Diagnostic::new(format!(
-                    "{}: built for {}, {program} here has {found}",
-                    one.fact, one.built
-                )));
+                let Mismatch { fact, built, .. } = one;
+                Diagnostic::new(format!(
+                    "the function was built for {fact} {built}, {program} here has {found}"
+                ))
+            };
+            let sentences: Vec<_> = version.into_iter().chain(others).map(sentence).collect();
+            if !sentences.is_empty() {
+                message.diagnostics = sentences;
             }
             message.hints.push(format!(
                 "use the same image, or one with {runtime}, for the init container that builds and for this one"

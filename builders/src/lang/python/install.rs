@@ -13,6 +13,7 @@ use super::{byte_code, helper, offline, python, scratch, tool};
 use crate::Inputs;
 use crate::diagnostic::{Blame, Diagnostic};
 use crate::error::PlanError;
+use crate::function::RelPath;
 use crate::plan::{Action, Arg, Capture, Dir, Network, Place, Step};
 use crate::toolchain::{BuildScripts, Tool};
 
@@ -26,7 +27,9 @@ pub(super) struct Install {
     pub(super) because: Vec<String>,
     /// The steps; none where there are no dependencies.
     pub(super) steps: Vec<Step>,
-    /// Variables to which the dependency files refer.
+    /// The dependency files that the installer reads.
+    pub(super) manifests: BTreeSet<RelPath>,
+    /// Variables to which they refer.
     pub(super) refers: BTreeSet<String>,
     /// Values that no output may show.
     pub(super) secrets: BTreeMap<String, String>,
@@ -37,6 +40,7 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
     let manifest = Manifest::of(inputs.function)?;
     let mut done = Install {
         secrets: manifest.secrets(inputs.function),
+        manifests: manifest.texts(inputs.function).into_iter().map(|(path, _)| path.clone()).collect(),
         refers: manifest.refers(inputs.function),
         ..Install::default()
     };

@@ -90,7 +90,7 @@ impl Manifest {
     }
 
     /// The dependency files that the installer reads, with their texts.
-    fn texts<'a>(&'a self, function: &'a Function) -> Vec<(&'a RelPath, &'a str)> {
+    pub(super) fn texts<'a>(&'a self, function: &'a Function) -> Vec<(&'a RelPath, &'a str)> {
         let mut files: Vec<&RelPath> =
             [PYPROJECT, LOCK].iter().filter_map(|name| function.top(name)).collect();
         if let Manifest::Requirements(_, wanted) = self {

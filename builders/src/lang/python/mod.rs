@@ -66,6 +66,7 @@ impl Builder for Python {
             executes: !install.steps.is_empty(),
             launch: launch(python, &file, &handler, bare),
             resolve: install.steps,
+            manifests: install.manifests,
             refers: install.refers,
             secrets: Secrets(install.secrets),
         })

@@ -67,6 +67,28 @@ pub(super) enum Kind {
 /// How deep files may name each other: pip gives up, too, and our stack would end.
 const DEEPEST: usize = 100;
 
+/// The path that a requirement consists of, if nothing of the function is there. pip starts from the working
+/// directory, which is the function's own, uv from the file; either will do here.
+fn absent_path<'a>(requirement: &'a str, file: &RelPath, function: &Function) -> Option<&'a str> {
+    let path = requirement.split([';', '[', ' ']).next()?;
+    if !path.starts_with("./") && !path.starts_with("../") || path.contains("${") {
+        return None;
+    }
+    let top: Option<RelPath> = file.name().parse().ok();
+    let mut bases = top.iter().chain([file]);
+    let there = bases.any(|base| {
+        // The function's own directory is no `RelPath`.
+        base.sibling(path).map_or(path.trim_matches(['.', '/']).is_empty(), |target| {
+            let below = format!("{target}/");
+            let mut all = function.files.keys().chain(function.links.keys());
+            all.any(|one| {
+                *one == target || one.as_str().starts_with(&below) || below.starts_with(&format!("{one}/"))
+            })
+        })
+    });
+    (!there).then_some(path)
+}
+
 fn read_file(
     function: &Function,
     path: &RelPath,
@@ -90,6 +112,11 @@ fn read_file(
                 let message = Diagnostic::new(bad.message).at(path.as_str(), Some(number), Some(column));
                 PlanError::Manifest(message.hint(bad.hint))
             })?;
+            if let Some(absent) = absent_path(requirement, path, function) {
+                let message = format!("{absent} is no file or directory of this function");
+                let hint = "add it, or correct the path";
+                return Err(PlanError::Manifest(located(&message, hint)));
+            }
             let constraint = kind == Kind::Constraints;
             found.entries.push(Entry { constraint, ..entry });
         }

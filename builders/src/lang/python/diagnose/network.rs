@@ -86,8 +86,10 @@ fn missed(text: &str) -> BTreeMap<String, Found> {
 ///       cause: tcp connect error
 ///       Caused by: tcp connect error
 ///     hint: An index (…) returned a 403 Forbidden error. …
+///       fatal: unable to access '…': Could not resolve host: git.example
+///     ssh: Could not resolve hostname git.example: Name or service not known
 static TOLD: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^[\s│╰├─▶]*(?:WARNING:|ERROR:|error:|cause:|Caused by:|hint:|Could not fetch URL)")
+    pattern(r"^[\s│╰├─▶]*(?:WARNING:|ERROR:|error:|cause:|Caused by:|hint:|fatal:|ssh:|Could not fetch URL)")
 });
 
 /// One kind of trouble.
@@ -132,20 +134,20 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         ),
         told(
             r"ProxyError|proxy connection error|tunnel error",
-            "the proxy cannot be reached",
+            "the proxy cannot be reached on the way to {host}",
             "check HTTPS_PROXY, or put the registry's host into NO_PROXY",
         ),
         // [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1006)
         //   cause: invalid peer certificate: UnknownIssuer
         told(
-            r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate",
+            r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate|SSL certificate problem|server certificate verification failed",
             "the certificate of {host} is not trusted",
             "give the company's CA in INJECTOR_CA_FILE",
         ),
         // Failed to resolve 'no-such-host.invalid' ([Errno -2] Name or service not known)
         //   cause: dns error
         told(
-            r"Name or service not known|Temporary failure in name resolution|No address associated with hostname|dns error|failed to lookup address",
+            r"Name or service not known|Temporary failure in name resolution|No address associated with hostname|dns error|failed to lookup address|Could not resolve host",
             "the name of {host} cannot be resolved",
             "check the registry's URL and the cluster's DNS",
         ),
@@ -191,7 +193,7 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         ),
         // ConnectTimeoutError(<…>, 'Connection to registry.example timed out. (connect timeout=15)')
         told(
-            r"timed out|Network is unreachable|No route to host",
+            r"timed out|Network is unreachable|No route to host|fatal: unable to access .*Failed to connect to",
             "{host} cannot be reached",
             "check egress (network policy, a mesh's sidecar), HTTPS_PROXY and the registry's URL",
         ),
@@ -205,6 +207,11 @@ fn host(text: &str) -> Option<String> {
         vec![
             //   cause: Failed to fetch: https://registry.example/simple/six/
             pattern(&format!("Failed to fetch: `?{url}")),
+            // fatal: unable to access 'https://git.example/six.git/': …
+            pattern(&format!("fatal: unable to access '{url}")),
+            // ssh: Could not resolve hostname git.example: …
+            // ssh: connect to host git.example port 22: Connection refused
+            pattern(r"ssh: (?:Could not resolve hostname|connect to host) ([^\s:]+)"),
             // HTTPSConnection(host='registry.example', port=443): Failed to resolve …
             pattern(r"host='([^']+)'(?:, port=(\d+))?"),
             // hint: An index (https://registry.example/simple) returned …
