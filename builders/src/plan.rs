@@ -87,6 +87,15 @@ impl Place {
     pub fn new(dir: Dir, path: RelPath) -> Self {
         Place { dir, path: Some(path) }
     }
+
+    /// What a symbolic link at `link` says to point here. Both must be published: the tree is renamed,
+    /// so that only a relative link goes on leading somewhere.
+    #[must_use]
+    pub fn seen_from(&self, link: &Place) -> String {
+        let ups = 1 + link.path.as_ref().map_or(0, |path| path.as_str().matches('/').count());
+        let room = format!("{}{}", "../".repeat(ups), self.dir.name());
+        self.path.as_ref().map_or_else(|| room.clone(), |path| format!("{room}/{path}"))
+    }
 }
 
 impl From<Dir> for Place {
@@ -465,6 +474,14 @@ fn command(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_leads_from_room_to_room() {
+        let place = |dir, path: &str| Place::new(dir, path.parse().expect("a path"));
+        let modules = place(Dir::Deps, "node_modules");
+        assert_eq!(modules.seen_from(&place(Dir::Source, "node_modules")), "../deps/node_modules");
+        assert_eq!(Place::from(Dir::Deps).seen_from(&place(Dir::Out, "a/b/c")), "../../../deps");
+    }
 
     #[test]
     fn an_argument_survives_json_and_reads_well() {

@@ -184,15 +184,9 @@ impl Workshop<'_> {
         done.map(|()| None).map_err(|error| self.failed(section, step, Cause::Io(error)).into())
     }
 
-    /// What a link says: relative within the published tree, which will be renamed.
     fn link_target(&self, from: &Place, to: &Place) -> PathBuf {
-        if from.dir == Dir::Scratch || to.dir == Dir::Scratch {
-            return self.rooms.place(from);
-        }
-        let ups = 1 + to.path.as_ref().map_or(0, |path| path.as_str().matches('/').count());
-        let up: PathBuf = std::iter::repeat_n("..", ups).collect();
-        let target = up.join(from.dir.name());
-        from.path.as_ref().map_or_else(|| target.clone(), |path| target.join(path.as_str()))
+        let published = from.dir != Dir::Scratch && to.dir != Dir::Scratch;
+        if published { from.seen_from(to).into() } else { self.rooms.place(from) }
     }
 
     fn run_tool(
