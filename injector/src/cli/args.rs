@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 /// Resolves and compiles functions into the volume that they share with their main container.
@@ -51,7 +52,7 @@ pub(super) enum Command {
         #[command(flatten)]
         build: BuildArgs,
         /// Build in a throw-away volume, and print the termination message as the kubelet would show it
-        #[arg(long)]
+        #[arg(long, env = "INJECTOR_DRY_RUN", hide_env_values = true, value_parser = FalseyValueParser::new())]
         dry_run: bool,
     },
     /// Say what a build would do, step by step, and why; touches nothing
@@ -59,7 +60,7 @@ pub(super) enum Command {
         #[command(flatten)]
         build: BuildArgs,
         /// Print the plan as JSON
-        #[arg(long)]
+        #[arg(long, env = "INJECTOR_JSON", hide_env_values = true, value_parser = FalseyValueParser::new())]
         json: bool,
     },
     /// In the main container: check what was published against this container, and become its server
