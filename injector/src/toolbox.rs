@@ -85,9 +85,10 @@ impl Surroundings {
         chosen.read_files(env, runtime);
 
         let texts = function.files.values().filter_map(|file| file.text.as_deref());
-        chosen.secrets.extend(texts.flat_map(credentials::url_credentials));
-        let files = chosen.settings.files.iter();
-        let referred: BTreeSet<String> = files.flat_map(|(_, text)| references(text)).collect();
+        let configuration = chosen.settings.files.iter().map(|(_, text)| text.as_str());
+        let found = texts.chain(configuration.clone()).flat_map(credentials::url_credentials);
+        chosen.secrets.extend(found);
+        let referred: BTreeSet<String> = configuration.flat_map(references).collect();
         chosen.pass(env, referred.iter().chain(&request.pass_env));
         chosen.secrets.extend(request.pass_env.iter().filter_map(|name| env.get(name)).map(str::to_owned));
         let credentials =

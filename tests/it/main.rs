@@ -7,6 +7,7 @@
     reason = "tests look at the operating system from outside, and say what they skip"
 )]
 
+mod contract;
 mod fixtures;
 mod hostile;
 mod house;

@@ -1,0 +1,128 @@
+//! The variables that Kubeless' users know, and configuration where a company keeps it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::support::machine::is_root;
+use crate::support::pod::{Pod, read};
+
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+/// A pod whose function is `hello.handler`, and nobody says so yet.
+fn unnamed() -> Option<Pod> {
+    let mut pod = Pod::python()?;
+    pod.source("hello.py", "def handler(event, context):\n    return 'hello'\n");
+    pod.unset("FUNC_HANDLER");
+    Some(pod)
+}
+
+#[test]
+fn a_handler_is_named_in_each_of_kubeless_ways() {
+    for variables in [
+        &[("FUNC_HANDLER", "hello.handler")][..],
+        &[("FUNC_HANDLER", "handler"), ("MOD_NAME", "hello")],
+        &[("FUNC_HANDLER", "hello.handler"), ("MOD_NAME", "hello")],
+        &[("KUBELESS_FUNC_NAME", "handler"), ("MOD_NAME", "hello")],
+    ] {
+        let Some(mut pod) = unnamed() else { return };
+        for (name, value) in variables {
+            pod.set(name, *value);
+        }
+        pod.build().expect(0, &["ready: "]);
+        let receipt = read(&pod.function().join("receipt.json"));
+        assert!(receipt.contains("\"handler\": \"hello.handler\""), "{variables:?}: {receipt}");
+    }
+    let Some(mut pod) = unnamed() else { return };
+    pod.set("KUBELESS_FUNC_NAME", "handler");
+    pod.build().expect(31, &["no handler is named", "FUNC_HANDLER=hello.<function>"]);
+}
+
+#[test]
+fn the_environment_wins_over_the_key_handler_and_the_key_is_no_source() {
+    let Some(mut pod) = unnamed() else { return };
+    pod.source("handler", "hello.handler\n");
+    pod.build().expect(0, &["ready: "]);
+    assert!(!pod.function().join("source/handler").exists());
+    pod.set("FUNC_HANDLER", "hello.other");
+    pod.build().expect(61, &["`other` is not defined"]);
+}
+
+#[test]
+fn a_function_must_have_the_digest_that_its_manifest_says() {
+    let Some(mut pod) = Pod::python() else { return };
+    let source = "def hello(event, context):\n    return 'checked'\n";
+    pod.source("hello.py", source);
+    pod.source("requirements.txt", "\n");
+    pod.set("FUNC_CHECKSUM", format!("sha256:{}", digest(source)));
+    for deps in [format!("sha256:{}", digest("\n")), digest("\n")] {
+        pod.set("FUNC_DEPS_CHECKSUM", deps);
+        pod.build().expect(0, &["ready: "]);
+    }
+
+    pod.source("requirements.txt", "\n\n");
+    pod.build().expect(21, &["requirements.txt", &digest("\n"), &digest("\n\n"), "FUNC_DEPS_CHECKSUM"]);
+    pod.source("requirements.txt", "\n");
+    pod.source("hello.py", "def hello(event, context):\n    return 'changed'\n");
+    pod.build().expect(21, &["hello.py", &digest(source), "FUNC_CHECKSUM"]);
+    pod.source("another.py", "");
+    pod.build().expect(21, &["FUNC_CHECKSUM is set, but the mount holds 2 files"]);
+}
+
+#[test]
+fn a_type_of_function_that_is_not_known_is_refused() {
+    let Some(mut pod) = Pod::python() else { return };
+    pod.set("FUNC_CONTENT_TYPE", "text");
+    pod.build().expect(0, &["ready: "]);
+    pod.set("FUNC_CONTENT_TYPE", "base64+zip");
+    pod.build().expect(11, &["E11 request failed: FUNC_CONTENT_TYPE is \"base64+zip\""]);
+}
+
+/// Shows what pip is given to read, as a careless build would.
+const SHOW: &str = "cat \"$PIP_CONFIG_FILE\" \"$HOME/.config/pip/pip.conf\" >@/seen 2>/dev/null; cat @/seen";
+
+/// Pip found the credential, and nobody else did.
+#[track_caller]
+fn keeps_the_secret(pod: &Pod) {
+    let ended = pod.build();
+    ended.expect(0, &["ready: "]);
+    assert!(read(&pod.dir("seen")).contains("s3cret-word"), "pip does not find it");
+    assert!(!ended.stderr.contains("s3cret-word") && ended.stderr.contains("***"), "{}", ended.stderr);
+}
+
+#[test]
+fn configuration_is_found_where_the_user_keeps_it() {
+    let Some(mut pod) = Pod::fake_pip(SHOW) else { return };
+    let config = pod.dir("config");
+    fs::create_dir_all(config.join("pip")).expect("a directory");
+    fs::write(config.join("pip/pip.conf"), "[global]\nindex-url = https://me:s3cret-word@a.example/\n")
+        .expect("written");
+    pod.set("XDG_CONFIG_HOME", config.display().to_string());
+    keeps_the_secret(&pod);
+}
+
+#[test]
+fn configuration_is_found_where_a_secret_is_mounted() {
+    if !is_root() {
+        eprintln!("SKIP mounted secret: only root may mount");
+        return;
+    }
+    let Some(mut pod) = Pod::fake_pip(SHOW) else { return };
+    // As the kubelet lays out a Secret: each key is a link through `..data`.
+    let secret = pod.dir("secret");
+    fs::create_dir_all(secret.join("..2026_1")).expect("a directory");
+    fs::write(secret.join("..2026_1/pip.conf"), "[global]\nindex-url = https://me:s3cret-word@a.example/\n")
+        .expect("written");
+    symlink("..2026_1", secret.join("..data")).expect("a link");
+    symlink("..data/pip.conf", secret.join("pip.conf")).expect("a link");
+    let inside = format!(
+        "mount -t tmpfs none /run && mkdir -p /var/run/secrets/kubeless.io \
+         && cp -a {} /var/run/secrets/kubeless.io/index && exec \"$@\"",
+        secret.display()
+    );
+    pod.wrap(&["/usr/bin/unshare", "-m", "--", "/bin/sh", "-c", &inside, "sh"]);
+    keeps_the_secret(&pod);
+}
