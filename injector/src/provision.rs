@@ -72,8 +72,8 @@ pub(crate) enum ProvisionError {
     /// The scratch room lies where the function's container could read it.
     #[error("the scratch directory {} lies in the shared volume", .0.display())]
     ScratchInVolume(PathBuf),
-    /// The CA bundle cannot be read.
-    #[error("INJECTOR_CA_FILE {} cannot be read", path.display())]
+    /// A CA bundle that the environment names cannot be read.
+    #[error("the CA bundle {} cannot be read", path.display())]
     CaFile {
         /// The file.
         path: PathBuf,

@@ -200,13 +200,16 @@ impl Surroundings {
         let specific = runtime.environment.ca.iter().map(String::as_str).filter(|_| asked);
         let image = || CA_BUNDLES.into_iter().find(|path| fs::is_file(Path::new(path)));
         let roots = self.env.get(common).cloned().or_else(|| image().map(ToOwned::to_owned));
+        let added = added.map(read_bundle).transpose()?;
         for name in specific.chain([common]) {
             let own = self.env.get(name).or(roots.as_ref()).cloned();
-            let bundle = match added {
+            let bundle = match &added {
                 None => own,
                 Some(added) => {
+                    let roots = own.map(|own| read_bundle(Path::new(&own))).transpose()?.unwrap_or_default();
                     let path = scratch.join("ca").join(name);
-                    write_bundle(&path, own.as_deref(), added)?;
+                    fs::write(&path, &[&roots, added.as_slice()].join(&b'\n'))
+                        .map_err(|source| ProvisionError::Scratch { path: path.clone(), source })?;
                     Some(path.display().to_string())
                 }
             };
@@ -216,14 +219,11 @@ impl Surroundings {
     }
 }
 
-/// Writes roots and added certificates into one file.
-fn write_bundle(path: &Path, roots: Option<&str>, added: &Path) -> Result<(), ProvisionError> {
-    let wrong = |source| ProvisionError::CaFile { path: added.to_owned(), source };
+/// Certificates, as PEM. Roots that somebody named and that are not there are no reason to trust fewer.
+fn read_bundle(path: &Path) -> Result<Vec<u8>, ProvisionError> {
     let absent = || std::io::Error::from(std::io::ErrorKind::NotFound);
-    let mut bundle = roots.and_then(|roots| fs::read(Path::new(roots)).ok().flatten()).unwrap_or_default();
-    bundle.push(b'\n');
-    bundle.extend(fs::read(added).and_then(|bytes| bytes.ok_or_else(absent)).map_err(wrong)?);
-    fs::write(path, &bundle).map_err(|source| ProvisionError::Scratch { path: path.to_owned(), source })
+    let bytes = fs::read(path).and_then(|bytes| bytes.ok_or_else(absent));
+    bytes.map_err(|source| ProvisionError::CaFile { path: path.to_owned(), source })
 }
 
 /// Where the user's own file is, `XDG_CONFIG_HOME` considered.

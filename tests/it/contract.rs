@@ -126,3 +126,31 @@ fn configuration_is_found_where_a_secret_is_mounted() {
     pod.wrap(&["/usr/bin/unshare", "-m", "--", "/bin/sh", "-c", &inside, "sh"]);
     keeps_the_secret(&pod);
 }
+
+#[test]
+fn a_ca_bundle_that_is_not_there_is_named() {
+    let Some(mut pod) = Pod::python() else { return };
+    pod.source("ca.pem", "");
+    let there = pod.dir("src/ca.pem").display().to_string();
+    for (roots, added, absent) in [
+        (&there[..], "/absent/company.pem", "/absent/company.pem"),
+        ("/absent/roots.pem", &there, "/absent/roots.pem"),
+    ] {
+        pod.set("SSL_CERT_FILE", roots);
+        pod.set("INJECTOR_CA_FILE", added);
+        pod.build().expect(42, &["E42 provision failed: the CA bundle ", absent, "as PEM"]);
+    }
+}
+
+#[test]
+fn what_is_a_flag_is_a_variable_too() {
+    let Some(mut pod) = Pod::python() else { return };
+    pod.set("INJECTOR_JSON", "true");
+    let plan: serde_json::Value = serde_json::from_str(&pod.run(&["plan"]).stdout).expect("JSON");
+    assert_eq!(plan["handler"], "hello.hello");
+    pod.set("INJECTOR_JSON", "");
+    assert!(pod.run(&["plan"]).stdout.starts_with("runtime "));
+    pod.set("INJECTOR_DRY_RUN", "true");
+    assert!(pod.run(&["build"]).stdout.starts_with("ready: "));
+    assert!(!pod.function().exists());
+}
