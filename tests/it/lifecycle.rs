@@ -214,7 +214,7 @@ fn a_child_that_is_killed_for_memory_is_told_with_limit_and_peak() {
     // 200 MiB, written to at once, of the 64 MiB that there may be.
     let hog = format!("exec {real} -c 'x = bytearray(b\"x\") * (200 << 20)'");
     for (code, stage, step) in [(52, "resolve", "install"), (62, "compile", "check")] {
-        let Some(group) = Group::limited(64 << 20) else {
+        let Some(group) = Group::of_memory(64 << 20) else {
             return;
         };
         let Some(mut pod) = Pod::fake_pip(&hog) else {
@@ -460,4 +460,16 @@ fn tools_see_what_their_files_refer_to_and_nothing_else() {
         "{}",
         ended.stderr
     );
+}
+
+#[test]
+fn tools_use_no_more_processors_than_the_container_has() {
+    let Some(group) = Group::of_one_processor() else { return };
+    let Some(mut pod) = Pod::fake_pip("true") else { return };
+    let join = format!("echo $$ >{} && exec \"$@\"", group.members().display());
+    pod.wrap(&["/bin/sh", "-c", &join, "sh"]);
+    pod.build().expect(0, &["ready: "]);
+    let calls = pod.calls();
+    let jobs: Vec<_> = calls.iter().filter(|call| call.contains("--jobs ")).collect();
+    assert!(!jobs.is_empty() && jobs.iter().all(|call| call.contains("--jobs 1 ")), "{calls:?}");
 }

@@ -125,26 +125,37 @@ impl Drop for Mounted {
     }
 }
 
-/// A memory control group of version 1 with a limit, removed with the value.
+/// A control group of version 1 with a limit, removed with the value.
 #[derive(Debug)]
 pub(crate) struct Group(PathBuf);
 
 impl Group {
+    /// One that may use this many bytes of memory.
+    pub(crate) fn of_memory(bytes: u64) -> Option<Self> {
+        Group::limited("memory", "memory.limit_in_bytes", bytes)
+    }
+
+    /// One that may use one processor.
+    pub(crate) fn of_one_processor() -> Option<Self> {
+        Group::limited("cpu", "cpu.cfs_quota_us", 100_000)
+    }
+
     /// Makes one below the group of this process.
-    pub(crate) fn limited(bytes: u64) -> Option<Self> {
+    fn limited(controller: &str, limit: &str, value: u64) -> Option<Self> {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let own = groups.lines().find_map(|line| line.split_once(":memory:")).map_or("/", |(_, path)| path);
+        let line = format!(":{controller}:");
+        let own = groups.lines().find_map(|group| group.split_once(&line)).map_or("/", |(_, path)| path);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let name = format!("injector-test-{}-{count}", std::process::id());
-        let mount = Path::new("/sys/fs/cgroup/memory");
-        let parent = [mount.join(own.trim_start_matches('/')), mount.to_owned()];
-        let made = parent.into_iter().map(|parent| parent.join(&name)).find(|dir| {
-            fs::create_dir(dir).is_ok()
-                && fs::write(dir.join("memory.limit_in_bytes"), bytes.to_string()).is_ok()
-        });
+        let mount = Path::new("/sys/fs/cgroup").join(controller);
+        let parent = [mount.join(own.trim_start_matches('/')), mount];
+        let made = parent
+            .into_iter()
+            .map(|parent| parent.join(&name))
+            .find(|dir| fs::create_dir(dir).is_ok() && fs::write(dir.join(limit), value.to_string()).is_ok());
         if made.is_none() {
-            skip("cgroup", "no memory group of version 1 can be made here");
+            skip("cgroup", &format!("no {controller} group of version 1 can be made here"));
         }
         made.map(Group)
     }
