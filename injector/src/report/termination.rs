@@ -237,7 +237,8 @@ fn lines(text: &str) -> Vec<String> {
     text.trim_start().lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-fn one_line(text: &str) -> String {
+/// A text as one line.
+pub(super) fn one_line(text: &str) -> String {
     let lines = lines(text);
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }

@@ -1,0 +1,448 @@
+//! What is wrong with a pod, in words: the container, its message, what to do next.
+//!
+//! Whatever comes out of a pod was written by somebody: it is shown as plain text, its lines indented, so
+//! that it can neither steer a terminal nor pass for ours.
+
+use std::collections::HashMap;
+
+use crate::pod::{Condition, Container, Pod, Role, Terminated, Then, Trouble, Verdict};
+
+use super::super::plain::{cut, plain};
+use super::super::termination::one_line;
+use super::{find, unstarted};
+
+/// The most that is shown of a message, in bytes; the kubelet keeps 4096, and damaged letters count three.
+const MESSAGE: usize = 12 << 10;
+/// The most that is shown of a name or a reason, in bytes.
+const WORD: usize = 256;
+
+/// Explains each pod, those in trouble first.
+pub(crate) fn explain(pods: &[Pod]) -> String {
+    let mut pods: Vec<&Pod> = pods.iter().collect();
+    pods.sort_by_key(|pod| match pod.verdict() {
+        Verdict::Failed { .. } | Verdict::Troubled | Verdict::Unscheduled(_) => 0,
+        Verdict::NoStatus | Verdict::Gated(_) | Verdict::Starting => 1,
+        Verdict::Succeeded | Verdict::Ready => 2,
+    });
+    // Replicas fail alike: what is said of one is not repeated for the others.
+    let mut blocks: Vec<(String, Vec<&str>)> = Vec::new();
+    let mut seen = HashMap::new();
+    for pod in pods {
+        let about = About::of(pod);
+        let name = pod.metadata.name.as_str();
+        match seen.get(&about.essence(pod)) {
+            Some(&index) if !about.parts.is_empty() => {
+                let (_, alike): &mut (_, Vec<&str>) = &mut blocks[index];
+                alike.push(name);
+            }
+            _ => {
+                seen.insert(about.essence(pod), blocks.len());
+                blocks.push((about.render(pod), Vec::new()));
+            }
+        }
+    }
+    let blocks: Vec<String> = blocks
+        .into_iter()
+        .map(|(block, alike)| match alike.as_slice() {
+            [] => block,
+            names => format!("{block}the same: {}\n", names.join(", ")),
+        })
+        .collect();
+    blocks.join("\n")
+}
+
+/// What is to be said of a pod.
+struct About {
+    /// What became of it as a whole.
+    verdict: Option<Part>,
+    /// What is wrong with its containers, worst first.
+    parts: Vec<Part>,
+}
+
+/// What is to be said of a pod as a whole or of one of its containers.
+#[derive(Default)]
+struct Part {
+    /// `init container build failed`
+    what: String,
+    /// Somebody's own words.
+    message: String,
+    /// Facts, each a line.
+    facts: Vec<String>,
+    /// What to do.
+    next: String,
+    /// Commands that show more.
+    commands: Vec<String>,
+}
+
+impl About {
+    fn of(pod: &Pod) -> Self {
+        let verdict = pod.verdict();
+        let ends = pod.metadata.deletion_timestamp.is_some() || matches!(verdict, Verdict::Failed { .. });
+        let troubles = pod.troubles().into_iter();
+        // Where the pod was ended, its containers are not to blame; what they said last is worth reading.
+        let troubles = troubles.filter(|(container, _)| !ends || container.message().is_some());
+        let mut parts: Vec<Part> =
+            troubles.map(|(container, trouble)| container_part(pod, container, trouble)).collect();
+        if ends {
+            for part in &mut parts {
+                part.next.clear();
+                part.commands.clear();
+            }
+        }
+        let verdict = match &pod.metadata.deletion_timestamp {
+            Some(when) => Some(deleted(pod, when)),
+            None => pod_part(pod, &verdict),
+        };
+        About { verdict, parts }
+    }
+
+    /// What pods have in common that fail alike: not their names, nor how long it took.
+    fn essence(&self, pod: &Pod) -> Vec<String> {
+        let namespace = pod.metadata.namespace.iter().map(ToString::to_string);
+        let parts = self.verdict.iter().chain(&self.parts);
+        let lines = parts.flat_map(|part| {
+            let headline = part.message.lines().next().unwrap_or_default();
+            [part.what.clone(), headline.to_owned()]
+        });
+        namespace.chain(lines).collect()
+    }
+
+    fn render(&self, pod: &Pod) -> String {
+        let mut text = format!("pod {}", pod.metadata.name);
+        if let Some(namespace) = &pod.metadata.namespace {
+            text = format!("{text} in {namespace}");
+        }
+        for (index, part) in self.verdict.iter().chain(&self.parts).enumerate() {
+            text.push_str(if index == 0 { ": " } else { "\nalso: " });
+            part.render(&mut text);
+        }
+        text
+    }
+}
+
+impl Part {
+    fn render(&self, text: &mut String) {
+        text.extend([&self.what, "\n"]);
+        if !self.message.is_empty() {
+            text.push('\n');
+            for line in self.message.lines() {
+                text.push_str(format!("    {line}").trim_end());
+                text.push('\n');
+            }
+            if !self.facts.is_empty() || !self.next.is_empty() {
+                text.push('\n');
+            }
+        }
+        for fact in &self.facts {
+            text.extend([fact, "\n"]);
+        }
+        if !self.next.is_empty() {
+            text.extend(["next: ", &self.next, "\n"]);
+        }
+        for command in &self.commands {
+            text.extend(["    ", command, "\n"]);
+        }
+    }
+}
+
+/// What is to be said of a pod as a whole, unless its containers say all.
+fn pod_part(pod: &Pod, verdict: &Verdict<'_>) -> Option<Part> {
+    let ready =
+        pod.containers().into_iter().filter_map(Container::message).find(|text| text.starts_with("ready: "));
+    let message = ready.map(own_words).unwrap_or_default();
+    Some(match *verdict {
+        Verdict::Troubled => return None,
+        Verdict::NoStatus => Part {
+            what: "nothing is known of it: it has no status, as in a manifest".into(),
+            next: "ask the cluster".into(),
+            commands: vec![format!("kubectl get pod {} -o json | injector explain", target(pod))],
+            ..Part::default()
+        },
+        Verdict::Failed { reason, message } => {
+            let unstarted::Advice { what, next } = unstarted::ended(reason, message.unwrap_or_default());
+            Part {
+                what: what.into(),
+                message: message.map(own_words).unwrap_or_default(),
+                facts: [format!("reason: {}", word(reason))].into_iter().chain(disruption(pod)).collect(),
+                next: next.into(),
+                commands: vec![describe(pod)],
+            }
+        }
+        Verdict::Unscheduled(condition) => Part {
+            what: "no node takes it".into(),
+            message: condition.message.as_deref().map(own_words).unwrap_or_default(),
+            facts: reason(condition),
+            next: unstarted::unscheduled(
+                condition.message.as_deref().or(condition.reason.as_deref()).unwrap_or_default(),
+            )
+            .into(),
+            commands: vec![describe(pod)],
+        },
+        Verdict::Succeeded => Part { what: "has run to its end".into(), message, ..Part::default() },
+        Verdict::Ready => {
+            Part { what: "all is well, its containers are ready".into(), message, ..Part::default() }
+        }
+        Verdict::Gated(condition) => Part {
+            what: "its containers are ready, but the pod is not".into(),
+            message: condition.message.as_deref().map(own_words).unwrap_or_default(),
+            facts: reason(condition),
+            next: "look whether its node is there, and who sets its readiness gates".into(),
+            commands: vec![describe(pod)],
+        },
+        Verdict::Starting => starting(pod),
+    })
+}
+
+/// A pod that nothing is wrong with yet.
+fn starting(pod: &Pod) -> Part {
+    let containers = pod.containers();
+    let runs = containers
+        .iter()
+        .find(|one| one.role == Role::Init && one.state().is_some_and(|state| state.running.is_some()));
+    if let Some(container) = runs {
+        return Part {
+            what: format!("{} runs now", label(*container)),
+            next: "wait for it, or follow its log".into(),
+            commands: vec![format!("kubectl logs {} -c {} -f", target(pod), container.spec.name)],
+            ..Part::default()
+        };
+    }
+    let waiting = containers.iter().find_map(|one| {
+        let waiting = one.state()?.waiting.as_ref()?;
+        Some((label(*one), waiting.reason.as_deref()?, waiting.message.as_deref()))
+    });
+    let (what, message) = match waiting {
+        Some((label, reason, message)) => {
+            (format!("is being started: {label} waits ({})", word(reason)), message)
+        }
+        None => ("is being started".to_owned(), None),
+    };
+    Part {
+        what,
+        message: message.map(own_words).unwrap_or_default(),
+        next: "wait; if it stays so, look in the events for FailedMount (a ConfigMap, Secret or claim that is not there), FailedCreatePodSandBox (network) or a slow Pulling"
+            .into(),
+        commands: vec![describe(pod)],
+        ..Part::default()
+    }
+}
+
+/// A pod that is on its way out.
+fn deleted(pod: &Pod, when: &str) -> Part {
+    let finalizers = pod.metadata.finalizers.as_deref().filter(|all| !all.is_empty());
+    let finalizers = finalizers.map(|all| format!("it waits for its finalizers: {}", word(&all.join(", "))));
+    Part {
+        what: "is being deleted".into(),
+        facts: [format!("it is to be gone by {}", word(when))]
+            .into_iter()
+            .chain(finalizers)
+            .chain(disruption(pod))
+            .collect(),
+        next: "look at the pod that replaces it; if this one stays, its node may be lost".into(),
+        commands: vec![describe(pod)],
+        ..Part::default()
+    }
+}
+
+/// Who ended a pod, if the control plane said so
+/// (<https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions>).
+fn disruption(pod: &Pod) -> Option<String> {
+    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    let found = conditions.find(|one| one.kind == "DisruptionTarget" && one.status == "True")?;
+    let [reason, message] = [&found.reason, &found.message].map(|text| text.as_deref().unwrap_or_default());
+    Some(word(&format!("disrupted: {reason}: {message}")))
+}
+
+fn container_part(pod: &Pod, container: Container<'_>, trouble: Trouble<'_>) -> Part {
+    match trouble {
+        Trouble::Unstarted { reason, message } => unstarted_part(pod, container, reason, message),
+        Trouble::Ended { end, then } => {
+            let mut part = match end.reason.as_deref() {
+                Some(reason @ ("StartError" | "ContainerCannotRun")) => {
+                    unstarted_part(pod, container, reason, end.message.as_deref())
+                }
+                _ => ended_part(pod, container, end, then),
+            };
+            part.facts.extend(since(container, then));
+            part
+        }
+        Trouble::Unready => Part {
+            what: format!("{} runs, and is not ready", label(container)),
+            next: "look in the events for Unhealthy: its readiness or startup probe fails, or had no time yet; its log says more".into(),
+            commands: vec![describe(pod), format!("kubectl logs {} -c {}", target(pod), container.spec.name)],
+            ..Part::default()
+        },
+    }
+}
+
+fn unstarted_part(pod: &Pod, container: Container<'_>, reason: &str, message: Option<&str>) -> Part {
+    let unstarted::Advice { what, next } = unstarted::container(reason, message.unwrap_or_default());
+    let image = container.spec.image.as_deref().map(|image| format!("image: {}", word(image)));
+    Part {
+        what: format!("{} {what}", label(container)),
+        message: message.map(own_words).unwrap_or_default(),
+        facts: [format!("reason: {}", word(reason))].into_iter().chain(image).collect(),
+        next: next.into(),
+        commands: vec![describe(pod)],
+    }
+}
+
+/// A container that ended when it should not.
+fn ended_part(pod: &Pod, container: Container<'_>, end: &Terminated, then: Then) -> Part {
+    let label = label(container);
+    let message = end.message.as_deref().unwrap_or_default();
+    let status = end.exit_code;
+    let reason = end.reason.as_deref().filter(|reason| !matches!(*reason, "Error" | "Completed"));
+    let shown = reason.map_or_else(
+        || format!("exit code {status}"),
+        |reason| format!("exit code {status} ({})", word(reason)),
+    );
+    let ours = find(status).filter(|_| is_ours(container, status, message));
+    let mut facts = Vec::new();
+    if let Some(code) = &ours {
+        facts.push(format!("exit code {status}: {}: {}", code.name, code.meaning));
+    }
+    let (what, next) = match (reason, &ours) {
+        (Some("OOMKilled"), _) => {
+            let limit = container.memory_limit();
+            facts.push(match &limit {
+                Some(limit) => format!("{shown}: the kernel killed at the container's memory limit, {}", word(limit)),
+                None => format!("{shown}: the kernel killed; this container has no memory limit of its own, so the pod's or the node's memory was used up"),
+            });
+            let now = limit.map_or_else(String::new, |limit| format!(", now {}", word(&limit)));
+            ("ran out of memory", format!("raise resources.limits.memory of {label}{now}"))
+        }
+        (Some("ContainerStatusUnknown"), _) => {
+            facts.push(format!("{shown}: nobody saw how it ended"));
+            ("was lost with its node", "look at the pod that replaces it".to_owned())
+        }
+        (_, Some(code)) => {
+            let what = match status {
+                90 => "failed by a bug of the injector",
+                130 | 143 => "was stopped",
+                odd if odd % 2 == 1 => "failed, for the function's author to mend",
+                _ => "failed, for the platform to mend",
+            };
+            (what, code.next.to_owned())
+        }
+        (_, None) => {
+            let (fact, what, next) = foreign(status);
+            facts.push(format!("{shown}{fact}"));
+            (what, next.to_owned())
+        }
+    };
+    let log = match then {
+        Then::Stays => "",
+        Then::Waits | Then::Runs | Then::Serves => " --previous",
+    };
+    let mut commands = vec![format!("kubectl logs {} -c {}{log}", target(pod), container.spec.name)];
+    if status == 137 && reason.is_none() {
+        commands.insert(0, describe(pod));
+    }
+    let limit = pod.bytes_per_message();
+    if message.len() >= limit && !message.ends_with('\n') {
+        facts.push(format!("the kubelet cut the message after {limit} bytes: the log has all of it"));
+        if is_ours(container, status, message) {
+            facts.push(format!(
+                "hint: with INJECTOR_TERMINATION_BUDGET={limit} in its env, {label} says what fits"
+            ));
+        }
+    }
+    Part { what: format!("{label} {what}"), message: own_words(message), facts, next, commands }
+}
+
+/// Whether an exit status is one of our codes: the message says so, or an init container that runs us has none.
+fn is_ours(container: Container<'_>, status: i32, message: &str) -> bool {
+    let named = message.strip_prefix('E').and_then(|rest| rest.strip_prefix(&status.to_string()));
+    let mut command = container.spec.command.iter().flatten();
+    let runs_us = command.next().is_some_and(|program| program.rsplit('/').next() == Some("injector"));
+    named.is_some_and(|rest| rest.starts_with(' '))
+        || message.starts_with("killed in the stage ")
+        || container.role == Role::Init && runs_us && message.is_empty()
+}
+
+/// What an exit status of somebody else's program means: a fact, what happened, what to do.
+fn foreign(status: i32) -> (&'static str, &'static str, &'static str) {
+    const LOG: &str = "read its log: this exit code is its program's own";
+    match status {
+        0 => (
+            ": it ended well, though it is to run on",
+            "ends again and again",
+            "let its program stay in the foreground, or run it as a Job",
+        ),
+        126 => (": its command cannot be executed", "failed", "mend `command` in the manifest, or the image"),
+        127 => (
+            ": its command is not there",
+            "failed",
+            "mend `command` in the manifest, or choose an image that has it",
+        ),
+        132 => (": SIGILL", "crashed", "use an image and packages for the node's processor"),
+        134 => (": SIGABRT", "crashed", LOG),
+        135 => (": SIGBUS", "crashed", LOG),
+        137 => (
+            ": SIGKILL, and not at its memory limit as far as Kubernetes saw",
+            "was killed",
+            "look in the events for a liveness probe that failed, an eviction, or a node that is short of memory",
+        ),
+        139 => (": SIGSEGV", "crashed", "read its log; native packages for another version or libc do this"),
+        143 => (
+            ": SIGTERM",
+            "was stopped",
+            "look in the events for who stopped it: a probe, an update, a drained node",
+        ),
+        _ => ("", "failed", LOG),
+    }
+}
+
+/// What a container has done since it ended.
+fn since(container: Container<'_>, then: Then) -> Option<String> {
+    let restarts = match container.status.and_then(|status| status.restart_count) {
+        None | Some(0) => String::new(),
+        Some(1) => ", 1 restart so far".to_owned(),
+        Some(several) => format!(", {several} restarts so far"),
+    };
+    let waiting = container.state().and_then(|state| state.waiting.as_ref()?.reason.as_deref());
+    let now = match then {
+        Then::Stays if restarts.is_empty() => return None,
+        Then::Stays => "it has ended".to_owned(),
+        Then::Waits => format!("it waits for its next start ({})", word(waiting.unwrap_or("Waiting"))),
+        Then::Runs => "it runs again now".to_owned(),
+        Then::Serves => "it runs again, and is ready".to_owned(),
+    };
+    Some(format!("{now}{restarts}"))
+}
+
+fn reason(condition: &Condition) -> Vec<String> {
+    condition.reason.iter().map(|reason| format!("reason: {}", word(reason))).collect()
+}
+
+/// `init container build`
+fn label(container: Container<'_>) -> String {
+    let role = match container.role {
+        Role::Init => "init container",
+        Role::Sidecar => "sidecar",
+        Role::Main => "container",
+        Role::Ephemeral => "ephemeral container",
+    };
+    format!("{role} {}", container.spec.name)
+}
+
+fn describe(pod: &Pod) -> String {
+    format!("kubectl describe pod {}", target(pod))
+}
+
+/// A pod as kubectl takes it.
+fn target(pod: &Pod) -> String {
+    let name = &pod.metadata.name;
+    pod.metadata.namespace.as_ref().map_or_else(|| name.to_string(), |space| format!("{name} -n {space}"))
+}
+
+/// A few words of somebody else's, on one line.
+fn word(text: &str) -> String {
+    cut(&one_line(text), WORD).into_owned()
+}
+
+/// Somebody else's message.
+fn own_words(text: &str) -> String {
+    cut(plain(text).trim_matches('\n'), MESSAGE).into_owned()
+}
