@@ -67,21 +67,11 @@ pub(crate) struct Resources {
     pub(crate) limits: Option<Limits>,
 }
 
-/// The limits of a container, as quantities: `128Mi`.
+/// The limits of a container.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Limits {
-    /// Of its memory.
-    pub(crate) memory: Option<Quantity>,
-}
-
-/// A quantity: a text, or a number where somebody else than the API server wrote it.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Quantity {
-    /// `128Mi`
-    Text(String),
-    /// `134217728`
-    Number(u64),
+    /// Of its memory: `"128Mi"`, or a number where it is a manifest.
+    pub(crate) memory: Option<Value>,
 }
 
 /// What there is.

@@ -1,6 +1,6 @@
 //! What is wrong in a pod, and in which of its containers: facts, not yet words.
 
-use super::{Condition, ContainerSpec, ContainerStatus, Pod, Quantity, State, Terminated};
+use super::{Condition, ContainerSpec, ContainerStatus, Pod, State, Terminated};
 
 /// How a pod is, best known first.
 #[derive(Debug, Clone, Copy)]
@@ -101,24 +101,26 @@ impl Pod {
         if self.troubles().iter().any(|(_, trouble)| trouble.rank() < SERVES) {
             return Verdict::Troubled;
         }
-        let denied = |kind| {
-            let mut conditions = status.conditions.iter().flatten();
-            conditions.find(|one| one.kind == kind && one.status != "True")
-        };
         let mut main = self.containers().into_iter().filter(|one| one.role == Role::Main);
         if phase == Some("Succeeded") {
             Verdict::Succeeded
         } else if phase == Some("Failed") {
             Verdict::Failed { reason: "Failed", message: status.message.as_deref() }
-        } else if let Some(condition) = denied("PodScheduled") {
+        } else if let Some(condition) = self.denied("PodScheduled") {
             Verdict::Unscheduled(condition)
         } else if !main.all(|one| one.status.and_then(|status| status.ready) == Some(true)) {
             Verdict::Starting
-        } else if let Some(condition) = denied("Ready") {
+        } else if let Some(condition) = self.denied("Ready") {
             Verdict::Gated(condition)
         } else {
             Verdict::Ready
         }
+    }
+
+    /// A condition that it does not meet.
+    pub(crate) fn denied(&self, kind: &str) -> Option<&Condition> {
+        let mut conditions = self.status.as_ref()?.conditions.iter().flatten();
+        conditions.find(|one| one.kind == kind && one.status != "True")
     }
 
     /// Its containers, in the order in which they start.
@@ -187,14 +189,13 @@ impl<'a> Container<'a> {
                 None | Some("PodInitializing" | "ContainerCreating") => {
                     last.filter(|end| end.exit_code != 0).map(|end| Trouble::Ended { end, then: Then::Waits })
                 }
-                Some("CrashLoopBackOff") if let Some(end) = last => {
-                    Some(Trouble::Ended { end, then: Then::Waits })
-                }
-                Some(reason) => {
-                    let message = waiting.message.as_deref();
-                    let earlier = || last.and_then(|end| end.message.as_deref());
-                    Some(Trouble::Unstarted { reason, message: message.or_else(earlier) })
-                }
+                // Where the kubelet has no words for what it waits for, the last end says more.
+                Some(reason) => match last {
+                    Some(end) if reason == "CrashLoopBackOff" || waiting.message.is_none() => {
+                        Some(Trouble::Ended { end, then: Then::Waits })
+                    }
+                    _ => Some(Trouble::Unstarted { reason, message: waiting.message.as_deref() }),
+                },
             };
         }
         if let Some(end) = &state.terminated {
@@ -221,11 +222,8 @@ impl<'a> Container<'a> {
 
     /// The most memory that it may use, as its manifest says it.
     pub(crate) fn memory_limit(self) -> Option<String> {
-        let limits = self.spec.resources.as_ref()?.limits.as_ref()?;
-        Some(match limits.memory.as_ref()? {
-            Quantity::Text(text) => text.clone(),
-            Quantity::Number(bytes) => bytes.to_string(),
-        })
+        let memory = self.spec.resources.as_ref()?.limits.as_ref()?.memory.as_ref()?;
+        Some(memory.as_str().map_or_else(|| memory.to_string(), ToOwned::to_owned))
     }
 
     /// Its last termination message, whether it failed or not.

@@ -149,7 +149,7 @@ impl Part {
 fn pod_part(pod: &Pod, verdict: &Verdict<'_>) -> Option<Part> {
     let ready =
         pod.containers().into_iter().filter_map(Container::message).find(|text| text.starts_with("ready: "));
-    let message = ready.map(own_words).unwrap_or_default();
+    let message = own_words(ready);
     Some(match *verdict {
         Verdict::Troubled => return None,
         Verdict::NoStatus => Part {
@@ -162,15 +162,15 @@ fn pod_part(pod: &Pod, verdict: &Verdict<'_>) -> Option<Part> {
             let unstarted::Advice { what, next } = unstarted::ended(reason, message.unwrap_or_default());
             Part {
                 what: what.into(),
-                message: message.map(own_words).unwrap_or_default(),
-                facts: [format!("reason: {}", word(reason))].into_iter().chain(disruption(pod)).collect(),
+                message: own_words(message),
+                facts: vec![format!("reason: {}", word(reason))],
                 next: next.into(),
                 commands: vec![describe(pod)],
             }
         }
         Verdict::Unscheduled(condition) => Part {
             what: "no node takes it".into(),
-            message: condition.message.as_deref().map(own_words).unwrap_or_default(),
+            message: own_words(condition.message.as_deref()),
             facts: reason(condition),
             next: unstarted::unscheduled(
                 condition.message.as_deref().or(condition.reason.as_deref()).unwrap_or_default(),
@@ -184,7 +184,7 @@ fn pod_part(pod: &Pod, verdict: &Verdict<'_>) -> Option<Part> {
         }
         Verdict::Gated(condition) => Part {
             what: "its containers are ready, but the pod is not".into(),
-            message: condition.message.as_deref().map(own_words).unwrap_or_default(),
+            message: own_words(condition.message.as_deref()),
             facts: reason(condition),
             next: "look whether its node is there, and who sets its readiness gates".into(),
             commands: vec![describe(pod)],
@@ -217,13 +217,14 @@ fn starting(pod: &Pod) -> Part {
         }
         None => ("is being started".to_owned(), None),
     };
+    let sandbox = pod.denied("PodReadyToStartContainers");
     Part {
         what,
-        message: message.map(own_words).unwrap_or_default(),
+        message: own_words(message),
+        facts: sandbox.map(|_| "its volumes or its network are not there yet".to_owned()).into_iter().collect(),
         next: "wait; if it stays so, look in the events for FailedMount (a ConfigMap, Secret or claim that is not there), FailedCreatePodSandBox (network) or a slow Pulling"
             .into(),
         commands: vec![describe(pod)],
-        ..Part::default()
     }
 }
 
@@ -250,7 +251,7 @@ fn disruption(pod: &Pod) -> Option<String> {
     let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
     let found = conditions.find(|one| one.kind == "DisruptionTarget" && one.status == "True")?;
     let [reason, message] = [&found.reason, &found.message].map(|text| text.as_deref().unwrap_or_default());
-    Some(word(&format!("disrupted: {reason}: {message}")))
+    Some(format!("ended by: {}", word(&format!("{reason}: {message}"))))
 }
 
 fn container_part(pod: &Pod, container: Container<'_>, trouble: Trouble<'_>) -> Part {
@@ -280,7 +281,7 @@ fn unstarted_part(pod: &Pod, container: Container<'_>, reason: &str, message: Op
     let image = container.spec.image.as_deref().map(|image| format!("image: {}", word(image)));
     Part {
         what: format!("{} {what}", label(container)),
-        message: message.map(own_words).unwrap_or_default(),
+        message: own_words(message),
         facts: [format!("reason: {}", word(reason))].into_iter().chain(image).collect(),
         next: next.into(),
         commands: vec![describe(pod)],
@@ -305,12 +306,19 @@ fn ended_part(pod: &Pod, container: Container<'_>, end: &Terminated, then: Then)
     let (what, next) = match (reason, &ours) {
         (Some("OOMKilled"), _) => {
             let limit = container.memory_limit();
-            facts.push(match &limit {
-                Some(limit) => format!("{shown}: the kernel killed at the container's memory limit, {}", word(limit)),
-                None => format!("{shown}: the kernel killed; this container has no memory limit of its own, so the pod's or the node's memory was used up"),
-            });
-            let now = limit.map_or_else(String::new, |limit| format!(", now {}", word(&limit)));
-            ("ran out of memory", format!("raise resources.limits.memory of {label}{now}"))
+            let (fact, next) = match limit.map(|limit| word(&limit)) {
+                Some(limit) => (
+                    format!("the kernel killed it at its memory limit, {limit}"),
+                    format!("raise resources.limits.memory of {label}, now {limit}"),
+                ),
+                None => (
+                    "the kernel killed it; it has no memory limit, so the pod's or the node's memory was used up"
+                        .to_owned(),
+                    format!("give {label} as much resources.requests.memory as it needs, so that its node has it"),
+                ),
+            };
+            facts.push(format!("{shown}: {fact}"));
+            ("ran out of memory", next)
         }
         (Some("ContainerStatusUnknown"), _) => {
             facts.push(format!("{shown}: nobody saw how it ended"));
@@ -348,7 +356,7 @@ fn ended_part(pod: &Pod, container: Container<'_>, end: &Terminated, then: Then)
             ));
         }
     }
-    Part { what: format!("{label} {what}"), message: own_words(message), facts, next, commands }
+    Part { what: format!("{label} {what}"), message: own_words(Some(message)), facts, next, commands }
 }
 
 /// Whether an exit status is one of our codes: the message says so, or an init container that runs us has none.
@@ -442,7 +450,7 @@ fn word(text: &str) -> String {
     cut(&one_line(text), WORD).into_owned()
 }
 
-/// Somebody else's message.
-fn own_words(text: &str) -> String {
-    cut(plain(text).trim_matches('\n'), MESSAGE).into_owned()
+/// Somebody else's message, if there is one.
+fn own_words(text: Option<&str>) -> String {
+    text.map(|text| cut(plain(text).trim_matches('\n'), MESSAGE).into_owned()).unwrap_or_default()
 }

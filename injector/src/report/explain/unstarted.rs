@@ -21,7 +21,7 @@ pub(super) fn container(reason: &str, message: &str) -> Advice {
             "check the image's name and tag, the pod's imagePullSecrets, and the node's way to the registry",
         ),
         "InvalidImageName" => advice(
-            "cannot be started: its image's name is none",
+            "cannot be started: its image's name is malformed",
             &[],
             "mend `image` in the manifest: name and tag in lower case, without blanks",
         ),
@@ -36,11 +36,16 @@ pub(super) fn container(reason: &str, message: &str) -> Advice {
             "ask the platform's operator which images are signed, or have this one signed",
         ),
         "CreateContainerConfigError" => advice(
-            "cannot be started: what its manifest refers to is not there",
+            "cannot be started as its manifest asks",
             CONFIG,
             "create what the message names, or mend its name in the manifest",
         ),
-        "CreateContainerError" | "RunContainerError" | "StartError" | "ContainerCannotRun" => advice(
+        "CreateContainerError" => advice(
+            "cannot be created",
+            CREATE,
+            "mend what the message names: a volume, a mount, a device; if nothing is wrong with it, delete the pod to have another one",
+        ),
+        "RunContainerError" | "StartError" | "ContainerCannotRun" => advice(
             "cannot be started: its program does not run",
             START,
             "mend `command`, `image` or the volume mounts of this container, as the message says",
@@ -151,6 +156,15 @@ const CONFIG: Rules = &[
         "set securityContext.runAsUser to a number other than 0: the image names root, or a user without a number",
     ),
     (&["subpath"], "mend volumeMounts.subPath: what it names is not in the volume, or is no directory"),
+];
+
+/// What container runtimes say when they cannot create a container.
+const CREATE: Rules = &[
+    (&["no command specified"], "set `command` in the manifest: the image names no program"),
+    (
+        &["is reserved for", "already in use"],
+        "wait: the node has yet to remove the container that was there before",
+    ),
 ];
 
 /// What container runtimes say when a program cannot be started.
