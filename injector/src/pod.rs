@@ -11,7 +11,8 @@ pub(crate) use trouble::{Container, Role, Then, Trouble, Verdict};
 #[derive(Debug, Deserialize)]
 pub(crate) struct Pod {
     /// Its name, and what became of it as an object.
-    pub(crate) metadata: Metadata,
+    #[serde(rename = "metadata")]
+    pub(crate) meta: Metadata,
     /// What was asked for.
     pub(crate) spec: Spec,
     /// What there is; a manifest has none.

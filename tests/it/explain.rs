@@ -43,15 +43,15 @@ fn explained(input: &[u8]) -> String {
     ended.stdout
 }
 
-fn recorded(name: &str) -> Vec<u8> {
-    fs::read(Path::new(PODS).join(format!("{name}.json"))).expect("a recorded pod")
+fn kept(name: &str) -> Vec<u8> {
+    fs::read(Path::new(PODS).join(format!("{name}.json"))).expect("a pod")
 }
 
 const PODS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/pods");
 
 /// `UPDATE=1` writes the texts anew.
 #[test]
-fn every_recorded_pod_is_explained() {
+fn every_pod_is_explained() {
     let mut culprits = String::new();
     let mut names: Vec<_> = fs::read_dir(PODS)
         .expect("the pods")
@@ -78,14 +78,14 @@ fn every_recorded_pod_is_explained() {
 
 #[test]
 fn what_a_pod_says_can_neither_steer_a_terminal_nor_pass_for_ours() {
-    let text = explained(&recorded("hostile"));
+    let text = explained(&kept("hostile"));
     let harmless = |c: char| c == '\n' || !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}');
     assert!(text.chars().all(harmless), "{text:?}");
     let ours: Vec<&str> =
         text.lines().filter(|line| line.starts_with("next: ") || line.starts_with("pod ")).collect();
     assert_eq!(ours.len(), 2, "{text}");
 
-    let pod = String::from_utf8(recorded("well")).expect("UTF-8");
+    let pod = String::from_utf8(kept("well")).expect("UTF-8");
     for name in ["x; rm -rf ~", "$(id)", "-o", "x\\u001b[2J", ""] {
         let ended = explain(pod.replace("hello-6c9d7f5b8-q4x2z", name).as_bytes());
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(11), ""), "{name}");
@@ -96,7 +96,7 @@ fn what_a_pod_says_can_neither_steer_a_terminal_nor_pass_for_ours() {
 
 #[test]
 fn pods_come_alone_in_lists_and_one_after_the_other() {
-    let pod: Value = serde_json::from_slice(&recorded("init-error")).expect("JSON");
+    let pod: Value = serde_json::from_slice(&kept("init-error")).expect("JSON");
     let alone = explained(pod.to_string().as_bytes());
     let mut nameless = pod.clone();
     nameless.as_object_mut().expect("a pod").remove("kind");
@@ -134,7 +134,7 @@ fn what_holds_no_pod_is_refused_with_the_command_that_gives_one() {
             json!({"kind": "Pod", "metadata": {"name": "a"}}).to_string(),
             ["cannot be read: missing field `spec`", "-o json"],
         ),
-        (" ".repeat((64 << 20) + 1), ["it has more than 64 MiB", "cannot be read"]),
+        (" ".repeat((32 << 20) + 1), ["it has more than 32 MiB", "cannot be read"]),
     ] {
         let ended = explain(input.as_bytes());
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(11), ""));
@@ -206,7 +206,7 @@ fn survives(pod: &mut Pod, code: i32, headline: &str, early: &[&str]) {
         assert!(early.iter().all(|part| kept.contains(part)), "{containers} containers: {kept}");
         let said = explained(failed(code, &kept, containers).as_bytes());
         assert!(said.contains(&format!("\n    {headline}\n")), "{said}");
-        let is_cut = format!("\nthe kubelet cut the message after {limit} bytes: the log has all of it\n");
+        let is_cut = format!("\nthe kubelet cut the message to {limit} bytes: more is in the log\n");
         assert_eq!(said.contains(&is_cut), whole.len() > limit, "{containers} containers: {said}");
 
         pod.set("INJECTOR_TERMINATION_BUDGET", limit.to_string());

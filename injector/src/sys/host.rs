@@ -76,7 +76,7 @@ pub(crate) fn fed() -> io::Result<Option<Vec<u8>>> {
 }
 
 /// The most that we let ourselves be fed with, in bytes: thousands of pods have less.
-const MOST_FED: u64 = 64 << 20;
+const MOST_FED: u64 = 32 << 20;
 
 /// Replaces this process; returns only if that fails.
 pub(crate) fn become_program(

@@ -29,7 +29,7 @@ pub(crate) fn explain(pods: &[Pod]) -> String {
     let mut seen = HashMap::new();
     for pod in pods {
         let about = About::of(pod);
-        let name = pod.metadata.name.as_str();
+        let name = pod.meta.name.as_str();
         match seen.get(&about.essence(pod)) {
             Some(&index) if !about.parts.is_empty() => {
                 let (_, alike): &mut (_, Vec<&str>) = &mut blocks[index];
@@ -77,7 +77,7 @@ struct Part {
 impl About {
     fn of(pod: &Pod) -> Self {
         let verdict = pod.verdict();
-        let ends = pod.metadata.deletion_timestamp.is_some() || matches!(verdict, Verdict::Failed { .. });
+        let ends = pod.meta.deletion_timestamp.is_some() || matches!(verdict, Verdict::Failed { .. });
         let troubles = pod.troubles().into_iter();
         // Where the pod was ended, its containers are not to blame; what they said last is worth reading.
         let troubles = troubles.filter(|(container, _)| !ends || container.message().is_some());
@@ -89,7 +89,7 @@ impl About {
                 part.commands.clear();
             }
         }
-        let verdict = match &pod.metadata.deletion_timestamp {
+        let verdict = match &pod.meta.deletion_timestamp {
             Some(when) => Some(deleted(pod, when)),
             None => pod_part(pod, &verdict),
         };
@@ -98,7 +98,7 @@ impl About {
 
     /// What pods have in common that fail alike: not their names, nor how long it took.
     fn essence(&self, pod: &Pod) -> Vec<String> {
-        let namespace = pod.metadata.namespace.iter().map(ToString::to_string);
+        let namespace = pod.meta.namespace.iter().map(ToString::to_string);
         let parts = self.verdict.iter().chain(&self.parts);
         let lines = parts.flat_map(|part| {
             let headline = part.message.lines().next().unwrap_or_default();
@@ -108,8 +108,8 @@ impl About {
     }
 
     fn render(&self, pod: &Pod) -> String {
-        let mut text = format!("pod {}", pod.metadata.name);
-        if let Some(namespace) = &pod.metadata.namespace {
+        let mut text = format!("pod {}", pod.meta.name);
+        if let Some(namespace) = &pod.meta.namespace {
             text = format!("{text} in {namespace}");
         }
         for (index, part) in self.verdict.iter().chain(&self.parts).enumerate() {
@@ -230,7 +230,7 @@ fn starting(pod: &Pod) -> Part {
 
 /// A pod that is on its way out.
 fn deleted(pod: &Pod, when: &str) -> Part {
-    let finalizers = pod.metadata.finalizers.as_deref().filter(|all| !all.is_empty());
+    let finalizers = pod.meta.finalizers.as_deref().filter(|all| !all.is_empty());
     let finalizers = finalizers.map(|all| format!("it waits for its finalizers: {}", word(&all.join(", "))));
     Part {
         what: "is being deleted".into(),
@@ -298,7 +298,8 @@ fn ended_part(pod: &Pod, container: Container<'_>, end: &Terminated, then: Then)
         || format!("exit code {status}"),
         |reason| format!("exit code {status} ({})", word(reason)),
     );
-    let ours = find(status).filter(|_| is_ours(container, status, message));
+    let is_ours = is_ours(container, status, message);
+    let ours = find(status).filter(|_| is_ours);
     let mut facts = Vec::new();
     if let Some(code) = &ours {
         facts.push(format!("exit code {status}: {}: {}", code.name, code.meaning));
@@ -348,9 +349,10 @@ fn ended_part(pod: &Pod, container: Container<'_>, end: &Terminated, then: Then)
         commands.insert(0, describe(pod));
     }
     let limit = pod.bytes_per_message();
-    if message.len() >= limit && !message.ends_with('\n') {
-        facts.push(format!("the kubelet cut the message after {limit} bytes: the log has all of it"));
-        if is_ours(container, status, message) {
+    // One of ours that just fits ends with its line.
+    if message.len() >= limit && !(is_ours && message.ends_with('\n')) {
+        facts.push(format!("the kubelet cut the message to {limit} bytes: more is in the log"));
+        if is_ours {
             facts.push(format!(
                 "hint: with INJECTOR_TERMINATION_BUDGET={limit} in its env, {label} says what fits"
             ));
@@ -441,8 +443,8 @@ fn describe(pod: &Pod) -> String {
 
 /// A pod as kubectl takes it.
 fn target(pod: &Pod) -> String {
-    let name = &pod.metadata.name;
-    pod.metadata.namespace.as_ref().map_or_else(|| name.to_string(), |space| format!("{name} -n {space}"))
+    let name = &pod.meta.name;
+    pod.meta.namespace.as_ref().map_or_else(|| name.to_string(), |space| format!("{name} -n {space}"))
 }
 
 /// A few words of somebody else's, on one line.

@@ -223,3 +223,96 @@ const EVICTED: Rules = &[
         "tell the node's operator: it is short of what the message names; the pod that replaces this one may fare better elsewhere",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_registries_nodes_and_runtimes_say_leads_to_the_advice_that_helps() {
+        for (reason, message, expected) in [
+            (
+                "ErrImagePull",
+                "failed to resolve reference \"a/b:1\": a/b:1: not found",
+                "image's name and tag",
+            ),
+            (
+                "ErrImagePull",
+                "rpc error: code = NotFound desc = failed to pull and unpack image \"a/b:1\": no match for platform in manifest: not found",
+                "the node's architecture",
+            ),
+            (
+                "ImagePullBackOff",
+                "pull access denied for b, repository does not exist or may require 'docker login'",
+                "imagePullSecrets",
+            ),
+            (
+                "ErrImagePull",
+                "failed to do request: Head \"https://a/v2/\": tls: failed to verify certificate: x509: certificate signed by unknown authority",
+                "the registry's CA",
+            ),
+            (
+                "ErrImagePull",
+                "failed to do request: Head \"https://a/v2/\": dial tcp: lookup a on 10.0.0.10:53: no such host",
+                "DNS, proxy, firewall",
+            ),
+            ("ErrImagePull", "toomanyrequests: You have reached your pull rate limit", "from a mirror"),
+            ("ErrImagePull", "something else", "imagePullSecrets"),
+            (
+                "ErrImageNeverPull",
+                "Container image \"b\" is not present with pull policy of Never",
+                "imagePullPolicy",
+            ),
+            ("CreateContainerConfigError", "configmap \"hello\" not found", "create the ConfigMap"),
+            ("CreateContainerConfigError", "couldn't find key url in Secret shop/index", "add the key"),
+            (
+                "CreateContainerConfigError",
+                "container has runAsNonRoot and image has non-numeric user (node), cannot verify user is non-root",
+                "runAsUser",
+            ),
+            ("CreateContainerError", "failed to generate spec: no command specified", "set `command`"),
+            ("ContainerCannotRun", "exec: \"/injector-bin/injector\": permission denied", "without noexec"),
+            (
+                "RunContainerError",
+                "executable file `/injector-bin/injector` not found in $PATH: No such file or directory",
+                "`injector install`",
+            ),
+            ("StartError", "exec: \"serve\": executable file not found in $PATH", "mend `command`"),
+            ("SomethingNew", "", "events"),
+        ] {
+            let next = container(reason, message).next;
+            assert!(next.contains(expected), "{reason}: {message}: {next}");
+        }
+    }
+
+    #[test]
+    fn what_schedulers_and_evicting_kubelets_say_leads_to_the_advice_that_helps() {
+        for (message, expected) in [
+            ("0/1 nodes are available: 1 Insufficient cpu.", "resources.requests"),
+            ("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.", "nodeSelector"),
+            ("0/1 nodes are available: 1 node(s) had untolerated taint {dedicated: db}.", "toleration"),
+            ("0/1 nodes are available: persistentvolumeclaim \"cache\" not found.", "PersistentVolumeClaim"),
+            ("Scheduling is blocked due to non-empty scheduling gates", "gate"),
+            ("", "events"),
+        ] {
+            assert!(unscheduled(message).contains(expected), "{message}");
+        }
+        for (message, expected) in [
+            (
+                "Usage of EmptyDir volume \"function\" exceeds the limit \"64Mi\". ",
+                "sizeLimit of that emptyDir",
+            ),
+            (
+                "Container build exceeded its local ephemeral storage limit \"1Gi\". ",
+                "limits.ephemeral-storage",
+            ),
+            (
+                "The node was low on resource: memory. Threshold quantity: 100Mi, available: 60Mi. ",
+                "requests.memory",
+            ),
+            ("The node was low on resource: inodes. ", "node's operator"),
+        ] {
+            assert!(ended("Evicted", message).next.contains(expected), "{message}");
+        }
+    }
+}
