@@ -112,6 +112,14 @@ fn pods_come_alone_in_lists_and_one_after_the_other() {
 }
 
 #[test]
+fn a_manifest_is_no_pod_of_a_cluster() {
+    // `kubectl create --dry-run=client -o json` adds an empty status.
+    let pod = json!({"kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": []}, "status": {}});
+    let said = explained(pod.to_string().as_bytes());
+    assert!(said.starts_with("pod a: nothing is known of it") && said.contains("kubectl get pod a -o json"));
+}
+
+#[test]
 fn what_holds_no_pod_is_refused_with_the_command_that_gives_one() {
     let deployment =
         json!({"kind": "Deployment", "spec": {"selector": {"matchLabels": {"app": "a", "tier": "b"}}}});

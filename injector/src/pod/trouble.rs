@@ -89,11 +89,12 @@ pub(crate) enum Then {
 impl Pod {
     /// How it is.
     pub(crate) fn verdict(&self) -> Verdict<'_> {
-        let Some(status) = &self.status else {
+        // A manifest of kubectl's own has an empty one.
+        let Some((status, phase)) = self.status.as_ref().and_then(|one| Some((one, one.phase.as_deref()?)))
+        else {
             return Verdict::NoStatus;
         };
-        let phase = status.phase.as_deref();
-        if phase == Some("Failed")
+        if phase == "Failed"
             && let Some(reason) = &status.reason
         {
             return Verdict::Failed { reason, message: status.message.as_deref() };
@@ -102,9 +103,9 @@ impl Pod {
             return Verdict::Troubled;
         }
         let mut main = self.containers().into_iter().filter(|one| one.role == Role::Main);
-        if phase == Some("Succeeded") {
+        if phase == "Succeeded" {
             Verdict::Succeeded
-        } else if phase == Some("Failed") {
+        } else if phase == "Failed" {
             Verdict::Failed { reason: "Failed", message: status.message.as_deref() }
         } else if let Some(condition) = self.denied("PodScheduled") {
             Verdict::Unscheduled(condition)

@@ -4,6 +4,7 @@
 //! that it can neither steer a terminal nor pass for ours.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::pod::{Condition, Container, Pod, Role, Terminated, Then, Trouble, Verdict};
 
@@ -26,17 +27,13 @@ pub(crate) fn explain(pods: &[Pod]) -> String {
     });
     // Replicas fail alike: what is said of one is not repeated for the others.
     let mut blocks: Vec<(String, Vec<&str>)> = Vec::new();
-    let mut seen = HashMap::new();
+    let mut seen: HashMap<_, usize> = HashMap::new();
     for pod in pods {
         let about = About::of(pod);
-        let name = pod.meta.name.as_str();
-        match seen.get(&about.essence(pod)) {
-            Some(&index) if !about.parts.is_empty() => {
-                let (_, alike): &mut (_, Vec<&str>) = &mut blocks[index];
-                alike.push(name);
-            }
-            _ => {
-                seen.insert(about.essence(pod), blocks.len());
+        match seen.entry(about.essence(pod)) {
+            Entry::Occupied(index) => blocks[*index.get()].1.push(pod.meta.name.as_str()),
+            Entry::Vacant(index) => {
+                index.insert(blocks.len());
                 blocks.push((about.render(pod), Vec::new()));
             }
         }
@@ -96,13 +93,13 @@ impl About {
         About { verdict, parts }
     }
 
-    /// What pods have in common that fail alike: not their names, nor how long it took.
+    /// What pods have in common that fare alike: not their names, nor how long it took.
     fn essence(&self, pod: &Pod) -> Vec<String> {
         let namespace = pod.meta.namespace.iter().map(ToString::to_string);
         let parts = self.verdict.iter().chain(&self.parts);
         let lines = parts.flat_map(|part| {
             let headline = part.message.lines().next().unwrap_or_default();
-            [part.what.clone(), headline.to_owned()]
+            [part.what.clone(), headline.to_owned(), part.facts.first().cloned().unwrap_or_default()]
         });
         namespace.chain(lines).collect()
     }
