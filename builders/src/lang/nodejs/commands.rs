@@ -33,13 +33,16 @@ pub(super) fn install(
     })
 }
 
-/// Runs what packages, or one script that the function itself, have for after their installation.
+/// Runs what packages have for after their installation, or one such script of the function itself.
 pub(super) fn scripts(installer: Installer, own: Option<&str>) -> Action {
-    let mut args: Vec<Arg> = match own {
-        None => vec!["rebuild".into()],
-        // Each of them is named by itself: none brings along those before and after it.
-        Some(name) => vec!["run".into(), "--ignore-scripts".into(), name.into()],
+    // Each of the function's own is named by itself: none brings along those before and after it.
+    let what: &[&str] = match (installer, own) {
+        (Installer::Npm, None) => &["rebuild"],
+        (Installer::Npm, Some(_)) => &["run", "--ignore-scripts"],
+        (Installer::Pnpm, None) => &["rebuild", "--recursive"],
+        (Installer::Pnpm, Some(_)) => &["run", "--config.enable-pre-post-scripts=false"],
     };
+    let mut args: Vec<Arg> = what.iter().copied().chain(own).map(Arg::from).collect();
     args.extend(quiet(installer));
     Action::Run(Run {
         tool: installer.name().to_owned(),
@@ -60,11 +63,13 @@ fn quiet(installer: Installer) -> Vec<Arg> {
             quiet.map(Arg::from).into_iter().chain([place("--cache=", "npm-cache")]).collect()
         }
         Installer::Pnpm => {
-            // The image brings pnpm: it fetches no other version of itself.
+            // The image brings pnpm, which would else fetch the version that `packageManager` names:
+            // https://pnpm.io/settings#managepackagemanagerversions, https://pnpm.io/settings#pmonfail
             let quiet = [
                 "--reporter=append-only",
                 "--config.color=never",
                 "--config.manage-package-manager-versions=false",
+                "--config.pm-on-fail=ignore",
                 "--config.update-notifier=false",
                 "--config.verify-deps-before-run=false",
                 "--config.side-effects-cache=false",

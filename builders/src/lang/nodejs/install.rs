@@ -13,7 +13,7 @@ use crate::error::PlanError;
 use crate::function::{Function, RelPath};
 use crate::plan::{Action, Arg, Capture, Dir, Network, Place, Step};
 use crate::steps::{helper, offline, run, scratch};
-use crate::toolchain::BuildScripts;
+use crate::toolchain::{BuildScripts, Tool, Version};
 
 /// Who installs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
     };
     let lock = Lock::of(function, manifest)?;
     let installer = lock.map_or(Installer::Npm, |lock| lock.installer);
-    can_install(inputs, manifest, installer)?;
+    let program = can_install(inputs, manifest, installer)?;
     done.because.push(format!("{} lists the dependencies", manifest.path));
     let pinned = match lock {
         Some(Lock { path, installer: Installer::Npm }) => {
@@ -121,8 +121,8 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
         let may_have = pinned.is_none_or(|pinned| pinned.may_have_scripts()) || done.root == Dir::Deps;
         let scripts =
             may_have.then(|| ("scripts".to_owned(), "what packages run when they are installed", None));
-        let own = manifest.scripts.iter().map(|(name, _)| {
-            (format!("script {name}"), "what the function runs when it is installed", Some(*name))
+        let own = own_scripts(manifest, program, installer).into_iter().map(|name| {
+            (format!("script {name}"), "what the function runs when it is installed", Some(name))
         });
         done.steps.extend(scripts.into_iter().chain(own).map(|(name, why, script)| Step {
             name,
@@ -135,8 +135,12 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
     Ok(done)
 }
 
-/// Refuses what the installer cannot install, and what it may not run.
-fn can_install(inputs: &Inputs<'_>, manifest: &Manifest<'_>, installer: Installer) -> Result<(), PlanError> {
+/// Refuses what the installer cannot install, and what it may not run; else returns the installer's program.
+fn can_install<'a>(
+    inputs: &Inputs<'a>,
+    manifest: &Manifest<'_>,
+    installer: Installer,
+) -> Result<&'a Tool, PlanError> {
     for wanted in &manifest.dependencies {
         wanted.is_within(inputs.function, manifest.path)?;
         if let Kind::Only(only) = wanted.kind()
@@ -162,12 +166,24 @@ fn can_install(inputs: &Inputs<'_>, manifest: &Manifest<'_>, installer: Installe
         needed_for: manifest.path.to_string(),
         hint: hint.to_owned(),
     };
-    tool(inputs, installer.name(), PACKAGE).map(|_| ()).map_err(|_| match installer {
+    tool(inputs, installer.name(), PACKAGE).map_err(|_| match installer {
         Installer::Npm => missing("choose an image that has npm"),
         Installer::Pnpm => missing(
             "choose an image that has pnpm, or deploy package-lock.json instead (`npm install --package-lock-only`)",
         ),
     })
+}
+
+/// The function's own scripts that are run one by one: `pnpm rebuild` runs them itself up to pnpm 11, and
+/// no pnpm prepares a package that is installed without what it needs for that.
+fn own_scripts(manifest: &Manifest<'_>, program: &Tool, installer: Installer) -> Vec<&'static str> {
+    let names = manifest.scripts.iter().map(|(name, _)| *name);
+    let rebuilds_all = "12".parse().is_ok_and(|changed: Version| program.identity.version < changed);
+    match installer {
+        Installer::Npm => names.collect(),
+        Installer::Pnpm if rebuilds_all => Vec::new(),
+        Installer::Pnpm => names.filter(|name| name.ends_with("install")).collect(),
+    }
 }
 
 /// Why the installer must see all of the function, if it must.
