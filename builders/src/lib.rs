@@ -6,11 +6,13 @@
 
 pub mod assets;
 pub mod catalog;
+mod checked;
 pub mod detect;
 pub mod diagnostic;
 pub mod error;
 pub mod function;
 pub mod lang;
+mod network;
 pub mod plan;
 pub mod toolchain;
 
