@@ -10,7 +10,7 @@ use std::{env, fs};
 
 use builders::diagnostic::{Blame, Diagnostic, Output};
 use builders::function::{Function, RelPath, Sha256, SourceFile};
-use builders::plan::{Action, Capture, Dir, Network, Run, Step};
+use builders::plan::{Action, Capture, Credentials, Dir, Network, Run, Step};
 use builders::{BUILDERS, Builder};
 
 #[test]
@@ -63,6 +63,7 @@ fn step(command: &str) -> Step {
             env: BTreeMap::new(),
             cwd: Dir::Source.into(),
             capture: Capture::Ends,
+            credentials: Credentials::Given,
         }),
         blame: Blame::Author,
         network: Network::Needed,
