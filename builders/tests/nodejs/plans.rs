@@ -23,5 +23,8 @@ launch
     with version 22
 "
     ));
-    assert_eq!(line(&plan, "server kubeless.cjs"), "server kubeless.cjs: put nodejs/server/kubeless.cjs at <server>/kubeless.cjs");
+    assert_eq!(
+        line(&plan, "server kubeless.cjs"),
+        "server kubeless.cjs: put nodejs/server/kubeless.cjs at <server>/kubeless.cjs"
+    );
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::install::Installer;
 use crate::plan::{Action, Arg, Capture, Credentials, Dir, Run};
 use crate::steps::scratch;
+use crate::toolchain::Version;
 
 /// Installs in `deps/` without running anything of what it installs.
 pub(super) fn install(
@@ -33,13 +34,18 @@ pub(super) fn install(
     })
 }
 
-/// Runs what packages, or one script that the function itself, have for after their installation.
-pub(super) fn scripts(installer: Installer, own: Option<&str>) -> Action {
-    let mut args: Vec<Arg> = match own {
-        None => vec!["rebuild".into()],
-        // Each of them is named by itself: none brings along those before and after it.
-        Some(name) => vec!["run".into(), "--ignore-scripts".into(), name.into()],
+/// Runs what packages have for after their installation, or with npm, one such script of the function itself.
+pub(super) fn scripts(installer: Installer, version: &Version, own: Option<&str>) -> Action {
+    // From 12 on, it is `pnpm install` that runs what it was told to leave out before.
+    let rebuilds = "12".parse().is_ok_and(|changed: Version| *version < changed);
+    let what: &[&str] = match (installer, own) {
+        (Installer::Npm, None) => &["rebuild"],
+        // Each is named by itself: none brings along those before and after it.
+        (Installer::Npm, Some(_)) => &["run", "--ignore-scripts"],
+        (Installer::Pnpm, _) if rebuilds => &["rebuild", "--recursive"],
+        (Installer::Pnpm, _) => &["install", "--prod", "--frozen-lockfile", "--offline", "--force"],
     };
+    let mut args: Vec<Arg> = what.iter().copied().chain(own).map(Arg::from).collect();
     args.extend(quiet(installer));
     Action::Run(Run {
         tool: installer.name().to_owned(),
@@ -60,11 +66,13 @@ fn quiet(installer: Installer) -> Vec<Arg> {
             quiet.map(Arg::from).into_iter().chain([place("--cache=", "npm-cache")]).collect()
         }
         Installer::Pnpm => {
-            // The image brings pnpm: it fetches no other version of itself.
+            // The image brings pnpm, which would else fetch the version that `packageManager` names:
+            // https://pnpm.io/settings#managepackagemanagerversions, https://pnpm.io/settings#pmonfail
             let quiet = [
                 "--reporter=append-only",
                 "--config.color=never",
                 "--config.manage-package-manager-versions=false",
+                "--config.pm-on-fail=ignore",
                 "--config.update-notifier=false",
                 "--config.verify-deps-before-run=false",
                 "--config.side-effects-cache=false",

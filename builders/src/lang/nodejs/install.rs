@@ -13,7 +13,7 @@ use crate::error::PlanError;
 use crate::function::{Function, RelPath};
 use crate::plan::{Action, Arg, Capture, Dir, Network, Place, Step};
 use crate::steps::{helper, offline, run, scratch};
-use crate::toolchain::BuildScripts;
+use crate::toolchain::{BuildScripts, Tool};
 
 /// Who installs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
     };
     let lock = Lock::of(function, manifest)?;
     let installer = lock.map_or(Installer::Npm, |lock| lock.installer);
-    can_install(inputs, manifest, installer)?;
+    let program = can_install(inputs, manifest, installer)?;
     done.because.push(format!("{} lists the dependencies", manifest.path));
     let pinned = match lock {
         Some(Lock { path, installer: Installer::Npm }) => {
@@ -121,13 +121,14 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
         let may_have = pinned.is_none_or(|pinned| pinned.may_have_scripts()) || done.root == Dir::Deps;
         let scripts =
             may_have.then(|| ("scripts".to_owned(), "what packages run when they are installed", None));
-        let own = manifest.scripts.iter().map(|(name, _)| {
+        // pnpm runs those of the function itself, too.
+        let own = manifest.scripts.iter().filter(|_| installer == Installer::Npm).map(|(name, _)| {
             (format!("script {name}"), "what the function runs when it is installed", Some(*name))
         });
         done.steps.extend(scripts.into_iter().chain(own).map(|(name, why, script)| Step {
             name,
             why: why.to_owned(),
-            action: commands::scripts(installer, script),
+            action: commands::scripts(installer, &program.identity.version, script),
             blame: Blame::Author,
             network: Network::Needed,
         }));
@@ -135,8 +136,12 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
     Ok(done)
 }
 
-/// Refuses what the installer cannot install, and what it may not run.
-fn can_install(inputs: &Inputs<'_>, manifest: &Manifest<'_>, installer: Installer) -> Result<(), PlanError> {
+/// Refuses what the installer cannot install, and what it may not run; else returns the installer's program.
+fn can_install<'a>(
+    inputs: &Inputs<'a>,
+    manifest: &Manifest<'_>,
+    installer: Installer,
+) -> Result<&'a Tool, PlanError> {
     for wanted in &manifest.dependencies {
         wanted.is_within(inputs.function, manifest.path)?;
         if let Kind::Only(only) = wanted.kind()
@@ -162,7 +167,7 @@ fn can_install(inputs: &Inputs<'_>, manifest: &Manifest<'_>, installer: Installe
         needed_for: manifest.path.to_string(),
         hint: hint.to_owned(),
     };
-    tool(inputs, installer.name(), PACKAGE).map(|_| ()).map_err(|_| match installer {
+    tool(inputs, installer.name(), PACKAGE).map_err(|_| match installer {
         Installer::Npm => missing("choose an image that has npm"),
         Installer::Pnpm => missing(
             "choose an image that has pnpm, or deploy package-lock.json instead (`npm install --package-lock-only`)",
