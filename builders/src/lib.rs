@@ -13,6 +13,7 @@ mod entry;
 pub mod error;
 pub mod function;
 pub mod lang;
+mod native;
 mod network;
 pub mod plan;
 mod steps;

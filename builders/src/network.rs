@@ -45,7 +45,8 @@ pub(crate) fn proxy_unreachable(host: &str) -> Diagnostic {
     platform(message.replace("{host}", host), hint)
 }
 
-fn platform(message: String, hint: &str) -> Diagnostic {
+/// A message that blames the platform.
+pub(crate) fn platform(message: impl Into<String>, hint: &str) -> Diagnostic {
     Diagnostic::new(message).hint(hint).blame(Blame::Platform)
 }
 
