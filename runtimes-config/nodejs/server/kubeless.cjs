@@ -297,6 +297,7 @@ const server = createServer({
     keepAliveTimeout: IDLE,
     headersTimeout: IDLE,
     requestTimeout: 0, // A slow client is not a dead one.
+    requireHostHeader: false, // Node 18 has no such rule.
     maxHeaderSize: HEADERS,
 });
 
