@@ -47,7 +47,7 @@ async function main() {
     const timeout = setting('FUNC_TIMEOUT', '180');
     const label = options.file.replace(/\.[cm]?js$/, '').replaceAll('/', '.');
     for (const signal of ['SIGTERM', 'SIGINT']) {
-        process.once(signal, () => (stage === 'loading' ? end(0) : stop())); // A second one does not wait.
+        process.once(signal, () => (stage === 'serving' ? stop() : end(0))); // A second one does not wait.
     }
     process.on('exit', (code) => ended(code, `${label} (${options.file})`));
     process.on('uncaughtException', stray);
