@@ -151,7 +151,7 @@ mod tests {
             ("{\"ä\" 1}", "1:6: a colon is missing before this"),
             ("{\"a\": \"b\n\"}", "1:8: a string does not end on its line"),
             ("{\"a\": \"b", "1:8: the file ends within a string"),
-            ("{\"a\": {", "1:8: the file ends before its JSON does"),
+            ("{\"a\": {", "1:7: the file ends before its JSON does"),
             ("{\"a\": undefined}", "1:7: undefined is no JSON value"),
             ("{}}", "1:3: there is more after the end of the JSON"),
             ("{\n<<<<<<< HEAD\n", "2:1: a merge conflict is left in this file"),
