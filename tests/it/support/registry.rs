@@ -276,8 +276,8 @@ fn file(head: &Head) -> Option<&'static [u8]> {
 fn serve(stream: &mut (impl Read + Write), scheme: Scheme, head: &Head) -> io::Result<()> {
     let path = head.path().trim_end_matches('/');
     if let Some(rest) = path.strip_prefix("/moved") {
-        let there = if rest.starts_with("/npm/") { rest.to_owned() } else { format!("/simple{rest}/") };
-        return moved(stream, head, &there);
+        let slash = if rest.starts_with("/simple/") { "/" } else { "" };
+        return moved(stream, head, &format!("{rest}{slash}"));
     }
     if let Some(content) = file(head) {
         return respond(stream, head, "200 OK", "Content-Type: application/octet-stream\r\n", content);
