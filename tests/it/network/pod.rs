@@ -178,6 +178,29 @@ impl Pod {
         self
     }
 
+    /// From here on what is in `secrets` is mounted as a cluster mounts secrets; `None` where nobody may mount.
+    pub(super) fn mounts_secrets(&mut self) -> Option<&mut Self> {
+        const MOUNT: &str = "mount -t tmpfs none /run && mkdir -p /run/secrets/kubeless.io && \
+                             mount --bind \"$0\" /run/secrets/kubeless.io && exec \"$@\"";
+        if !machine::may_mount() {
+            return None;
+        }
+        let secrets = self.path("secrets");
+        self.pod.wrap(&["unshare", "--mount", "sh", "-c", MOUNT, &secrets]);
+        Some(self)
+    }
+
+    /// From here on a directory of the pod can only be read; `None` where nobody may mount.
+    pub(super) fn mounts_read_only(&mut self, below: &str) -> Option<&mut Self> {
+        const MOUNT: &str = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
+        if !machine::may_mount() {
+            return None;
+        }
+        let dir = self.path(below);
+        self.pod.wrap(&["unshare", "--mount", "sh", "-c", MOUNT, &dir]);
+        Some(self)
+    }
+
     /// From here on this value, and whatever it can be recovered from, must appear nowhere.
     pub(super) fn secret(&mut self, value: &str) -> &mut Self {
         self.secrets.push(value.to_owned());
