@@ -4,6 +4,9 @@ mod nodejs;
 mod pod;
 mod python;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::support::registry::{CLOSED, Manner, Proxy, Registry, Scheme, UNKNOWN_HOST, basic};
 use pod::{Installer, Pod};
 
@@ -44,6 +47,8 @@ all!(
     a_proxy_is_used,
     a_proxy_is_used_for_tls,
     a_proxy_is_not_used_for_its_exceptions,
+    a_login_is_not_taken_abroad,
+    a_secret_is_found_where_it_is_mounted,
 );
 
 /// Builds, plans, and fails: what is left each time is searched for the pod's secrets.
@@ -149,6 +154,49 @@ fn a_proxy_is_not_used_for_its_exceptions(installer: Installer) {
     pod.build().succeeds();
 }
 
+fn a_login_is_not_taken_abroad(installer: Installer) {
+    let abroad = Registry::abroad();
+    let registry = Registry::start(Scheme::Http, Manner::SendsAway(LOGIN.to_owned(), abroad.url("")));
+    let Some(pod) = asking(installer, &registry) else {
+        return;
+    };
+    pod.build().succeeds();
+    pod.is_greeted();
+    let asked = abroad.asked();
+    assert!(!asked.is_empty() && asked.iter().all(|asked| asked.authorization.is_none()), "{asked:?}");
+}
+
+fn a_secret_is_found_where_it_is_mounted(installer: Installer) {
+    let registry = Registry::start(Scheme::Http, Manner::Asks(LOGIN.to_owned()));
+    let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
+        return;
+    };
+    let (file, variable, text) = match installer {
+        Installer::Pip | Installer::Uv => {
+            let url = registry.url(&format!("ci-user:{IN_URL}@"));
+            ("pip.conf", "PIP_CONFIG_FILE", format!("[global]\nindex-url = {url}/simple\n"))
+        }
+        Installer::Npm | Installer::Pnpm => {
+            let password = STANDARD.encode(PASSWORD);
+            let place = format!("//{}/npm/", registry.host);
+            let login = format!("{place}:username=ci-user\n{place}:_password={password}\n");
+            (".npmrc", "NPM_CONFIG_USERCONFIG", format!("registry={}/npm/\n{login}", registry.url("")))
+        }
+    };
+    pod.file(&format!("secrets/first/{file}"), &text)
+        .file(&format!("secrets/second/{file}"), &text.replace("ci-user", "nobody"))
+        .secret(PASSWORD);
+    if let Some(pod) = pod.mounts_secrets() {
+        let ended = pod.build();
+        ended.succeeds();
+        pod.is_greeted();
+        let [first, second] =
+            ["first", "second"].map(|name| format!("/var/run/secrets/kubeless.io/{name}/{file}"));
+        let told = format!("{second} is not read: {variable} names {first}");
+        assert!(ended.stderr.contains(&told), "{}", ended.stderr);
+    }
+}
+
 // ---- what fails, and whose fault it is
 
 all!(
@@ -164,6 +212,9 @@ all!(
     a_registry_that_has_had_enough,
     a_proxy_that_refuses_connections,
     a_proxy_that_does_not_know_us,
+    a_proxy_that_lets_nobody_out,
+    a_file_that_is_cut,
+    a_bundle_that_is_none,
     a_package_that_a_working_registry_does_not_have,
 );
 
@@ -286,6 +337,33 @@ fn a_proxy_that_does_not_know_us(installer: Installer) {
             &[&format!("hint: put user and password into HTTPS_PROXY ({})", proxy.host)],
         );
     }
+}
+
+fn a_proxy_that_lets_nobody_out(installer: Installer) {
+    let registry = Registry::start(Scheme::Https, Manner::Serves);
+    let proxy = Proxy::closed();
+    let Some(mut pod) = asking(installer, &registry) else {
+        return;
+    };
+    pod.var("HTTPS_PROXY", &format!("http://{}", proxy.host));
+    pod.build().fails(52, &["the proxy refuses to connect to", &registry.host], &["NO_PROXY"]);
+}
+
+fn a_file_that_is_cut(installer: Installer) {
+    let registry = Registry::start(Scheme::Http, Manner::Cuts);
+    let Some(pod) = asking(installer, &registry) else {
+        return;
+    };
+    pod.build().fails(52, &["was cut"], &["hint: try again"]);
+}
+
+fn a_bundle_that_is_none(installer: Installer) {
+    let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
+        return;
+    };
+    let path = pod.path("company.der");
+    pod.file("company.der", "0\u{82}\u{3}").var("INJECTOR_CA_FILE", &path);
+    pod.build().fails(42, &["company.der", "holds no certificate in PEM form"], &["as PEM"]);
 }
 
 fn a_package_that_a_working_registry_does_not_have(installer: Installer) {

@@ -33,6 +33,57 @@ each!(
     scripts_of_packages_see_no_credentials,
 );
 
+#[test]
+fn a_folder_of_archives_is_enough_for_npm() {
+    let Some(mut pod) = Pod::new(Installer::Npm, "") else {
+        return;
+    };
+    pod.file("archives/x", "");
+    let archive = format!("{}/acmegreeting-1.0.0.tgz", pod.path("archives"));
+    let bytes = PACKAGES.get("npm/acmegreeting/-/acmegreeting-1.0.0.tgz").expect("a package");
+    std::fs::write(&archive, bytes).expect("written");
+    pod.index(&format!("http://{CLOSED}")).file(
+        "src/package.json",
+        &format!("{{\"dependencies\": {{\"acmegreeting\": \"file:{archive}\"}}}}\n"),
+    );
+    pod.build().succeeds();
+    pod.is_greeted();
+}
+
+/// What locks and manifests hold is installed from, and not published.
+#[test]
+fn credentials_in_the_urls_of_a_manifest_or_a_lock_are_not_published() {
+    let registry = Registry::start(Scheme::Http, Manner::Asks(format!("ci-user:{TOKEN}")));
+    let Some(mut pod) = Pod::new(Installer::Npm, "acmegreeting\n") else {
+        return;
+    };
+    let url =
+        format!("{}/npm/acmegreeting/-/acmegreeting-1.0.0.tgz", registry.url(&format!("ci-user:{TOKEN}@")));
+    let package = serde_json::json!({
+        "version": "1.0.0", "resolved": url, "integrity": integrity("acmegreeting"),
+    });
+    let lock = |wanted: &str| {
+        serde_json::json!({
+            "lockfileVersion": 3,
+            "packages": { "": { "dependencies": { "acmegreeting": wanted } }, "node_modules/acmegreeting": package },
+        })
+        .to_string()
+    };
+    pod.secret(TOKEN).index(&registry.url("")).file("src/package-lock.json", &lock("1.0.0"));
+    let ended = pod.build();
+    ended.succeeds();
+    pod.is_greeted();
+    assert!(ended.stderr.contains("package-lock.json holds credentials"), "{}", ended.stderr);
+    let manifest = serde_json::json!({ "dependencies": { "acmegreeting": url } }).to_string();
+    pod.file("src/package.json", &manifest).file("src/package-lock.json", &lock(&url));
+    pod.build().succeeds();
+    // One that is not reached is told of, and its login is not.
+    let git = format!("git+https://ci-user:{TOKEN}@{CLOSED}/acme/greeting.git");
+    std::fs::remove_file(pod.path("src/package-lock.json")).expect("removed");
+    pod.file("src/package.json", &serde_json::json!({ "dependencies": { "acmegreeting": git } }).to_string());
+    pod.build().fails(52, &[CLOSED], &[]);
+}
+
 /// The ways in which an `.npmrc` gives a login: what the registry asks for, and the lines; `@/` is the registry.
 fn logins() -> [(Manner, String); 4] {
     let encoded = |text: &str| STANDARD.encode(text);

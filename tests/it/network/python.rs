@@ -2,6 +2,7 @@
 
 use super::pod::{Installer, Pod};
 use super::{IN_URL, LOGIN, PASSWORD, TOKEN, asking, cells, tells_nothing};
+use crate::support::packages::PACKAGES;
 use crate::support::registry::{CLOSED, Manner, Proxy, Registry, Scheme, UNKNOWN_HOST, certificate};
 
 /// Makes of each case a test for each of Python's installers.
@@ -22,6 +23,7 @@ both!(
     a_private_ca_is_added_whatever_pip_conf_says,
     a_private_ca_that_pip_is_told_of_stays,
     a_proxy_comes_from_pip_conf,
+    a_folder_of_wheels_is_enough,
     a_build_that_shouts_is_masked,
     a_dependency_that_must_be_built_is_refused,
     a_build_sees_nothing_of_our_environment,
@@ -147,6 +149,21 @@ fn a_proxy_comes_from_pip_conf(installer: Installer) {
     );
     pod.file("home/.pip/pip.conf", &settings).secret(PASSWORD);
     tells_nothing(&mut pod);
+}
+
+fn a_folder_of_wheels_is_enough(installer: Installer) {
+    let wheel = PACKAGES.get("acmegreeting-1.0-py3-none-any.whl").expect("a wheel");
+    let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
+        return;
+    };
+    pod.file("wheels/x", "");
+    let wheels = pod.path("wheels");
+    std::fs::write(format!("{wheels}/acmegreeting-1.0-py3-none-any.whl"), wheel).expect("written");
+    pod.file("home/.config/pip/pip.conf", &format!("[install]\nno-index = true\nfind-links = {wheels}\n"));
+    pod.build().succeeds();
+    pod.is_greeted();
+    pod.wants("acmegreeting\nacmenothing\n");
+    pod.build().fails(51, &["acmenothing"], &[]);
 }
 
 fn a_build_that_shouts_is_masked(installer: Installer) {

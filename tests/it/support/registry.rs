@@ -159,6 +159,18 @@ impl Proxy {
         Proxy { host: address.to_string(), seen }
     }
 
+    /// A proxy that lets nobody out.
+    pub(crate) fn closed() -> Self {
+        let seen = Seen::default();
+        let for_them = Arc::clone(&seen);
+        let address = listen("127.0.0.1:0", move |mut stream| {
+            let head = Head::read(&mut stream)?;
+            for_them.lock().expect("no thread panicked").push(head.asked("proxy-authorization"));
+            respond(&mut stream, &head, "403 Forbidden", "", b"not there")
+        });
+        Proxy { host: address.to_string(), seen }
+    }
+
     /// What it was asked so far.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.seen.lock().expect("no thread panicked").clone()
