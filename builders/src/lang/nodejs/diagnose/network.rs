@@ -12,7 +12,8 @@ use crate::network;
 pub(super) fn evidence(said: &Said<'_>) -> Option<Diagnostic> {
     let code = said.code.as_deref().unwrap_or_default();
     let Requests { refused, warned } = requests(said);
-    of(&said.text, &format!("{refused}{code}\n{}\n{warned}", said.words), said)
+    let words = if said.words.is_empty() { &said.text } else { &said.words };
+    of(&said.text, &format!("{refused}{code}\n{words}\n{warned}"), said)
 }
 
 /// The same of a part of what was said.
@@ -44,9 +45,9 @@ pub(super) fn of(text: &str, told: &str, said: &Said<'_>) -> Option<Diagnostic> 
 }
 
 /// A variable to which `.npmrc` refers, and of which pnpm makes nothing.
-///     WARN  Issue while reading "<deps>/.npmrc". Failed to replace env in config: ${NPM_TOKEN}
-///     [WARN] Ignored project-level auth setting "…": environment variables are not expanded in …
 fn unexpanded(text: &str) -> Option<String> {
+    // WARN  Issue while reading "<deps>/.npmrc". Failed to replace env in config: ${NPM_TOKEN}
+    // [WARN] Ignored project-level auth setting "…": environment variables are not expanded in …
     static UNSET: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"Failed to replace env in config: \$\{(\w+)\}"));
     if text.contains("Ignored project-level auth setting") {
@@ -88,8 +89,8 @@ fn requests(said: &Said<'_>) -> Requests {
 }
 
 /// The host that was asked for, where what refused was something else: a proxy. The port tells them apart.
-///     request to https://registry.example/greet failed, reason: connect ECONNREFUSED 10.0.0.1:3128
 fn behind_a_proxy(told: &str) -> Option<String> {
+    // request to https://registry.example/greet failed, reason: connect ECONNREFUSED 10.0.0.1:3128
     static CONNECT: LazyLock<Regex> = LazyLock::new(|| {
         pattern(r"request to (https?)://([^/\s:]+)(?::(\d+))?/\S* failed, reason: connect E[A-Z]+ \S+:(\d+)")
     });
@@ -100,9 +101,9 @@ fn behind_a_proxy(told: &str) -> Option<String> {
 }
 
 /// What was not permitted.
-///     EACCES: permission denied, mkdir '<deps>/node_modules'
-///     Failed to create virtual store slot directory at "…": Permission denied (os error 13)
 fn denied(told: &str) -> Option<&str> {
+    // EACCES: permission denied, mkdir '<deps>/node_modules'
+    // Failed to create virtual store slot directory at "…": Permission denied (os error 13)
     static DENIED: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
             r"((?:EACCES|EPERM|EROFS): [^\n{\[]+)|((?:Permission denied|Read-only file system) \(os error \d+\))",
@@ -129,7 +130,6 @@ impl Said<'_> {
     /// Whether the lock has archives at this host.
     fn pins(&self, host: &str) -> bool {
         let url = format!("://{host}/");
-        let lock = self.function.top(self.lock()).and_then(|path| self.function.text(path));
-        lock.is_some_and(|text| text.contains(&url))
+        self.lock_text().is_some_and(|text| text.contains(&url))
     }
 }

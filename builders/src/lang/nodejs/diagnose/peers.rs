@@ -36,15 +36,15 @@ impl Want<'_> {
 }
 
 /// npm tells what it found and who wants it, and then who wants something else:
-///     Found: greet@2.0.0
-///     node_modules/greet
-///       greet@"2.0.0" from the root project
-///
-///     Could not resolve dependency:
-///     peer greet@"^1.0.0" from greet-plugin@1.0.0
-///     node_modules/greet-plugin
-///       greet-plugin@"1.0.0" from the root project
 fn npm(said: &Said<'_>) -> Option<Diagnostic> {
+    // Found: greet@2.0.0
+    // node_modules/greet
+    // greet@"2.0.0" from the root project
+    //
+    // Could not resolve dependency:
+    // peer greet@"^1.0.0" from greet-plugin@1.0.0
+    // node_modules/greet-plugin
+    // greet-plugin@"1.0.0" from the root project
     let (_, rest) = said.words.split_once("Found: ")?;
     let (found, unresolved) = rest.split_once("Could not resolve dependency:")?;
     let (package, _) = name_and_version(found.split_whitespace().next()?);
@@ -69,9 +69,9 @@ fn npm(said: &Said<'_>) -> Option<Diagnostic> {
 }
 
 /// pnpm draws a tree:
-///     └─┬ greet-plugin 1.0.0
-///       └── ✕ unmet peer greet@^1.0.0: found 2.0.0
 fn pnpm(said: &Said<'_>) -> Vec<Diagnostic> {
+    // └─┬ greet-plugin 1.0.0
+    // └── ✕ unmet peer greet@^1.0.0: found 2.0.0
     static PARENT: LazyLock<Regex> = LazyLock::new(|| pattern(r"─┬ (\S+) (\S+)"));
     static UNMET: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"✕ (?:unmet|missing) peer (\S+?)(?:: found (\S+))?$"));
