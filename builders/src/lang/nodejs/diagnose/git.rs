@@ -8,7 +8,7 @@ use super::words::{Said, name_and_version};
 use crate::diagnostic::{Diagnostic, pattern};
 use crate::lang::nodejs::manifest::Dependency;
 
-/// npm 12 fetches nothing from git, unless it is told to:
+/// npm 12 fetches nothing from git, unless it is told to.
 pub(super) fn forbidden(said: &Said<'_>) -> Option<Diagnostic> {
     // npm error Refusing to fetch "words@git+https://git.example/words.git"
     static REFUSED: LazyLock<Regex> = LazyLock::new(|| pattern(r#"Refusing to fetch "([^"]+)""#));

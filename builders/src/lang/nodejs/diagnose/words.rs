@@ -129,7 +129,7 @@ pub(super) fn first_group<'t>(pattern: &Regex, text: &'t str) -> Option<&'t str>
 /// A code, if there is one, and the words that go with it.
 type Words = (Option<String>, String);
 
-/// npm begins each of its own lines:
+/// npm begins each of its own lines alike.
 fn npm(text: &str) -> Option<Words> {
     // npm error code E404
     // npm ERR! code E404
@@ -144,7 +144,7 @@ fn npm(text: &str) -> Option<Words> {
     (!lines.is_empty()).then(|| (code, lines.join("\n")))
 }
 
-/// pnpm up to 11 begins its words with a code, up to 10 between thin spaces, and then goes on to the end:
+/// pnpm up to 11 begins its words with a code, up to 10 between thin spaces, and then goes on to the end.
 fn pnpm(text: &str) -> Option<Words> {
     // ERR_PNPM_FETCH_404  GET https://registry.example/greet: Not Found - 404
     // [ERR_PNPM_FETCH_404] GET https://registry.example/greet: Not Found - 404
@@ -166,7 +166,7 @@ fn is_warning(found: &Captures<'_>) -> bool {
     found.iter().skip(1).take(2).flatten().any(|code| code.as_str() == "WARN")
 }
 
-/// pnpm 12 draws a frame, and breaks lines at blanks, `-` and `/`, whatever the width of a terminal:
+/// pnpm 12 draws a frame, and breaks lines at blanks, `-` and `/`.
 fn framed(text: &str) -> Option<Words> {
     // Error: ERR_PNPM_FETCH_404
     // × installing dependencies
