@@ -46,13 +46,13 @@ fn more_configuration_is_taken_as_npm_config_set_took_it() {
     assert!(npm.contains(" NPM_CONFIG_EXTRA= "), "npm would take it for a key: {npm}");
     for set in [
         "npm_config_//registry.example/:_authToken=<NPM_CONFIG_EXTRA:1>",
-        "npm_config_fetch_retries=<NPM_CONFIG_EXTRA:2>",
+        "npm_config_fetch_retries=5",
         "npm_config_strict_ssl=<NPM_CONFIG_EXTRA:3>",
     ] {
         assert!(npm.contains(set), "{set} in {npm}");
     }
     let values: Vec<_> = secrets.iter().map(|(_, value)| value.as_str()).collect();
-    assert_eq!(values, ["s3cr3t", "5", "false"], "{extra}");
+    assert_eq!(values, ["s3cr3t", "false"], "{extra}");
     let (pnpm, _) = installed(&world, PNPM_LOCK);
     assert!(pnpm.contains(" --config.//registry.example/:_authToken=<NPM_CONFIG_EXTRA:1>"), "{pnpm}");
 }
@@ -97,10 +97,8 @@ fn pnpm_is_told_what_npms_variables_say_of_the_network() {
     assert_eq!(secrets.len(), 3);
     let own =
         &[("NPM_CONFIG_REGISTRY", "https://a.example/"), ("PNPM_CONFIG_REGISTRY", "https://b.example/")];
-    assert_eq!(
-        installed(&World { env: own, ..USUAL }, PNPM_LOCK).1,
-        [("registry".to_owned(), "https://b.example/".to_owned())]
-    );
+    let (pnpm, _) = installed(&World { env: own, ..USUAL }, PNPM_LOCK);
+    assert!(pnpm.contains(" --config.registry=https://b.example/ "), "{pnpm}");
 }
 
 #[test]
