@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::packages::corrupt;
-use super::words::{Said, name_and_version};
+use super::words::{Said, archive, name_and_version};
 use crate::diagnostic::{Diagnostic, pattern};
 
 /// How many differences are told.
@@ -126,9 +126,6 @@ pub(super) fn integrity(said: &Said<'_>) -> Option<Diagnostic> {
         let hash = r#""?(sha\d+-[\w+/ ]+=*)"?"#;
         pattern(&format!(r"(?:wanted|Wanted:?)\s+{hash}\.?\s+(?:but got|Got|Actual:)\s+{hash}"))
     });
-    static ARCHIVE: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r"https?://[^/\s]+/(?:\S*?/)?((?:@[^/\s]+(?:/|%2[fF]))?[^/@\s]+)/-/[^/\s]*?-(\d\S*?)\.tgz")
-    });
     if said.text.contains("TAR_BAD_ARCHIVE") {
         return Some(corrupt(said));
     }
@@ -138,8 +135,8 @@ pub(super) fn integrity(said: &Said<'_>) -> Option<Diagnostic> {
     // npm warn tarball tarball data for greet@https://registry.example/greet/-/greet-1.0.0.tgz (sha512-…) seems to be corrupted.
     let warned =
         said.text.lines().find(|line| line.contains("seems to be corrupted") && line.contains(&expected));
-    let archive = ARCHIVE.captures(warned.unwrap_or(&said.words));
-    let what = archive.map_or("a package".to_owned(), |found| format!("{} {}", &found[1], &found[2]));
+    let archive = archive(warned.unwrap_or(&said.words));
+    let what = archive.map_or("a package".to_owned(), |[_, name, version]| format!("{name} {version}"));
     let message = format!(
         "what was downloaded for {what} does not have the expected hash\n    expected {expected}\n    got      {got}"
     );

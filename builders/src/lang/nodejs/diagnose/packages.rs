@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::words::{Said, name_and_version};
+use super::words::{Said, archive, name_and_version};
 use super::{engines, git, lock, peers};
 use crate::diagnostic::{Diagnostic, pattern};
 use crate::error::PlanError;
@@ -58,21 +58,19 @@ fn unknown(said: &Said<'_>) -> Option<Diagnostic> {
             r"404 +(?:The requested resource )?'([^']+)'|(?m)^(?:help: )?(\S.*?) is not in the npm registry",
         )
     });
-    static URL: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r"(?:GET |HTTP 404 for )https?://(?:[^@/\s]*@)?([^/\s]+)/(\S*?)(?:: Not Found|\s|$)")
-    });
-    static TARBALL: LazyLock<Regex> = LazyLock::new(|| pattern(r"([^/]+)/-/[^/]*?-(\d[^/]*)\.tgz$"));
-    let url = URL.captures(&said.words)?;
+    static HOST: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"(?:GET |HTTP 404 for )https?://(?:[^@/\s]*@)?([^/\s]+)/"));
     if said.code.as_deref() == Some("ERR_PNPM_TARBALL_HTTP_STATUS") && !said.words.contains("HTTP 404") {
         return None;
     }
-    let host = &url[1];
-    if let Some(archive) = TARBALL.captures(&url[2]) {
-        let (name, version) = (&archive[1], &archive[2]);
-        let message = format!("{host} has no {name} {version}, which {} pins", said.lock());
+    let host = said.find(&HOST)?;
+    if let Some([_, name, version]) = archive(&said.words) {
+        let pins =
+            if said.lock_text().is_some() { format!(", which {} pins", said.lock()) } else { String::new() };
+        let message = format!("{host} has no archive of {name} {version}{pins}");
         return Some(
-            said.at(name, message)
-                .hint(format!("choose a version that is there, and renew the lock; {PRIVATE}")),
+            said.at(&name, message)
+                .hint(format!("ask for a version that is there, and write the lock anew; {PRIVATE}")),
         );
     }
     let (name, _) = name_and_version(said.find(&NAME)?);
@@ -235,13 +233,10 @@ fn malformed(said: &Said<'_>) -> Option<Diagnostic> {
 /// What was downloaded is no archive.
 pub(super) fn corrupt(said: &Said<'_>) -> Diagnostic {
     // npm error TAR_BAD_ARCHIVE: Unrecognized archive format
-    static ARCHIVE: LazyLock<Regex> = LazyLock::new(|| pattern(r"https?://[^/\s]+/\S+?/-/(\S+?)\.tgz"));
-    let archive = ARCHIVE.captures_iter(&said.text).last();
-    let (host, what) = match &archive {
-        Some(found) => (super::network::host(&found[0]).unwrap_or_default(), &found[1]),
-        None => ("the registry".to_owned(), "a package"),
-    };
+    let archive = said.text.lines().rev().find_map(archive);
+    let [host, name, version] =
+        archive.unwrap_or_else(|| ["the registry", "a", "package"].map(str::to_owned));
     let hint =
         "check the registry's URL, HTTPS_PROXY and NO_PROXY: a proxy or a sign-in page may have answered";
-    crate::network::platform(format!("what {host} sends for {what} is no archive"), hint)
+    crate::network::platform(format!("what {host} sends for {name} {version} is no archive"), hint)
 }

@@ -61,10 +61,10 @@ fn npm(said: &Said<'_>) -> Option<Diagnostic> {
     Some(said.at(place, message).hint(format!("choose versions of {first} and {second} that go together")))
 }
 
-/// pnpm draws a tree:
+/// pnpm draws a tree.
 fn pnpm(said: &Said<'_>) -> Vec<Diagnostic> {
     // └─┬ greet-plugin 1.0.0
-    // └── ✕ unmet peer greet@^1.0.0: found 2.0.0
+    //   └── ✕ unmet peer greet@^1.0.0: found 2.0.0
     static PARENT: LazyLock<Regex> = LazyLock::new(|| pattern(r"─┬ (\S+) (\S+)"));
     static UNMET: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"✕ (?:unmet|missing) peer (\S+?)(?:: found (\S+))?$"));

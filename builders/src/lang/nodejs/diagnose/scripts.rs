@@ -78,7 +78,7 @@ fn failed(said: &Said<'_>, script: &Script) -> Diagnostic {
     .hint(hint)
 }
 
-/// npm tells of one script:
+/// npm tells of one script.
 fn npm(said: &Said<'_>) -> Option<Script> {
     // npm error code 3
     // npm error path <deps>/node_modules/scripted
@@ -104,7 +104,7 @@ fn npm(said: &Said<'_>) -> Option<Script> {
     })
 }
 
-/// pnpm runs several at once; the one that failed has the last word. `.` is the function itself:
+/// pnpm runs several at once; the one that failed has the last word. `.` is the function itself.
 fn pnpm(said: &Said<'_>) -> Option<Script> {
     // .../scripted@1.0.0/node_modules/scripted postinstall$ node setup.js
     // .../scripted@1.0.0/node_modules/scripted postinstall: setup.js: the words for "xx" are not there

@@ -121,6 +121,18 @@ pub(super) fn name_and_version(text: &str) -> (&str, &str) {
     at.map_or((text, ""), |(at, _)| (&text[..at], &text[at + 1..]))
 }
 
+/// The host, the package and the version of the first archive to which a text refers.
+pub(super) fn archive(text: &str) -> Option<[String; 3]> {
+    // https://registry.example/@acme/greet/-/greet-1.0.0.tgz
+    static ARCHIVE: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"https?://(?:[^@/\s]*@)?([^/\s]+)/(?:\S*?/)?((?:@[^/\s]+(?:/|%2[fF]))?[^/@\s]+)/-/[^/\s]*?-(\d\S*?)\.tgz",
+        )
+    });
+    let found = ARCHIVE.captures(text)?;
+    Some([1, 2, 3].map(|at| found[at].replace("%2f", "/").replace("%2F", "/")))
+}
+
 /// The first group that took part in a match.
 pub(super) fn first_group<'t>(pattern: &Regex, text: &'t str) -> Option<&'t str> {
     pattern.captures(text)?.iter().skip(1).flatten().next().map(|group| group.as_str())
