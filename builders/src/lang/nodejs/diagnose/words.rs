@@ -151,7 +151,10 @@ fn npm(text: &str) -> Option<Words> {
             .find_map(|prefix| line.strip_prefix(prefix))
             .map(|rest| rest.strip_prefix(' ').unwrap_or(rest).to_owned())
     };
-    let lines: Vec<String> = text.lines().filter_map(own).collect();
+    // Advice for npmjs.com, whichever registry it was:
+    //     https://www.npmjs.com/forgot
+    let lines = text.lines().filter(|line| !line.ends_with("npmjs.com/forgot"));
+    let lines: Vec<String> = lines.filter_map(own).collect();
     let code = lines.iter().find_map(|line| line.strip_prefix("code ")).map(|code| code.trim().to_owned());
     (!lines.is_empty()).then(|| (code, lines.join("\n")))
 }
