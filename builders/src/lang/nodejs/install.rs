@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::commands;
 use super::lock::{self, Lock, Pinned};
 use super::manifest::{Kind, Manifest, PACKAGE, PNPM_WORKSPACE};
-use super::settings::{self, Configured};
+use super::settings::{self, Added, Configured};
 use crate::Inputs;
 use crate::diagnostic::Blame;
 use crate::entry::tool;
@@ -103,11 +103,11 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
     done.steps.push(Step {
         name: "install".to_owned(),
         why: format!("the packages that {} asks for", lock.map_or(manifest.path, |lock| lock.path)),
-        action: commands::install(installer, lock.is_some(), added.args, added.env),
+        action: commands::install(installer, lock.is_some(), &added),
         blame: Blame::Author,
         network: Network::Needed,
     });
-    done.secrets = added.secrets;
+    done.secrets.clone_from(&added.secrets);
 
     let deny = inputs.policy.build_scripts == BuildScripts::Deny;
     let mut args: Vec<Arg> = vec![scratch("packages.cjs").into(), Dir::Deps.into()];
@@ -121,25 +121,29 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
         let has_packages = !manifest.dependencies.is_empty() || manifest.is_workspace;
         let may_have = pinned.is_none_or(|pinned| pinned.may_have_scripts()) || done.root == Dir::Deps;
         if installer == Installer::Pnpm {
-            done.steps.push(script(installer, program, None));
+            done.steps.push(script(installer, program, None, &added));
         } else {
             done.steps.extend(
-                (has_packages && may_have).then(|| npm_rebuild(manifest, program)).into_iter().flatten(),
+                (has_packages && may_have)
+                    .then(|| npm_rebuild(manifest, program, &added))
+                    .into_iter()
+                    .flatten(),
             );
-            done.steps
-                .extend(manifest.scripts.iter().map(|(name, _)| script(installer, program, Some(name))));
+            done.steps.extend(
+                manifest.scripts.iter().map(|(name, _)| script(installer, program, Some(name), &added)),
+            );
         }
     }
     Ok(done)
 }
 
 /// Runs what packages have for after their installation (with pnpm: the function, too), or one script of the function.
-fn script(installer: Installer, program: &Tool, own: Option<&str>) -> Step {
+fn script(installer: Installer, program: &Tool, own: Option<&str>, added: &Added) -> Step {
     let whose = if own.is_some() { "the function runs when it is" } else { "packages run when they are" };
     Step {
         name: own.map_or_else(|| "scripts".to_owned(), |name| format!("script {name}")),
         why: format!("what {whose} installed"),
-        action: commands::scripts(installer, &program.identity.version, own),
+        action: commands::scripts(installer, &program.identity.version, own, added),
         blame: Blame::Author,
         network: Network::Needed,
     }
@@ -147,8 +151,8 @@ fn script(installer: Installer, program: &Tool, own: Option<&str>) -> Step {
 
 /// Lets npm run the scripts of packages. It would run those of the function, too, before the packages are
 /// ready, and so it is shown a manifest that has none; what it says of whose scripts may run stays.
-fn npm_rebuild(manifest: &Manifest<'_>, program: &Tool) -> Vec<Step> {
-    let rebuild = script(Installer::Npm, program, None);
+fn npm_rebuild(manifest: &Manifest<'_>, program: &Tool, added: &Added) -> Vec<Step> {
+    let rebuild = script(Installer::Npm, program, None, added);
     if manifest.scripts.is_empty() {
         return vec![rebuild];
     }
