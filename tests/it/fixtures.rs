@@ -2,9 +2,12 @@
 
 mod case;
 mod expected;
+mod language;
+mod python;
 mod room;
 mod tools;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Stdio;
@@ -15,8 +18,9 @@ use rustix::process::Signal;
 
 use case::{Variant, cases};
 use expected::{alike, differs, expected, same, steady};
+use language::{Interpreter, LANGUAGES};
 use room::{Ended, Room};
-use tools::{Keep, Real, keep, replaying};
+use tools::{Keep, keep, real, replaying};
 
 use crate::support::http::call;
 use crate::support::server::Server;
@@ -71,10 +75,12 @@ fn a_case_ends_as_recorded_tools_let_it() {
 /// Rung 5. `RECORD=1` keeps what the tools say, for rung 4.
 #[test]
 fn a_case_ends_in_the_same_way_with_the_real_tools() {
-    let Some(real) = Real::find() else { return };
+    let found: BTreeMap<&str, Interpreter> =
+        LANGUAGES.iter().filter_map(|language| Some((language.id, language.interpreter()?))).collect();
     let mode = if std::env::var_os("RECORD").is_some() { Keep::Recordings } else { Keep::Nothing };
     for_each_case(|variant| {
-        let Some(room) = real.room(variant, mode) else {
+        let interpreter = found.get(variant.language.id);
+        let Some(room) = interpreter.and_then(|interpreter| real(variant, interpreter, mode)) else {
             return Vec::new();
         };
         let ended = room.run("build");
@@ -101,8 +107,8 @@ fn a_case_ends_in_the_same_way_with_the_real_tools() {
 
 /// Runs a check for each case with each of its installers, two at a time, and shows all culprits at once.
 fn for_each_case(check: impl Fn(Variant<'_>) -> Vec<String> + Sync) {
-    let cases = cases("python");
-    let pending = Mutex::new(cases.iter().flat_map(case::Case::variants));
+    let cases = cases();
+    let pending = Mutex::new(cases.iter().flat_map(|(language, case)| case.variants(language)));
     let culprits = Mutex::new(String::new());
     let work = || {
         while let Some(variant) = { pending.lock().expect("the list").next() } {
