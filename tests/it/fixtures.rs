@@ -151,7 +151,7 @@ fn answers(variant: Variant<'_>, room: Room) -> Vec<String> {
         let response = call(server.port, &request.method, &request.path, &headers, request.send.as_bytes());
         let body = response.text();
         let wanted = request.body.as_deref().unwrap_or(body);
-        if (response.status, body) != (request.status, wanted) {
+        if (response.status, body) != (request.status, wanted) || !body.contains(&request.contains) {
             let (method, path) = (&request.method, &request.path);
             culprits.push(format!("{method} {path} is answered by {} {body:?}", response.status));
         }
