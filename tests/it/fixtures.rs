@@ -3,6 +3,7 @@
 mod case;
 mod expected;
 mod language;
+mod nodejs;
 mod python;
 mod room;
 mod tools;
