@@ -8,10 +8,12 @@ pub mod assets;
 pub mod catalog;
 pub mod detect;
 pub mod diagnostic;
+mod entry;
 pub mod error;
 pub mod function;
 pub mod lang;
 pub mod plan;
+mod steps;
 pub mod toolchain;
 
 use catalog::Runtime;
@@ -76,7 +78,7 @@ pub trait Builder: Sync {
 }
 
 /// Every language that the injector knows.
-pub static BUILDERS: &[&dyn Builder] = &[&lang::python::Python];
+pub static BUILDERS: &[&dyn Builder] = &[&lang::nodejs::Nodejs, &lang::python::Python];
 
 /// The builder of a runtime ID.
 #[must_use]

@@ -137,8 +137,9 @@ function report(file, error, moduleText) {
     if (typeof code === 'string') words = message.replace(/^\w+: |, \w+( '.*)?$/g, ''); // A file that cannot be read.
     if (advice) words += `: ${advice}`;
     const stack = typeof moduleText === 'string' ? moduleStack(moduleText) : error.stack;
-    const [, line, source = '', before] = /^(?:file|\[stdin\]):(\d+)\n([^\n]*)\n([ \t]*)\^/.exec(stack) ?? [];
-    const column = line ? [...source.slice(0, before.length)].length + 1 : null;
+    // The caret is missing at the end of the text, and cut off below a long line.
+    const [, line, source = '', before, caret] = /^(?:file|\[stdin\]):(\d+)\n([^\n]*)\n([ \t]*)(\^?)/.exec(stack) ?? [];
+    const column = caret || before?.length === source.length ? [...source.slice(0, before.length)].length + 1 : null;
     return { file, line: line ? Number(line) : null, column, message: words, source: source.slice(0, SOURCE) };
 }
 
