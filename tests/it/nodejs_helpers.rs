@@ -90,7 +90,11 @@ fn a_module_that_does_not_say_so_is_one_where_node_detects_it() {
     for node in nodes() {
         for (source, line, message) in [
             (MODULE, 1, "Cannot use import statement outside a module"),
-            ("x = await 1\n", 1, "await is only valid in async functions and the top level bodies of modules"),
+            (
+                "x = await 1\n",
+                1,
+                "await is only valid in async functions and the top level bodies of modules",
+            ),
         ] {
             let (answer, _) = verdict(node, "hello.js", source);
             if node.detects_modules() {
@@ -102,7 +106,10 @@ fn a_module_that_does_not_say_so_is_one_where_node_detects_it() {
         }
         let (answer, _) = verdict(node, "hello.js", MIXED);
         let expected = if node.detects_modules() { (2, 7) } else { (1, 1) };
-        assert_eq!((&answer["errors"][0]["line"], &answer["errors"][0]["column"]), (&json!(expected.0), &json!(expected.1)));
+        assert_eq!(
+            (&answer["errors"][0]["line"], &answer["errors"][0]["column"]),
+            (&json!(expected.0), &json!(expected.1))
+        );
     }
 }
 
@@ -213,9 +220,15 @@ fn whether_a_script_exports_the_handler_is_said_only_where_it_is_certain() {
         ("a++ / b; exports.c = 1", "unknown"),
         ("exports.other = 1\n<!-- exports.handler", "unknown"),
         ("", "missing"),
-        ("const _ = require('lodash'); console.log(_, `${`exports.handler`}`, /exports[/]/, 4 / 2)", "missing"),
+        (
+            "const _ = require('lodash'); console.log(_, `${`exports.handler`}`, /exports[/]/, 4 / 2)",
+            "missing",
+        ),
         ("exports.other = exports.handlers = f // exports.handler = f", "missing"),
-        ("module.exports = { other: { handler: f }, b: [x, y], c: (a, handler) => ({ handler }), d: `${{ handler }}` }", "missing"),
+        (
+            "module.exports = { other: { handler: f }, b: [x, y], c: (a, handler) => ({ handler }), d: `${{ handler }}` }",
+            "missing",
+        ),
         ("module.exports = { a: 1 }\nf()", "missing"),
         ("module.exports = { a: 1 };\nif (require.main === module) module.exports.b()", "missing"),
         ("Object.defineProperty(exports, '__esModule', { value: true }); exports.b = a.module.c", "missing"),
@@ -235,8 +248,20 @@ fn whether_a_script_exports_the_handler_is_said_only_where_it_is_certain() {
 #[test]
 fn a_handler_that_is_only_declared_is_shown_with_what_exports_it() {
     let cases = [
-        ("hello.cjs", "const _ = require('lodash')\nasync function handler(event) {}\n", 2, 16, "module.exports.handler = handler"),
-        ("hello.cjs", "\n\nconst handler = () => {}; module.exports = { other: 1 }", 3, 7, "module.exports.handler = handler"),
+        (
+            "hello.cjs",
+            "const _ = require('lodash')\nasync function handler(event) {}\n",
+            2,
+            16,
+            "module.exports.handler = handler",
+        ),
+        (
+            "hello.cjs",
+            "\n\nconst handler = () => {}; module.exports = { other: 1 }",
+            3,
+            7,
+            "module.exports.handler = handler",
+        ),
         ("hello.mjs", "function* handler() {}\nexport const other = 1;", 1, 11, "export { handler }"),
     ];
     for node in nodes() {
@@ -254,7 +279,10 @@ fn a_handler_that_is_only_declared_is_shown_with_what_exports_it() {
             let (answer, _) = verdict(node, "hello.mjs", source);
             let error = &answer["errors"][0];
             let message = error["message"].as_str().expect("a message");
-            assert!(message.ends_with(" is not defined in an ES module: write export, or name the file .cjs"), "{message}");
+            assert!(
+                message.ends_with(" is not defined in an ES module: write export, or name the file .cjs"),
+                "{message}"
+            );
             assert_eq!([&error["line"], &error["column"]], [&json!(1), &json!(6)]);
         }
     }

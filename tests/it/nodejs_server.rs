@@ -27,8 +27,16 @@ fn a_function_gets_event_and_context_as_kubeless_had_them() {
         command.envs([("FUNC_TIMEOUT", "2.5"), ("FUNC_RUNTIME", "nodejs22"), ("FUNC_MEMORY_LIMIT", "64Mi")]);
         let server = Server::start((rooms, command));
         let version = server.wait_for("listening on :");
-        assert!(version.contains(&format!(" (a.hello.handler, Node.js {}.{}.", node.version.0, node.version.1)), "{version}");
-        let headers = [("event-id", "7"), ("Event-Type", "application/json"), ("event-time", "now"), ("event-namespace", "cron")];
+        assert!(
+            version.contains(&format!(" (a.hello.handler, Node.js {}.{}.", node.version.0, node.version.1)),
+            "{version}"
+        );
+        let headers = [
+            ("event-id", "7"),
+            ("Event-Type", "application/json"),
+            ("event-time", "now"),
+            ("event-namespace", "cron"),
+        ];
         let response = call(server.port, "PATCH", "/a%20b?c=d", &headers, b"\xc3\xbc");
         assert_eq!(response.header("content-type"), Some("application/json; charset=utf-8"));
         assert_eq!(
@@ -48,7 +56,9 @@ fn a_function_gets_event_and_context_as_kubeless_had_them() {
 fn data_is_parsed_where_the_request_says_json() {
     for node in nodes() {
         let server = serve(node, ECHO);
-        let data = |kind, body| call(server.port, "POST", "/", &[("content-type", kind)], body).json()["event"]["data"].clone();
+        let data = |kind, body| {
+            call(server.port, "POST", "/", &[("content-type", kind)], body).json()["event"]["data"].clone()
+        };
         assert_eq!(data("application/json", br#"{"a": [1]}"#), json!({"a": [1]}));
         assert_eq!(data("Application/JSON; charset=utf-8", "\"é\"".as_bytes()), json!("é"));
         assert_eq!(data("application/json", b""), json!(["buffer"]));
@@ -70,8 +80,11 @@ fn data_is_parsed_where_the_request_says_json() {
 fn packed_bodies_are_unpacked() {
     const GZIP: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xabVJT\xb22\xac\x05\0\x93\x63\x54\x1f\x07\0\0\0";
     for node in nodes() {
-        let server = serve(node, "const zlib = require('zlib');
-exports.handler = ({ data }) => zlib.gzipSync(JSON.stringify(data));");
+        let server = serve(
+            node,
+            "const zlib = require('zlib');
+exports.handler = ({ data }) => zlib.gzipSync(JSON.stringify(data));",
+        );
         let packed = call(server.port, "POST", "/", &[JSON], br#"{"a":1}"#).body;
         let unpacked = |encoding, body: &[u8]| {
             call(server.port, "POST", "/", &[JSON, ("Content-Encoding", encoding)], body)
@@ -81,7 +94,10 @@ exports.handler = ({ data }) => zlib.gzipSync(JSON.stringify(data));");
         let broken = unpacked("gzip", &GZIP[..12]);
         assert_eq!((broken.status, broken.text()), (400, "the body is not gzip: unexpected end of file\n"));
         let unknown = unpacked("compress", &packed);
-        assert_eq!((unknown.status, unknown.text()), (415, "the body's Content-Encoding is compress, not gzip, deflate or br\n"));
+        assert_eq!(
+            (unknown.status, unknown.text()),
+            (415, "the body's Content-Encoding is compress, not gzip, deflate or br\n")
+        );
     }
 }
 
@@ -118,7 +134,8 @@ fn the_request_answers_as_expresss_does() {
             ("Accept", "text/html;q=0.5, application/json, text/*;q=0.1, image/png;q=0"),
             ("X-Requested-With", "XMLHttpRequest"),
         ];
-        let response = call(server.port, "POST", "http://proxied/p%20q/r?a=1&a=%C3%BC&b[c]=2&d", &headers, b"{}");
+        let response =
+            call(server.port, "POST", "http://proxied/p%20q/r?a=1&a=%C3%BC&b[c]=2&d", &headers, b"{}");
         assert_eq!(
             response.json(),
             json!({
@@ -166,7 +183,12 @@ exports.handler = ({ extensions: { request, response } }) => answers[request.pat
         ("/send", 200, Some(HTML), "ü".as_bytes()),
         ("/typed", 200, Some(API), b"{}"),
         ("/bytes", 200, Some("application/octet-stream"), b"\xff"),
-        ("/object", 200, Some("application/vnd.api+json; charset=utf-8"), br#"{"a":"application/vnd.api+json"}"#),
+        (
+            "/object",
+            200,
+            Some("application/vnd.api+json; charset=utf-8"),
+            br#"{"a":"application/vnd.api+json"}"#,
+        ),
         ("/status", 404, Some(TEXT), b"Not Found"),
         ("/number", 418, Some(TEXT), b"I'm a Teapot"),
         ("/none", 204, None, b""),
@@ -261,8 +283,10 @@ exports.handler = (event) => results[event.extensions.request.path]();";
 
 #[test]
 fn kubeless_examples_run_unchanged() {
-    const HELLOGET: &str = "module.exports = {\n  handler: function (event, context) {\n    return 'hello world!';\n  }\n}\n";
-    const INDEX: &str = "'use strict';\n\nmodule.exports = {\n    handler: require('./helloget').handler,\n}\n";
+    const HELLOGET: &str =
+        "module.exports = {\n  handler: function (event, context) {\n    return 'hello world!';\n  }\n}\n";
+    const INDEX: &str =
+        "'use strict';\n\nmodule.exports = {\n    handler: require('./helloget').handler,\n}\n";
     const WITH_DATA: &str = "module.exports = {\n  handler: (event, context) => {\n    console.log(event);\n    return event.data;\n  },\n};\n";
     // As hellostream, which pipes into the response, and promises the stream once it has ended.
     const STREAM: &str = "const { Readable, finished } = require('stream');
@@ -274,14 +298,24 @@ module.exports = { handler: (event) => new Promise((resolve, reject) => {
     stream.pipe(response);
 }) };";
     for node in nodes() {
-        let server = Server::start(command(node, "index.js", &[("source/index.js", INDEX), ("source/helloget.js", HELLOGET)]));
+        let server = Server::start(command(
+            node,
+            "index.js",
+            &[("source/index.js", INDEX), ("source/helloget.js", HELLOGET)],
+        ));
         assert_eq!(get(server.port, "/").text(), "hello world!");
         let server = serve(node, WITH_DATA);
-        assert_eq!(call(server.port, "POST", "/", &[JSON], b"{\"it-s\": \"alive\"}").text(), "{\"it-s\":\"alive\"}");
+        assert_eq!(
+            call(server.port, "POST", "/", &[JSON], b"{\"it-s\": \"alive\"}").text(),
+            "{\"it-s\":\"alive\"}"
+        );
         assert_eq!(call(server.port, "POST", "/", &[], b"text").text(), "text");
         let server = serve(node, STREAM);
         let response = get(server.port, "/");
-        assert_eq!((response.header("content-type"), response.text()), (Some("text/event-stream; charset=utf-8"), "hello world!"));
+        assert_eq!(
+            (response.header("content-type"), response.text()),
+            (Some("text/event-stream; charset=utf-8"), "hello world!")
+        );
         assert_eq!(server.log().lines().count(), 1, "{}", server.log());
     }
 }
@@ -298,7 +332,8 @@ fn a_multipart_body_is_left_to_the_function() {
         let server = serve(node, FUNCTION);
         let mut client = Client::connect(server.port);
         for (path, length) in [("/read", body.len()), ("/ignore", 0), ("/read", body.len())] {
-            let response = client.call("POST", path, &[("Content-Type", "multipart/mixed; boundary=x")], &body);
+            let response =
+                client.call("POST", path, &[("Content-Type", "multipart/mixed; boundary=x")], &body);
             assert_eq!(response.json(), json!([{}, {}, "multipart", length]), "{path}");
         }
     }
@@ -405,7 +440,10 @@ exports.handler = function handler({ extensions: { request, response } }) { retu
         let log = server.log();
         assert!(log.contains("second line\n    at /throw (") && log.contains("hello.js:4:"), "{log}");
         assert!(log.contains("\ncaused by: Error: deeper\n"), "{log}");
-        assert!(!log.contains("kubeless.cjs") && !log.contains("node:internal"), "only the author's own lines: {log}");
+        assert!(
+            !log.contains("kubeless.cjs") && !log.contains("node:internal"),
+            "only the author's own lines: {log}"
+        );
     }
 }
 
@@ -481,7 +519,8 @@ fn timers_of_the_function_do_not_keep_the_pod() {
 #[test]
 fn sigterm_while_the_function_is_loaded_ends_at_once() {
     for node in nodes() {
-        let source = "console.error('loading'); setTimeout(() => {}, 20_000); await new Promise(() => {}); export {};";
+        let source =
+            "console.error('loading'); setTimeout(() => {}, 20_000); await new Promise(() => {}); export {};";
         let server = Server::spawn(command(node, "hello.mjs", &[("source/hello.mjs", source)]));
         server.wait_for("loading");
         server.signal(Signal::TERM);
@@ -503,13 +542,22 @@ fn every_kind_of_module_can_hold_the_function() {
         ("hello.js", "module.exports = { handler: () => 'well' }"),
         ("hello.js", "exports.handler = async () => 'well'"),
         ("hello.cjs", "module.exports = () => 'well'"),
-        ("hello.cjs", "module.exports = () => 'well'; module.exports.handler = () => 'Kubeless called the module'"),
+        (
+            "hello.cjs",
+            "module.exports = () => 'well'; module.exports.handler = () => 'Kubeless called the module'",
+        ),
         ("hello.cjs", "module.exports = new (class { handler() { return 'well'; } })()"),
-        ("hello.js", "Object.defineProperty(exports, '__esModule', { value: true }); exports.default = () => 'well'"),
+        (
+            "hello.js",
+            "Object.defineProperty(exports, '__esModule', { value: true }); exports.default = () => 'well'",
+        ),
         ("hello.mjs", "export function handler() { return 'well'; }"),
         ("hello.mjs", "export default () => 'well'"),
         ("hello.mjs", "export default { handler: async () => 'well' }"),
-        ("hello.mjs", "const word = await 'well'; export const handler = () => word; export default () => 'not this'"),
+        (
+            "hello.mjs",
+            "const word = await 'well'; export const handler = () => word; export default () => 'not this'",
+        ),
         ("typed/hello.js", "import { basename } from 'path'; export const handler = () => basename('/well')"),
         ("typed/hello.cjs", "exports.handler = () => 'well'"),
         ("deep/er/index.js", "exports.handler = () => require('../other').word"),
@@ -580,25 +628,38 @@ fn names_of_nodes_own_modules_break_nothing() {
 #[test]
 fn a_function_that_cannot_be_loaded_ends_the_server() {
     let cases = [
-        ("require('./nothing-like-it')", "error: cannot load hello (hello.js): Error: Cannot find module './nothing-like-it'\n"),
+        (
+            "require('./nothing-like-it')",
+            "error: cannot load hello (hello.js): Error: Cannot find module './nothing-like-it'\n",
+        ),
         ("x = (", "error: cannot load hello (hello.js): SyntaxError: Unexpected end of input\n"),
         ("throw new Error('at once')", "error: cannot load hello (hello.js): Error: at once\n"),
-        ("process.exit()", "error: cannot load hello (hello.js): it ends the process, or awaits at its top level what never comes\n"),
-        ("exports.a = exports.b = () => {}; exports.c = 1", "error: hello (hello.js) exports no handler; it exports a, b\n"),
+        (
+            "process.exit()",
+            "error: cannot load hello (hello.js): it ends the process, or awaits at its top level what never comes\n",
+        ),
+        (
+            "exports.a = exports.b = () => {}; exports.c = 1",
+            "error: hello (hello.js) exports no handler; it exports a, b\n",
+        ),
         ("module.exports = null", "error: hello (hello.js) exports no handler; it exports no function\n"),
         ("", "error: hello (hello.js) exports no handler; it exports no function\n"),
         ("exports.handler = 1", "error: hello (hello.js) exports handler, but not as a function\n"),
     ];
     for node in nodes() {
         for (source, line) in cases {
-            let (status, log) = Server::spawn(command(node, "hello.js", &[("source/hello.js", source)])).end();
+            let (status, log) =
+                Server::spawn(command(node, "hello.js", &[("source/hello.js", source)])).end();
             assert_eq!(status.code(), Some(1), "{log}");
             assert!(log.starts_with(line), "{node:?}: {log}");
         }
         let endless = [("source/hello.mjs", "await new Promise(() => {}); export {}")];
         let (status, log) = Server::spawn(command(node, "hello.mjs", &endless)).end();
         assert_ne!(status.code(), Some(0));
-        assert!(log.starts_with("error: cannot load hello (hello.mjs): it ends the process, or awaits"), "{log}");
+        assert!(
+            log.starts_with("error: cannot load hello (hello.mjs): it ends the process, or awaits"),
+            "{log}"
+        );
     }
 }
 
@@ -609,8 +670,15 @@ fn a_port_that_cannot_be_had_is_named() {
     for node in nodes() {
         for (value, line) in [
             (port.as_str(), format!("error: cannot listen on FUNC_PORT {port}: address already in use\n")),
-            ("99999", "error: cannot listen on FUNC_PORT 99999: options.port should be >= 0 and < 65536.".to_owned()),
-            ("tcp://10.0.0.1:80", "error: FUNC_PORT is 'tcp://10.0.0.1:80', which is not a number\n".to_owned()),
+            (
+                "99999",
+                "error: cannot listen on FUNC_PORT 99999: options.port should be >= 0 and < 65536."
+                    .to_owned(),
+            ),
+            (
+                "tcp://10.0.0.1:80",
+                "error: FUNC_PORT is 'tcp://10.0.0.1:80', which is not a number\n".to_owned(),
+            ),
         ] {
             let (rooms, mut command) = command(node, "hello.js", &[("source/hello.js", ECHO)]);
             command.env("FUNC_PORT", value);

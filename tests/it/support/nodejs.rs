@@ -30,7 +30,8 @@ pub(crate) fn nodes() -> &'static [Node] {
         let found = listed.chain([PathBuf::from("node")]).filter_map(described);
         let found: BTreeMap<_, _> = found.map(|node| (node.version, node)).collect();
         if found.is_empty() {
-            let required = env::var("REQUIRE").is_ok_and(|names| names.split(',').any(|name| name == "nodejs"));
+            let required =
+                env::var("REQUIRE").is_ok_and(|names| names.split(',').any(|name| name == "nodejs"));
             assert!(!required, "nodejs is required, and there is none");
             eprintln!("SKIP nodejs: not on PATH");
         }

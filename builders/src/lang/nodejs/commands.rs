@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::install::Installer;
 use crate::plan::{Action, Arg, Capture, Credentials, Dir, Run};
 use crate::steps::scratch;
+use crate::toolchain::Version;
 
 /// Installs in `deps/` without running anything of what it installs.
 pub(super) fn install(
@@ -33,14 +34,16 @@ pub(super) fn install(
     })
 }
 
-/// Runs what packages have for after their installation, or one such script of the function itself.
-pub(super) fn scripts(installer: Installer, own: Option<&str>) -> Action {
-    // Each of the function's own is named by itself: none brings along those before and after it.
+/// Runs what packages have for after their installation, or with npm, one such script of the function itself.
+pub(super) fn scripts(installer: Installer, version: &Version, own: Option<&str>) -> Action {
+    // From 12 on, it is `pnpm install` that runs what it was told to leave out before.
+    let rebuilds = "12".parse().is_ok_and(|changed: Version| *version < changed);
     let what: &[&str] = match (installer, own) {
         (Installer::Npm, None) => &["rebuild"],
+        // Each is named by itself: none brings along those before and after it.
         (Installer::Npm, Some(_)) => &["run", "--ignore-scripts"],
-        (Installer::Pnpm, None) => &["rebuild", "--recursive"],
-        (Installer::Pnpm, Some(_)) => &["run", "--config.enable-pre-post-scripts=false"],
+        (Installer::Pnpm, _) if rebuilds => &["rebuild", "--recursive"],
+        (Installer::Pnpm, _) => &["install", "--prod", "--frozen-lockfile", "--offline"],
     };
     let mut args: Vec<Arg> = what.iter().copied().chain(own).map(Arg::from).collect();
     args.extend(quiet(installer));

@@ -13,7 +13,7 @@ use crate::error::PlanError;
 use crate::function::{Function, RelPath};
 use crate::plan::{Action, Arg, Capture, Dir, Network, Place, Step};
 use crate::steps::{helper, offline, run, scratch};
-use crate::toolchain::{BuildScripts, Tool, Version};
+use crate::toolchain::{BuildScripts, Tool};
 
 /// Who installs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,13 +121,14 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
         let may_have = pinned.is_none_or(|pinned| pinned.may_have_scripts()) || done.root == Dir::Deps;
         let scripts =
             may_have.then(|| ("scripts".to_owned(), "what packages run when they are installed", None));
-        let own = own_scripts(manifest, program, installer).into_iter().map(|name| {
-            (format!("script {name}"), "what the function runs when it is installed", Some(name))
+        // pnpm runs those of the function itself, too.
+        let own = manifest.scripts.iter().filter(|_| installer == Installer::Npm).map(|(name, _)| {
+            (format!("script {name}"), "what the function runs when it is installed", Some(*name))
         });
         done.steps.extend(scripts.into_iter().chain(own).map(|(name, why, script)| Step {
             name,
             why: why.to_owned(),
-            action: commands::scripts(installer, script),
+            action: commands::scripts(installer, &program.identity.version, script),
             blame: Blame::Author,
             network: Network::Needed,
         }));
@@ -172,18 +173,6 @@ fn can_install<'a>(
             "choose an image that has pnpm, or deploy package-lock.json instead (`npm install --package-lock-only`)",
         ),
     })
-}
-
-/// The function's own scripts that are run one by one: `pnpm rebuild` runs them itself up to pnpm 11, and
-/// no pnpm prepares a package that is installed without what it needs for that.
-fn own_scripts(manifest: &Manifest<'_>, program: &Tool, installer: Installer) -> Vec<&'static str> {
-    let names = manifest.scripts.iter().map(|(name, _)| *name);
-    let rebuilds_all = "12".parse().is_ok_and(|changed: Version| program.identity.version < changed);
-    match installer {
-        Installer::Npm => names.collect(),
-        Installer::Pnpm if rebuilds_all => Vec::new(),
-        Installer::Pnpm => names.filter(|name| name.ends_with("install")).collect(),
-    }
 }
 
 /// Why the installer must see all of the function, if it must.
