@@ -121,8 +121,9 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
         let may_have = pinned.is_none_or(|pinned| pinned.may_have_scripts()) || done.root == Dir::Deps;
         let scripts =
             may_have.then(|| ("scripts".to_owned(), "what packages run when they are installed", None));
-        // pnpm runs those of the function itself, too.
-        let own = manifest.scripts.iter().filter(|_| installer == Installer::Npm).map(|(name, _)| {
+        // pnpm runs those of the function itself, too, and `npm rebuild` all that end so.
+        let left = |name: &str| installer == Installer::Npm && !name.ends_with("install");
+        let own = manifest.scripts.iter().filter(|(name, _)| left(name)).map(|(name, _)| {
             (format!("script {name}"), "what the function runs when it is installed", Some(*name))
         });
         done.steps.extend(scripts.into_iter().chain(own).map(|(name, why, script)| Step {
