@@ -43,7 +43,7 @@ pub(super) fn scripts(installer: Installer, version: &Version, own: Option<&str>
         // Each is named by itself: none brings along those before and after it.
         (Installer::Npm, Some(_)) => &["run", "--ignore-scripts"],
         (Installer::Pnpm, _) if rebuilds => &["rebuild", "--recursive"],
-        (Installer::Pnpm, _) => &["install", "--prod", "--frozen-lockfile", "--offline"],
+        (Installer::Pnpm, _) => &["install", "--prod", "--frozen-lockfile", "--offline", "--force"],
     };
     let mut args: Vec<Arg> = what.iter().copied().chain(own).map(Arg::from).collect();
     args.extend(quiet(installer));
