@@ -6,12 +6,15 @@
 
 pub mod assets;
 pub mod catalog;
+mod checked;
 pub mod detect;
 pub mod diagnostic;
 mod entry;
 pub mod error;
 pub mod function;
 pub mod lang;
+mod native;
+mod network;
 pub mod plan;
 mod steps;
 pub mod toolchain;

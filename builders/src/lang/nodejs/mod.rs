@@ -1,6 +1,7 @@
 //! Node.js: checked by the interpreter itself, resolved by npm or pnpm, launched as it is.
 
 mod commands;
+mod diagnose;
 mod install;
 mod json;
 mod lock;
@@ -74,12 +75,12 @@ impl Builder for Nodejs {
         })
     }
 
-    fn packages(&self, _step: &Step, _output: &Output) -> Vec<Package> {
-        Vec::new()
+    fn packages(&self, step: &Step, output: &Output) -> Vec<Package> {
+        diagnose::packages(step, output)
     }
 
-    fn diagnose(&self, _step: &Step, _output: &Output, _function: &Function) -> Vec<Diagnostic> {
-        Vec::new()
+    fn diagnose(&self, step: &Step, output: &Output, function: &Function) -> Vec<Diagnostic> {
+        diagnose::diagnose(step, output, function)
     }
 }
 
