@@ -95,7 +95,11 @@ fn a_case_ends_in_the_same_way_with_the_real_tools() {
             keep(&room, variant);
             return culprits;
         }
-        culprits.extend(alike(&variant.file("termination", ".txt"), &steady(&ended.message)));
+        culprits.extend(alike(
+            &variant.file("termination", ".txt"),
+            &steady(&ended.message),
+            variant.language,
+        ));
         if ended.code == Some(0) {
             culprits.extend(differs(&variant.file("tree", ".txt"), &room.tree()));
             culprits.extend(answers(variant, room));

@@ -30,6 +30,9 @@ pub(super) fn of_packages(said: &Said<'_>) -> Vec<Diagnostic> {
         let hint = "allow them in `onlyBuiltDependencies` (pnpm 10) or `allowBuilds` of pnpm-workspace.yaml";
         return vec![Diagnostic::new(message).hint(hint)];
     }
+    if let Some(name) = own_among_them(said) {
+        return own_said(said, name, &said.words);
+    }
     let script = if said.tool == "npm" { npm(said) } else { pnpm(said) };
     let Some(script) = script else {
         return network::evidence(said).or_else(|| said.last_words()).into_iter().collect();
@@ -50,18 +53,35 @@ pub(super) fn of_packages(said: &Said<'_>) -> Vec<Diagnostic> {
 
 /// Says why a script of the function's own failed.
 pub(super) fn own(said: &Said<'_>, name: &str) -> Vec<Diagnostic> {
+    own_said(said, name, &said.text)
+}
+
+fn own_said(said: &Said<'_>, name: &str, printed: &str) -> Vec<Diagnostic> {
     let script =
         said.manifest.iter().flat_map(|manifest| &manifest.scripts).find(|(script, _)| *script == name);
     let command = script.and_then(|(_, value)| value.get::<String>()).unwrap_or_default();
     let script_said =
-        Script { package: String::new(), command, end: String::new(), printed: said.text.clone() };
+        Script { package: String::new(), command, end: String::new(), printed: printed.to_owned() };
     if let Some(platform) = platform(said, &script_said) {
         return vec![platform];
     }
-    let why = native::lack(&said.text).or_else(|| telling(&said.text)).map(|why| format!(": {why}"));
+    let why = native::lack(printed).or_else(|| telling(printed)).map(|why| format!(": {why}"));
     let message = format!("the script `{name}` failed{}", why.unwrap_or_default());
     let found = script.map_or_else(|| Diagnostic::new(message.clone()), |(_, value)| value.says(&message));
     vec![found.hint(format!("try `{} run {name}` in a copy of the function as it is deployed", said.tool))]
+}
+
+/// The function's own script that failed when `npm rebuild` ran it with those of packages:
+///     npm error path <deps>
+///     npm error command failed
+///     npm error command sh -c node build.js
+fn own_among_them(said: &Said<'_>) -> Option<&'static str> {
+    static OWN: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"(?m)^path <deps>$(?:\n.*)*?\n(?:signal \w+\n)?command sh -c (.*)$"));
+    let command = said.find(&OWN)?;
+    let mut scripts = said.manifest.iter().flat_map(|manifest| &manifest.scripts);
+    let (name, _) = scripts.find(|(_, value)| value.get::<String>().as_deref() == Some(command))?;
+    Some(name)
 }
 
 /// What speaks for the platform: the network that a script used, or memory.
