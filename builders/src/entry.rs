@@ -38,11 +38,14 @@ pub(crate) fn handler(
     let file = expected.iter().find_map(|name| function.files.get_key_value(name.as_str()));
     match file {
         Some((file, _)) => Ok((handler, file.clone())),
-        None => Err(PlanError::NoModule {
-            handler,
-            expected,
-            found: sources.take(10).map(ToString::to_string).collect(),
-        }),
+        None => {
+            let mut found: Vec<String> = sources.map(ToString::to_string).collect();
+            if found.is_empty() {
+                found = function.files.keys().map(ToString::to_string).collect();
+            }
+            found.truncate(10);
+            Err(PlanError::NoModule { handler, expected, found })
+        }
     }
 }
 
