@@ -28,10 +28,9 @@ const SOURCE = 400; // Characters that are kept of a faulty line.
 const LOCATED = 10; // Each ES module that fails costs a process more to learn its line.
 const READABLE = 1 << 20; // Characters of a handler's file that are looked through for its exports.
 const WRAPPER = ['exports', 'require', 'module', '__filename', '__dirname'];
-// What Node takes for the signs of an ES module, besides top-level `await`:
-// https://nodejs.org/api/packages.html#syntax-detection
+// Words of V8 that no CommonJS module can be the cause of, and some that call for another name, not another kind of file.
 const ESM = /^Cannot use import statement outside|^Unexpected token 'export'|^Cannot use 'import\.meta' outside/;
-const ESM_ALONE = /^await is only valid|^Identifier '(?:exports|require|module|__filename|__dirname)' has already/;
+const REDECLARED = /has already been declared$/;
 const IDENTIFIER = /[\p{ID_Start}$_][\p{ID_Continue}$\u200c\u200d]*/uy;
 
 /** Prints the answer: the exit status. */
@@ -60,9 +59,16 @@ function scripts(root, below = '') {
     return fs.readdirSync(path.join(root, below), { withFileTypes: true }).flatMap((entry) => {
         const file = path.posix.join(below, entry.name);
         if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : scripts(root, file);
-        const wanted = /\.[cm]?js$/.test(file) && fs.statSync(path.join(root, file), { throwIfNoEntry: false })?.isFile();
-        return wanted ? [file] : [];
+        return /\.[cm]?js$/.test(file) && isFile(path.join(root, file)) ? [file] : [];
     });
+}
+
+function isFile(file) {
+    try {
+        return fs.statSync(file).isFile();
+    } catch { // A link that leads nowhere.
+        return false;
+    }
 }
 
 // Syntax
@@ -78,14 +84,12 @@ function check(root, file) {
     const kind = file.endsWith('.mjs') ? 'module' : file.endsWith('.cjs') ? 'commonjs' : typeOf(root, path.dirname(file));
     if (kind === 'module') return { text, esm: true, error: moduleError(text) };
     const error = commonjsError(text);
-    const sign = error && (ESM.test(error.message) ? 'certain' : ESM_ALONE.test(error.message) && 'possible');
-    if (!sign) return { text, error };
+    if (!error) return { text };
     const asModule = moduleError(text);
     if (kind !== 'commonjs' && detects()) {
-        // `await` in a plain function is no sign of a module.
-        return asModule && sign === 'possible' ? { text, error } : { text, esm: true, error: asModule };
+        return !asModule || ESM.test(error.message) ? { text, esm: true, error: asModule } : { text, error };
     }
-    if (sign === 'certain' || (!asModule && error.message.startsWith('await'))) {
+    if (ESM.test(error.message) || (!asModule && !REDECLARED.test(error.message))) {
         error.advice = `name the file .mjs${file.endsWith('.cjs') ? '' : ', or set "type": "module" in package.json'}`;
     }
     return { text, error };
@@ -107,7 +111,10 @@ function typeOf(root, folder) {
     return types.get(folder);
 }
 
-/** Whether this Node takes a file of unknown kind for an ES module if it looks like one: 20.19, 22.7, and from 23 on. */
+/**
+ * Whether this Node takes a file of unknown kind for an ES module if it is none of CommonJS: 20.19, 22.7, and from 23 on.
+ * What exactly makes it try differs from version to version: https://nodejs.org/api/packages.html#syntax-detection
+ */
 function detects() {
     const [major, minor] = process.versions.node.split('.').map(Number);
     return major > 22 || (major === 22 && minor >= 7) || (major === 20 && minor >= 19);

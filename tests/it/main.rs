@@ -8,6 +8,7 @@
 )]
 
 mod contract;
+mod explain;
 mod fixtures;
 mod hostile;
 mod house;
@@ -15,6 +16,7 @@ mod launch;
 mod lifecycle;
 mod network;
 mod nodejs_helpers;
+mod nodejs_modules;
 mod nodejs_server;
 mod nodejs_wire;
 mod python_helpers;

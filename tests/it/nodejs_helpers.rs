@@ -1,7 +1,8 @@
 //! The Node.js helpers of a build (check, probe), run by real versions of Node.js.
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -110,6 +111,78 @@ fn a_module_that_does_not_say_so_is_one_where_node_detects_it() {
             (&answer["errors"][0]["line"], &answer["errors"][0]["column"]),
             (&json!(expected.0), &json!(expected.1))
         );
+    }
+}
+
+/// Where CommonJS, ES modules, and versions of Node.js differ; nothing here needs what is not there in order to fail.
+const KINDS: [&str; 36] = [
+    "for await (const x of y) {}",
+    "const {a = await b} = c",
+    "(await 1)",
+    "await [1]",
+    "x = await 1; with (a) {}",
+    "async function f() { await 1 } await f()",
+    "function f() { await 1 }",
+    "const await = 1",
+    "export const await = 1",
+    "export {}",
+    "export { nope }",
+    "export const a = 1, a = 2",
+    "export default 1; export * as default from 'fs'",
+    "import fs from 'fs'; x = 1 1",
+    "import x from 'y' assert { type: 'json' }",
+    "import.meta",
+    "import('x')",
+    "import { createRequire } from 'module'; const require = createRequire(import.meta.url)",
+    "const module = 1",
+    "class require {}",
+    "function exports() {}",
+    "const __dirname = 1; export {}",
+    "export let x; await 0; const require = 1",
+    "return",
+    "return; export {}",
+    "with (a) {}",
+    "x = 010",
+    "x = 010; export {}",
+    "'use strict'; x = 010",
+    "<!-- a",
+    "<!-- a\nexport {}",
+    "#!/x\nawait 1",
+    "new.target",
+    "let x; let x; export {}",
+    "let yield",
+    "class A { #x; static { await 1 } }",
+];
+
+#[test]
+fn what_is_found_is_what_node_finds() {
+    const LOAD: &str = "process.on('uncaughtException', () => {});
+const load = (file) => import(file).then(() => null, (error) => error.name === 'SyntaxError' ? file : null);
+Promise.all(process.argv.slice(1).map(load)).then((files) => console.log(JSON.stringify(files.filter(Boolean))));";
+    for node in nodes() {
+        let dir = tree(&[
+            ("m/package.json", "{\"type\": \"module\"}"),
+            ("c/package.json", "{\"type\": \"commonjs\"}"),
+        ]);
+        let mut files = Vec::new();
+        for folder in ["c", "m", "x"] {
+            for (index, text) in KINDS.iter().enumerate() {
+                files.push(dir.path().join(format!("{folder}/{index:02}.js")));
+                put(&files[files.len() - 1], text);
+            }
+        }
+        let options = ["--no-warnings", "-e", LOAD].map(PathBuf::from);
+        let (broken, _) = answer(&run(&node.path, options.iter().chain(&files)));
+        let (said, _) = check(node, dir.path(), "c/00.js");
+        let full = |error: &Value| json!(dir.path().join(error["file"].as_str().expect("a file")));
+        let said: Vec<_> = said["errors"].as_array().expect("a list").iter().map(full).collect();
+        let broken = broken.as_array().expect("a list");
+        let false_alarms: Vec<_> = said.iter().filter(|file| !broken.contains(file)).collect();
+        assert!(false_alarms.is_empty(), "{node:?}: {false_alarms:?}");
+        // The first versions that detected modules did not know each of them by its `await`.
+        if !matches!(node.version, (20, 19) | (22, 7..=9)) {
+            assert_eq!(said.len(), broken.len(), "{node:?}: {said:?}, {broken:?}");
+        }
     }
 }
 
@@ -325,5 +398,24 @@ console.log(JSON.stringify({ version: process.versions.node, facts: { abi: proce
     for node in nodes() {
         let (asked, _) = answer(&run(&node.path, ["-e", ASK]));
         assert_eq!(answer(&run(&node.path, ["-e", &text])), (asked, Some(0)));
+    }
+}
+
+#[test]
+fn the_probe_asks_musl_for_its_version() {
+    let text = fs::read_to_string(asset("probe.cjs")).expect("the probe");
+    let dir = tree(&[]);
+    let loader = dir.path().join("ld-musl-x86_64.so.1");
+    for (says, libc) in
+        [("musl libc (x86_64)\nVersion 1.2.3\nDynamic Program Loader", "musl 1.2.3"), ("", "musl")]
+    {
+        put(&loader, format!("#!/bin/sh\necho '{says}' >&2\nexit 1\n"));
+        fs::set_permissions(&loader, fs::Permissions::from_mode(0o755)).expect("a program");
+        let report = json!({"header": {}, "sharedObjects": ["/lib/libz.so", loader]});
+        for node in nodes() {
+            let script = format!("process.report.getReport = () => ({report});\n{text}");
+            let (said, _) = answer(&run(&node.path, ["-e", &script]));
+            assert_eq!(said["facts"]["libc"], libc);
+        }
     }
 }

@@ -1,6 +1,9 @@
-//! What is planned for Node.js functions: the files are a string, the plan is its text.
+//! What is planned for Node.js functions, and what failures mean: the files are a string, the plan is its text.
 
+mod findings;
 mod plans;
+mod refusals;
+mod settings;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +19,7 @@ struct World {
     handler: &'static str,
     deps_file: Option<&'static str>,
     tools: &'static [&'static str],
+    installer_version: &'static str,
     env: &'static [(&'static str, &'static str)],
     files: &'static [(&'static str, &'static str)],
     build_scripts: BuildScripts,
@@ -25,6 +29,7 @@ const USUAL: World = World {
     handler: "hello.handler",
     deps_file: None,
     tools: &["npm", "pnpm"],
+    installer_version: "10.9.2",
     env: &[],
     files: &[],
     build_scripts: BuildScripts::Allow,
@@ -64,7 +69,7 @@ fn toolchain(world: &World) -> Toolchain {
     };
     let mut tools = BTreeMap::from([("node".to_owned(), tool("node", "22.1.0", facts))]);
     for name in world.tools {
-        tools.insert((*name).to_owned(), tool(name, "10.9.2", BTreeMap::new()));
+        tools.insert((*name).to_owned(), tool(name, world.installer_version, BTreeMap::new()));
     }
     Toolchain { tools }
 }

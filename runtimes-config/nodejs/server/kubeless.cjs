@@ -21,7 +21,7 @@
 
 const { AsyncLocalStorage } = require('node:async_hooks');
 const fs = require('node:fs');
-const { createServer } = require('node:http');
+const { STATUS_CODES, createServer } = require('node:http');
 const path = require('node:path');
 const { Readable } = require('node:stream');
 const { pathToFileURL } = require('node:url');
@@ -33,6 +33,7 @@ const { Response } = require('./response.cjs');
 
 const IDLE = 75_000; // Milliseconds after which a silent connection is given up; ingresses keep theirs for 60 seconds.
 const GRACE = 5_000; // Milliseconds that the function's timers and connections have to end after the last request.
+const LINGER = 1_000; // Milliseconds for which what a refused client still sends is read.
 const HEADERS = 64 << 10; // The most bytes of a request's line and headers.
 const DECODERS = { gzip: zlib.gunzip, deflate: zlib.inflate, br: zlib.brotliDecompress };
 
@@ -47,7 +48,7 @@ async function main() {
     const timeout = setting('FUNC_TIMEOUT', '180');
     const label = options.file.replace(/\.[cm]?js$/, '').replaceAll('/', '.');
     for (const signal of ['SIGTERM', 'SIGINT']) {
-        process.once(signal, () => (stage === 'loading' ? end(0) : stop())); // A second one does not wait.
+        process.once(signal, () => (stage === 'serving' ? stop() : end(0))); // A second one does not wait.
     }
     process.on('exit', (code) => ended(code, `${label} (${options.file})`));
     process.on('uncaughtException', stray);
@@ -288,7 +289,7 @@ function stray(error) {
 
 // The server
 
-/** Each connection, and how many of its requests are running. */
+/** Each connection, and its responses that are not finished. */
 const connections = new Map();
 
 const server = createServer({
@@ -297,29 +298,40 @@ const server = createServer({
     keepAliveTimeout: IDLE,
     headersTimeout: IDLE,
     requestTimeout: 0, // A slow client is not a dead one.
+    requireHostHeader: false, // Node 18 has no such rule.
     maxHeaderSize: HEADERS,
 });
 
 server.on('connection', (socket) => {
-    connections.set(socket, 0);
+    connections.set(socket, new Set());
     socket.once('close', () => connections.delete(socket));
 });
 
 server.on('request', ({ socket }, response) => {
-    connections.set(socket, connections.get(socket) + 1);
-    response.isLast = () => stage === 'stopping' && connections.get(socket) === 1;
+    const running = connections.get(socket);
+    running.add(response);
+    response.isLast = () => stage === 'stopping' && running.size === 1;
     response.once('close', () => {
-        if (!connections.has(socket)) return;
-        connections.set(socket, connections.get(socket) - 1);
-        if (stage === 'stopping' && connections.get(socket) === 0) socket.destroySoon();
+        running.delete(response);
+        if (stage === 'stopping' && running.size === 0) socket.destroySoon();
     });
+});
+
+/** Refuses what is not HTTP, and reads on for a while: to close at once would reset the connection, and lose the answer. */
+server.on('clientError', (error, socket) => {
+    const begun = [...connections.get(socket) ?? []].some((response) => response.headersSent);
+    if (begun || error.code === 'ECONNRESET') socket.destroy();
+    if (!socket.writable) return; // Refused already.
+    const status = { HPE_HEADER_OVERFLOW: 431, HPE_CHUNK_EXTENSIONS_OVERFLOW: 413, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code] ?? 400;
+    socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    setTimeout(() => socket.destroy(), LINGER).unref();
 });
 
 function stop() {
     stage = 'stopping';
     server.close(() => setTimeout(end, GRACE, 0).unref());
     setTimeout(() => { // The requests that are on the wire come first.
-        for (const [socket, running] of connections) if (running === 0) socket.destroySoon();
+        for (const [socket, running] of connections) if (running.size === 0) socket.destroySoon();
     }, 100);
 }
 

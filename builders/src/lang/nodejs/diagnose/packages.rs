@@ -91,22 +91,20 @@ fn no_version(said: &Said<'_>) -> Option<Diagnostic> {
     static LATEST: LazyLock<Regex> = LazyLock::new(|| pattern(r#"latest release of \S+ is "([^"]+)""#));
     let (name, range) = name_and_version(said.find(&WANTED)?);
     let range = range.trim_end_matches('.');
-    // The function may ask for another version of it than one of its dependencies.
-    let is_own = said.wanted(name) == Some(range);
-    let asked_by = said.asked_by(if is_own { name } else { "" });
-    let at = |message: String| said.at(if is_own { name } else { "" }, message);
+    let own = said.own(name, range);
+    let asked_by = said.asked_by(own);
     if let Some(before) = said.find(&BEFORE) {
         let message =
             format!("no version of {name} satisfies {name}@{range} and is from before {before}{asked_by}");
         return Some(
-            said.at(name, message)
+            said.at(own, message)
                 .hint("ask for an older version, or change `before` or `min-release-age` in .npmrc"),
         );
     }
     let latest = said.find(&LATEST).map(|latest| format!("; the latest is {latest}")).unwrap_or_default();
     let message = format!("no version of {name} satisfies {name}@{range}{asked_by}{latest}");
     Some(
-        said.at(name, message)
+        said.at(own, message)
             .hint(format!("ask for a version that exists: `npm view {name} versions` lists them")),
     )
 }
@@ -139,7 +137,8 @@ fn bad_version(said: &Said<'_>) -> Option<Diagnostic> {
         pattern(r#"of package "([^"]+)"|(?m)^"?([^"\n]+?)"? isn't supported by any available resolver"#)
     });
     let (name, wanted) = name_and_version(said.find(&SPEC)?);
-    let message = format!("{wanted:?} is not a version of {name}{}", said.asked_by(name));
+    let own = said.own(name, wanted);
+    let message = format!("{wanted:?} is not a version of {name}{}", said.asked_by(own));
     Some(said.at(name, message).hint("write a version or a range, as in `1.2.3` or `^1.2.0`"))
 }
 
@@ -172,9 +171,10 @@ fn protocol(said: &Said<'_>) -> Option<Diagnostic> {
             said.at(name, message).hint("deploy the pnpm-workspace.yaml that has it, or write a version"),
         );
     }
-    let (name, _) = name_and_version(said.find(&WORKSPACE)?);
-    let message = format!("{name} is in no workspace of the function{}", said.asked_by(name));
-    Some(said.at(name, message).hint("deploy the whole workspace, or write a version"))
+    let (name, range) = name_and_version(said.find(&WORKSPACE)?);
+    let own = said.own(name, range);
+    let message = format!("{name} is in no workspace of the function{}", said.asked_by(own));
+    Some(said.at(own, message).hint("deploy the whole workspace, or write a version"))
 }
 
 /// npm error enoent ENOENT: no such file or directory, open '<deps>/local-1.0.0.tgz'

@@ -61,6 +61,11 @@ impl<'a> Said<'a> {
         dependencies.find(|wanted| wanted.name == package).map(|wanted| wanted.wanted.as_str())
     }
 
+    /// A package's name, if the function asks for just this version of it itself; otherwise nobody's.
+    pub(super) fn own<'n>(&self, package: &'n str, version: &str) -> &'n str {
+        if self.wanted(package) == Some(version) { package } else { "" }
+    }
+
     /// The packages through which the function asks for the one in trouble, the nearest first; only pnpm says so:
     ///     This error happened while installing the dependencies of wants-missing@1.0.0
     ///      at another@1.0.0
