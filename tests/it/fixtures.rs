@@ -40,7 +40,10 @@ fn a_plan_says_what_would_run_and_touches_nothing() {
         }
         let file = variant.file("plan", ".txt");
         match ended.code {
-            Some(0) => culprits.extend(same(&file, &ended.stdout)),
+            Some(0) => {
+                culprits.extend(same(&file, &ended.stdout));
+                culprits.extend((!ended.stderr.is_empty()).then(|| format!("warns: {}", ended.stderr)));
+            }
             code => {
                 culprits.extend(file.exists().then(|| format!("there is no plan: {}", ended.stderr)));
                 culprits.extend(ended_otherwise(variant, code, &ended));
