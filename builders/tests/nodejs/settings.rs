@@ -15,14 +15,18 @@ fn installed(world: &World, rest: &str) -> (String, Vec<(String, String)>) {
 
 #[test]
 fn kubeless_variables_name_a_registry() {
-    let registry = "https://user:s3cr3t@registry.example/npm/";
-    let secret = vec![("NPM_REGISTRY".to_owned(), registry.to_owned())];
+    let secret = [
+        ("NPM_REGISTRY".to_owned(), "https://registry.example/npm/".to_owned()),
+        ("NPM_REGISTRY:login".to_owned(), "dXNlcjpzM2NyM3Q=".to_owned()),
+    ];
     let world = World { env: &[("NPM_REGISTRY", "https://user:s3cr3t@registry.example/npm/")], ..USUAL };
     let (npm, secrets) = installed(&world, "");
+    assert!(npm.contains(" npm_config_//registry.example/npm/:_auth=<NPM_REGISTRY:login> "), "{npm}");
     assert!(npm.contains(" npm_config_registry=<NPM_REGISTRY> npm install "), "{npm}");
     assert_eq!(secrets, secret);
     let (pnpm, secrets) = installed(&world, PNPM_LOCK);
     assert!(pnpm.contains(" --config.registry=<NPM_REGISTRY> "), "{pnpm}");
+    assert!(pnpm.contains(" --config.//registry.example/npm/:_auth=<NPM_REGISTRY:login> "), "{pnpm}");
     assert_eq!(secrets, secret);
     for scope in ["@my_org", "my_org"] {
         let env = [("NPM_REGISTRY", "https://user:s3cr3t@registry.example/npm/"), ("NPM_SCOPE", scope)];
@@ -108,4 +112,22 @@ fn who_wants_no_scripts_gets_none() {
     let plan = plan(&USUAL, &format!("{WITH_MS}//- .npmrc\nignore-scripts=true\n")).expect("a plan");
     assert!(plan.because.contains(&"no script runs: ignore-scripts is configured".to_owned()), "{plan}");
     assert!(plan.resolve.iter().all(|step| step.name != "scripts"), "{plan}");
+}
+
+#[test]
+fn a_mounted_cache_is_used() {
+    let env =
+        &[("npm_config_cache", "/mirror/npm"), ("NPM_CONFIG_EXTRA", "offline=true store-dir=/mirror/pnpm")];
+    let world = World { env, ..USUAL };
+    let (npm, secrets) = installed(&world, "");
+    assert!(
+        npm.contains(" --cache=<cache>") && npm.contains(" npm_config_offline=<NPM_CONFIG_EXTRA:1> "),
+        "{npm}"
+    );
+    assert!(secrets.contains(&("cache".to_owned(), "/mirror/npm".to_owned())), "{secrets:?}");
+    let (pnpm, _) = installed(&world, PNPM_LOCK);
+    assert!(
+        pnpm.contains(" --config.store-dir=<store-dir> ") && pnpm.contains(" --config.cache-dir=<scratch>/"),
+        "{pnpm}"
+    );
 }

@@ -22,12 +22,6 @@ pub(crate) fn skip(what: &str, reason: &str) {
     eprintln!("SKIP {what}: {reason}");
 }
 
-/// The program of this name on PATH.
-pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
-}
-
 /// The interpreter behind `python3` on PATH, past any version manager.
 pub(crate) fn python() -> Option<Python> {
     static FOUND: OnceLock<Option<Python>> = OnceLock::new();
@@ -97,6 +91,16 @@ pub(crate) fn is_root() -> bool {
         skip("root", "this needs another user's rights");
     }
     root
+}
+
+/// Whether this test may mount in a namespace of its own.
+pub(crate) fn may_mount() -> bool {
+    let status = Command::new("unshare").args(["--mount", "true"]).status();
+    let may = is_root() && status.is_ok_and(|status| status.success());
+    if !may {
+        skip("mount", "no mount namespace can be made");
+    }
+    may
 }
 
 /// A tmpfs of its own, unmounted with the value.

@@ -103,11 +103,11 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
     done.steps.push(Step {
         name: "install".to_owned(),
         why: format!("the packages that {} asks for", lock.map_or(manifest.path, |lock| lock.path)),
-        action: commands::install(installer, lock.is_some(), added.args, added.env),
+        action: commands::install(installer, lock.is_some(), &added),
         blame: Blame::Author,
         network: Network::Needed,
     });
-    done.secrets = added.secrets;
+    done.secrets.clone_from(&added.secrets);
 
     let deny = inputs.policy.build_scripts == BuildScripts::Deny;
     let mut args: Vec<Arg> = vec![scratch("packages.cjs").into(), Dir::Deps.into()];
@@ -129,7 +129,7 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
         done.steps.extend(scripts.into_iter().chain(own).map(|(name, why, script)| Step {
             name,
             why: why.to_owned(),
-            action: commands::scripts(installer, &program.identity.version, script),
+            action: commands::scripts(installer, &program.identity.version, script, &added),
             blame: Blame::Author,
             network: Network::Needed,
         }));
