@@ -53,6 +53,8 @@ const CA_BUNDLES: [&str; 4] = [
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
+/// What clients are told to read instead of any configuration file, as pip's manual has it.
+const NOTHING: &str = "/dev/null";
 
 impl Surroundings {
     /// What a tool needs to say what it is.
@@ -183,7 +185,7 @@ impl Surroundings {
             self.home.extend(below.map(|below| (below.to_owned(), path)));
         }
         for variable in kinds.values().map(|variable| self.spelt(variable)).collect::<BTreeSet<_>>() {
-            let Some(path) = self.env.get(&variable).cloned() else {
+            let Some(path) = self.env.get(&variable).filter(|path| *path != NOTHING).cloned() else {
                 continue;
             };
             match read_present(Path::new(&path)) {
@@ -211,7 +213,7 @@ impl Surroundings {
     fn pass_over(&mut self, kind: &str, path: &str, variable: &str, text: &str) {
         self.secrets.extend(credentials::configuration(kind, text));
         let named = &self.env[variable];
-        if named != path && named != "/dev/null" {
+        if named != path && named != NOTHING {
             self.unread.push(format!("{path} is not read: {variable} names {named}"));
         }
     }

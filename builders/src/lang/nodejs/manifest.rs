@@ -53,6 +53,15 @@ pub(super) struct Dependency<'a> {
     pub(super) section: &'static str,
 }
 
+/// Whether a function has a `package.json` without any content.
+pub(super) fn is_empty(function: &Function) -> bool {
+    function.top(PACKAGE).and_then(|path| function.text(path)).is_some_and(is_blank)
+}
+
+fn is_blank(text: &str) -> bool {
+    text.trim_start_matches('\u{feff}').trim().is_empty()
+}
+
 impl<'a> Manifest<'a> {
     /// Reads the manifest of a function; `None` where there is none, or an empty one.
     ///
@@ -62,7 +71,7 @@ impl<'a> Manifest<'a> {
         let named = function.deps_file.as_ref().filter(|path| path.name().ends_with(PACKAGE));
         let Some(path) = named.or_else(|| function.top(PACKAGE)) else { return Ok(None) };
         let text = text(function, path)?;
-        if text.trim_start_matches('\u{feff}').trim().is_empty() {
+        if is_blank(text) {
             return Ok(None);
         }
         let root = json::parse(path.as_str(), text)?;

@@ -81,17 +81,17 @@ pub(super) fn added(inputs: &Inputs<'_>, installer: Installer, configured: &Conf
     if let Some(registry) = said("NPM_REGISTRY") {
         let scope = said("NPM_SCOPE").map(|scope| format!("@{}:", scope.trim_start_matches('@')));
         let (registry, login) = without_login(registry);
+        let key = format!("{}registry", scope.unwrap_or_default());
         if let (Some(login), Some((_, place))) = (login, registry.split_once(':')) {
             let key = format!("{}/:_auth", place.trim_end_matches('/'));
             pairs.push((key, "NPM_REGISTRY:login".to_owned(), STANDARD.encode(login)));
         }
-        let key = format!("{}registry", scope.unwrap_or_default());
         pairs.push((key, "NPM_REGISTRY".to_owned(), registry));
     }
-    for (number, (key, value)) in (1..).zip(said(EXTRA).map(assignments).unwrap_or_default()) {
-        pairs.push((key, format!("{EXTRA}:{number}"), value));
+    let extra = said(EXTRA).map(assignments).unwrap_or_default();
+    for (number, (key, value)) in (1..).zip(&extra) {
+        pairs.push((key.clone(), format!("{EXTRA}:{number}"), value.clone()));
     }
-    added.caches = caches(installer, configured, &pairs);
     pairs.retain(|(key, ..)| !configured.env.contains_key(key));
     let own = configured.env.iter().filter(|(key, _)| installer == Installer::Pnpm && is_about_network(key));
     pairs.extend(own.map(|(key, value)| (key.clone(), key.clone(), value.clone())));
@@ -103,6 +103,25 @@ pub(super) fn added(inputs: &Inputs<'_>, installer: Installer, configured: &Conf
             added.secrets.insert(name, value);
         }
     }
+    let caches: &[_] = match installer {
+        Installer::Npm => &[("--cache=", "cache", "npm-cache")],
+        Installer::Pnpm => &[
+            ("--config.store-dir=", "store-dir", "pnpm-store"),
+            ("--config.cache-dir=", "cache-dir", "pnpm-cache"),
+        ],
+    };
+    for (option, key, room) in caches {
+        let extra = extra.iter().rev().find(|(asked, _)| asked == key).map(|(_, value)| value);
+        // One that is mounted may hold all that is needed.
+        let place = match configured.env.get(*key).or(extra) {
+            Some(mounted) => {
+                added.secrets.insert((*key).to_owned(), mounted.clone());
+                Arg::secret(*key)
+            }
+            None => scratch(room).into(),
+        };
+        added.caches.push(Arg::from(*option).then(place));
+    }
     for (key, value) in PATIENCE.iter().filter(|(key, _)| configured.get(key).is_none()) {
         added.set(installer, key, (*value).into());
     }
@@ -111,26 +130,10 @@ pub(super) fn added(inputs: &Inputs<'_>, installer: Installer, configured: &Conf
     added
 }
 
-/// Where caches are: in the scratch room, but for those that the pod's manifest names, which may be mounted and hold
-/// all that is needed.
-fn caches(installer: Installer, configured: &Configured, pairs: &[(String, String, String)]) -> Vec<Arg> {
-    let rooms: &[_] = match installer {
-        Installer::Npm => &[("--cache=", "cache", "npm-cache")],
-        Installer::Pnpm => &[
-            ("--config.store-dir=", "store-dir", "pnpm-store"),
-            ("--config.cache-dir=", "cache-dir", "pnpm-cache"),
-        ],
-    };
-    let is_named =
-        |key: &str| configured.env.contains_key(key) || pairs.iter().any(|(named, ..)| named == key);
-    let own = rooms.iter().filter(|(_, key, _)| !is_named(key));
-    own.map(|(option, _, room)| Arg::from(*option).then(scratch(room))).collect()
-}
-
 /// Whether a key says where packages are, and how to get at them: `npm_config_*` means as much to pnpm, which
 /// has not read it since 11.
 fn is_about_network(key: &str) -> bool {
-    const KEYS: [&str; 13] = [
+    const KEYS: [&str; 11] = [
         "ca",
         "cafile",
         "cert",
@@ -140,8 +143,6 @@ fn is_about_network(key: &str) -> bool {
         "https-proxy",
         "noproxy",
         "offline",
-        "store-dir",
-        "cache-dir",
         "frozen-store",
         "trust-lockfile",
     ];
