@@ -138,14 +138,20 @@ pub(crate) fn withhold_credentials(
     for place in manifests {
         let file = rooms.place(place);
         let (Some(path), Some(text)) = (&place.path, fs::read_text(&file)) else { continue };
-        let written = if runtime.environment.mounted.contains_key(path.name()) {
+        let is_configuration = runtime.environment.mounted.contains_key(path.name());
+        let written = if is_configuration {
             credentials::configuration(path.name(), &text)
         } else {
             credentials::url_credentials(&text)
         };
         // What stands for a variable tells nothing.
         let written = written.into_iter().filter(|one| !one.contains("${"));
-        let clean = Redactor::new(written).text(&text);
+        let mut clean = Redactor::new(written).text(&text);
+        if is_configuration && clean != text {
+            // A client that reads it again, as pnpm does to run scripts, takes a masked value for a broken one.
+            let lines = clean.split_inclusive('\n').zip(text.split_inclusive('\n'));
+            clean = lines.flat_map(|(clean, own)| [if clean == own { "" } else { "# " }, clean]).collect();
+        }
         if clean != text {
             let wrong = |source| PublishError::Io { volume: rooms.volume.display().to_string(), source };
             fs::write(&file, clean.as_bytes()).map_err(wrong)?;

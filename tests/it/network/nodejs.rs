@@ -199,19 +199,13 @@ fn a_cache_that_is_mounted_is_enough(installer: Installer) {
     };
     let cache = pod.path("cache");
     let made = pod.path("made");
-    let (command, extra) = match installer {
-        Installer::Npm => {
-            put(format!("{made}/package.json").as_ref(), &manifest(["acmegreeting"].into_iter()));
-            (vec!["npm", "install", "--package-lock", "--cache"], format!("offline=true cache={cache}"))
-        }
-        _ => {
-            put(format!("{made}/package.json").as_ref(), &manifest(["acmegreeting"].into_iter()));
-            put(format!("{made}/pnpm-lock.yaml").as_ref(), &lock(["acmegreeting"].into_iter()));
-            (
-                vec!["pnpm", "install", "--frozen-lockfile", "--store-dir"],
-                format!("offline=true store-dir={cache} frozen-store=true trust-lockfile=true"),
-            )
-        }
+    put(format!("{made}/package.json").as_ref(), manifest(["acmegreeting"].into_iter()));
+    let (command, extra) = if installer == Installer::Npm {
+        (["npm", "install", "--package-lock", "--cache"], format!("offline=true cache={cache}"))
+    } else {
+        put(format!("{made}/pnpm-lock.yaml").as_ref(), lock(["acmegreeting"].into_iter()));
+        let extra = format!("offline=true store-dir={cache} frozen-store=true trust-lockfile=true");
+        (["pnpm", "install", "--frozen-lockfile", "--store-dir"], extra)
     };
     let registry = format!("{}/npm/", registry.url(""));
     let output = Command::new(tool("nodejs", command[0]).expect("it is on PATH"))
@@ -251,7 +245,10 @@ fn scripts_of_packages_see_no_credentials(installer: Installer) {
         )
         .file("home/.netrc", "machine elsewhere.invalid login me password another-p4ssword\n")
         .file("src/.npmrc", "//elsewhere.invalid/:_password=dGhpcmQtcDRzc3dvcmQ=\n")
-        .file("src/pnpm-workspace.yaml", "onlyBuiltDependencies: [nosy]\n")
+        .file(
+            "src/pnpm-workspace.yaml",
+            "packages: ['.']\nonlyBuiltDependencies: [nosy]\nallowBuilds: {nosy: true}\n",
+        )
         .var("COMPANY_TOKEN", TOKEN)
         .var("NPM_CONFIG_EXTRA", "//elsewhere.invalid/:_authToken=fourth-p4ssword")
         .var("CODE_SIGNING_LABEL", "a-value-of-ours");

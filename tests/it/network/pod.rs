@@ -55,7 +55,7 @@ impl Installer {
 
 /// A function with dependencies, in a company's network.
 pub(super) struct Pod {
-    pod: pod::Pod,
+    inner: pod::Pod,
     installer: Installer,
     wanted: String,
     secrets: Vec<String>,
@@ -74,7 +74,7 @@ impl Pod {
         if !machine::is_root() {
             return None;
         }
-        pod.pod.run_as(STRANGER, STRANGER);
+        pod.inner.run_as(STRANGER, STRANGER);
         Some(pod)
     }
 
@@ -84,22 +84,22 @@ impl Pod {
             Installer::Npm | Installer::Pnpm => tool("nodejs", "npm")?.parent()?.to_owned(),
         };
         let pod = pod::Pod::bare(&format!("{}:/usr/bin:/bin", bin.display()));
-        let mut pod = Pod { pod, installer, wanted: String::new(), secrets: Vec::new() };
+        let mut pod = Pod { inner: pod, installer, wanted: String::new(), secrets: Vec::new() };
         match installer {
             Installer::Pip => pod.var("INJECTOR_PYTHON_INSTALLER", "pip"),
             Installer::Uv => {
                 // Where it lies, root alone may reach.
-                copy(tool("python", "uv")?, pod.pod.dir("bin/uv")).expect("a copy");
+                copy(tool("python", "uv")?, pod.inner.dir("bin/uv")).expect("a copy");
                 pod.var("INJECTOR_PYTHON_INSTALLER", "uv")
             }
             Installer::Npm => {
-                symlink(tool("nodejs", "node")?, pod.pod.dir("bin/node")).expect("a link");
+                symlink(tool("nodejs", "node")?, pod.inner.dir("bin/node")).expect("a link");
                 &mut pod
             }
             Installer::Pnpm => {
-                symlink(tool("nodejs", "node")?, pod.pod.dir("bin/node")).expect("a link");
+                symlink(tool("nodejs", "node")?, pod.inner.dir("bin/node")).expect("a link");
                 let pnpm = canonicalize(tool("nodejs", "pnpm")?).expect("it is there");
-                symlink(pnpm, pod.pod.dir("bin/pnpm")).expect("a link");
+                symlink(pnpm, pod.inner.dir("bin/pnpm")).expect("a link");
                 &mut pod
             }
         };
@@ -122,15 +122,15 @@ impl Pod {
         wanted.clone_into(&mut self.wanted);
         match self.installer {
             Installer::Pip | Installer::Uv => {
-                self.pod.source("handler.py", HELLO);
-                self.pod.source("requirements.txt", wanted);
+                self.inner.source("handler.py", HELLO);
+                self.inner.source("requirements.txt", wanted);
             }
             Installer::Npm | Installer::Pnpm => {
-                self.pod.source("handler.js", "exports.hello = () => 'hello';\n");
+                self.inner.source("handler.js", "exports.hello = () => 'hello';\n");
                 let asked = wanted.lines().map(|line| line.split_once("==").map_or(line, |(name, _)| name));
-                self.pod.source("package.json", &nodejs::manifest(asked.clone()));
+                self.inner.source("package.json", &nodejs::manifest(asked.clone()));
                 if self.installer == Installer::Pnpm {
-                    self.pod.source("pnpm-lock.yaml", &nodejs::lock(asked));
+                    self.inner.source("pnpm-lock.yaml", &nodejs::lock(asked));
                 }
             }
         }
@@ -157,24 +157,24 @@ impl Pod {
 
     /// The path of something in the pod.
     pub(super) fn path(&self, below: &str) -> String {
-        self.pod.dir(below).display().to_string()
+        self.inner.dir(below).display().to_string()
     }
 
     /// Sets a variable of the container.
     pub(super) fn var(&mut self, name: &str, value: &str) -> &mut Self {
-        self.pod.set(name, value);
+        self.inner.set(name, value);
         self
     }
 
     /// Takes a variable away.
     pub(super) fn unset(&mut self, name: &str) -> &mut Self {
-        self.pod.unset(name);
+        self.inner.unset(name);
         self
     }
 
     /// Puts a file into the pod.
     pub(super) fn file(&mut self, below: &str, text: &str) -> &mut Self {
-        put(&self.pod.dir(below), text);
+        put(&self.inner.dir(below), text);
         self
     }
 
@@ -186,7 +186,7 @@ impl Pod {
             return None;
         }
         let secrets = self.path("secrets");
-        self.pod.wrap(&["unshare", "--mount", "sh", "-c", MOUNT, &secrets]);
+        self.inner.wrap(&["unshare", "--mount", "sh", "-c", MOUNT, &secrets]);
         Some(self)
     }
 
@@ -197,7 +197,7 @@ impl Pod {
             return None;
         }
         let dir = self.path(below);
-        self.pod.wrap(&["unshare", "--mount", "sh", "-c", MOUNT, &dir]);
+        self.inner.wrap(&["unshare", "--mount", "sh", "-c", MOUNT, &dir]);
         Some(self)
     }
 
@@ -223,9 +223,9 @@ impl Pod {
                 self.search("a link", target.as_os_str().as_bytes());
             }
         }
-        let report = self.pod.dir("volume/.injector/report.json");
+        let report = self.inner.dir("volume/.injector/report.json");
         assert!(report.is_file(), "no report to search: {}", ended.stderr);
-        assert_eq!(self.pod.leftovers(), [""; 0]);
+        assert_eq!(self.inner.leftovers(), [""; 0]);
         ended
     }
 
@@ -244,12 +244,12 @@ impl Pod {
 
     /// The text of a published file.
     pub(super) fn published(&self, below: &str) -> String {
-        let path = self.pod.function().join(below);
+        let path = self.inner.function().join(below);
         read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
     fn run(&self, args: &[&str]) -> Ended {
-        let ended = self.pod.run(args);
+        let ended = self.inner.run(args);
         self.search("the log", ended.stderr.as_bytes());
         self.search("the termination log", ended.message.as_bytes());
         self.search("standard output", ended.stdout.as_bytes());

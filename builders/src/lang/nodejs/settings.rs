@@ -92,7 +92,16 @@ pub(super) fn added(inputs: &Inputs<'_>, installer: Installer, configured: &Conf
     for (number, (key, value)) in (1..).zip(&extra) {
         pairs.push((key.clone(), format!("{EXTRA}:{number}"), value.clone()));
     }
-    pairs.retain(|(key, ..)| !configured.env.contains_key(key));
+    let caches: &[_] = match installer {
+        Installer::Npm => &[("--cache=", "cache", "npm-cache")],
+        Installer::Pnpm => &[
+            ("--config.store-dir=", "store-dir", "pnpm-store"),
+            ("--config.cache-dir=", "cache-dir", "pnpm-cache"),
+        ],
+    };
+    pairs.retain(|(key, ..)| {
+        !configured.env.contains_key(key) && !caches.iter().any(|(_, cache, _)| cache == key)
+    });
     let own = configured.env.iter().filter(|(key, _)| installer == Installer::Pnpm && is_about_network(key));
     pairs.extend(own.map(|(key, value)| (key.clone(), key.clone(), value.clone())));
     for (key, name, value) in pairs {
@@ -103,13 +112,6 @@ pub(super) fn added(inputs: &Inputs<'_>, installer: Installer, configured: &Conf
             added.secrets.insert(name, value);
         }
     }
-    let caches: &[_] = match installer {
-        Installer::Npm => &[("--cache=", "cache", "npm-cache")],
-        Installer::Pnpm => &[
-            ("--config.store-dir=", "store-dir", "pnpm-store"),
-            ("--config.cache-dir=", "cache-dir", "pnpm-cache"),
-        ],
-    };
     for (option, key, room) in caches {
         let extra = extra.iter().rev().find(|(asked, _)| asked == key).map(|(_, value)| value);
         // One that is mounted may hold all that is needed.
