@@ -92,15 +92,19 @@ pub(super) fn added(inputs: &Inputs<'_>, installer: Installer, configured: &Conf
     for (number, (key, value)) in (1..).zip(&extra) {
         pairs.push((key.clone(), format!("{EXTRA}:{number}"), value.clone()));
     }
-    let caches: &[_] = match installer {
-        Installer::Npm => &[("--cache=", "cache", "npm-cache")],
+    // What pnpm must know of its store whenever it is called; some of it has a place in the scratch room.
+    let caches: &[(&str, Option<&str>)] = match installer {
+        Installer::Npm => &[("cache", Some("npm-cache"))],
         Installer::Pnpm => &[
-            ("--config.store-dir=", "store-dir", "pnpm-store"),
-            ("--config.cache-dir=", "cache-dir", "pnpm-cache"),
+            ("store-dir", Some("pnpm-store")),
+            ("cache-dir", Some("pnpm-cache")),
+            ("offline", None),
+            ("frozen-store", None),
+            ("trust-lockfile", None),
         ],
     };
     pairs.retain(|(key, ..)| {
-        !configured.env.contains_key(key) && !caches.iter().any(|(_, cache, _)| cache == key)
+        !configured.env.contains_key(key) && !caches.iter().any(|(cache, _)| cache == key)
     });
     let own = configured.env.iter().filter(|(key, _)| installer == Installer::Pnpm && is_about_network(key));
     pairs.extend(own.map(|(key, value)| (key.clone(), key.clone(), value.clone())));
@@ -112,17 +116,19 @@ pub(super) fn added(inputs: &Inputs<'_>, installer: Installer, configured: &Conf
             added.secrets.insert(name, value);
         }
     }
-    for (option, key, room) in caches {
+    for (key, room) in caches {
         let extra = extra.iter().rev().find(|(asked, _)| asked == key).map(|(_, value)| value);
         // One that is mounted may hold all that is needed.
-        let place = match configured.env.get(*key).or(extra) {
-            Some(mounted) => {
-                added.secrets.insert((*key).to_owned(), mounted.clone());
+        let value = match (configured.env.get(*key).or(extra), room) {
+            (Some(asked), _) => {
+                added.secrets.insert((*key).to_owned(), asked.clone());
                 Arg::secret(*key)
             }
-            None => scratch(room).into(),
+            (None, Some(room)) => scratch(room).into(),
+            (None, None) => continue,
         };
-        added.caches.push(Arg::from(*option).then(place));
+        let option = if installer == Installer::Npm { "--" } else { "--config." };
+        added.caches.push(Arg::from(format!("{option}{key}=")).then(value));
     }
     for (key, value) in PATIENCE.iter().filter(|(key, _)| configured.get(key).is_none()) {
         added.set(installer, key, (*value).into());
