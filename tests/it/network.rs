@@ -377,5 +377,5 @@ fn a_package_that_a_working_registry_does_not_have(installer: Installer) {
         return;
     };
     pod.wants("acmegreeting\nacmenothing\n");
-    pod.build().fails(51, &[installer.manifest(), "acmenothing"], &["hint: "]);
+    pod.build().fails(51, &[installer.place(), "acmenothing"], &["hint: "]);
 }

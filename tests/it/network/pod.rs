@@ -33,12 +33,13 @@ impl Installer {
         }
     }
 
-    /// What it installs from.
-    pub(super) fn manifest(self) -> &'static str {
+    /// Where the place of a package is told that does not exist.
+    pub(super) fn place(self) -> &'static str {
         match self {
-            Installer::Pip | Installer::Uv => "requirements.txt",
-            Installer::Npm => "package.json",
-            Installer::Pnpm => "pnpm-lock.yaml",
+            Installer::Pip | Installer::Uv => "requirements.txt:2",
+            Installer::Npm => "package.json:1",
+            // Some versions tell of its archive, which the lock names, some of the package.
+            Installer::Pnpm => "",
         }
     }
 

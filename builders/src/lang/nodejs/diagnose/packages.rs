@@ -23,7 +23,9 @@ pub(super) fn by_code(said: &Said<'_>) -> Vec<Diagnostic> {
         "EBADENGINE" | "ERR_PNPM_UNSUPPORTED_ENGINE" => engines::engine(said),
         "EBADPLATFORM" | "ERR_PNPM_UNSUPPORTED_PLATFORM" => engines::platform(said),
         "ERR_PNPM_OTHER_PM_EXPECTED" | "ERR_PNPM_BAD_PM_VERSION" => engines::package_manager(said),
-        "E404" | "ERR_PNPM_FETCH_404" | "ERR_PNPM_TARBALL_HTTP_STATUS" => unknown(said),
+        "E404" | "ERR_PNPM_FETCH_404" | "ERR_PNPM_TARBALL_HTTP_STATUS" | "ERR_PNPM_META_FETCH_FAIL" => {
+            unknown(said)
+        }
         "ETARGET" | "ERR_PNPM_NO_MATCHING_VERSION" => no_version(said),
         "ENOVERSIONS" | "ERR_PNPM_NO_VERSIONS" => no_versions(said),
         "EINVALIDPACKAGENAME" | "ERR_PNPM_INVALID_DEPENDENCY_NAME" => bad_name(said),
@@ -53,13 +55,15 @@ const PRIVATE: &str = "for a private package, configure its registry and credent
 fn unknown(said: &Said<'_>) -> Option<Diagnostic> {
     // npm error 404  The requested resource 'no-such-package@^1.0.0' could not be found or you do not have permission to access it.
     // no-such-package is not in the npm registry, or you have no permission to fetch it.
+    // Failed to fetch metadata from https://registry.example/no-such-package: HTTP status client error (404 Not Found)
     static NAME: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
-            r"404 +(?:The requested resource )?'([^']+)'|(?m)^(?:help: )?(\S.*?) is not in the npm registry",
+            r"404 +(?:The requested resource )?'([^']+)'|(?m)^(?:help: )?(\S.*?) is not in the npm registry|metadata\s+from \S+/([^/\s]+): HTTP status client error\s+\(404",
         )
     });
-    static HOST: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"(?:GET |HTTP 404 for )https?://(?:[^@/\s]*@)?([^/\s]+)/"));
+    static HOST: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"(?:GET |HTTP 404 for |metadata\s+from )https?://(?:[^@/\s]*@)?([^/\s]+)/")
+    });
     if said.code.as_deref() == Some("ERR_PNPM_TARBALL_HTTP_STATUS") && !said.words.contains("HTTP 404") {
         return None;
     }
