@@ -130,7 +130,7 @@ fn configuration_is_found_where_a_secret_is_mounted() {
 #[test]
 fn a_ca_bundle_that_is_not_there_is_named() {
     let Some(mut pod) = Pod::python() else { return };
-    pod.source("ca.pem", "");
+    pod.source("ca.pem", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n");
     let there = pod.dir("src/ca.pem").display().to_string();
     for (roots, added, absent) in [
         (&there[..], "/absent/company.pem", "/absent/company.pem"),
