@@ -200,16 +200,13 @@ fn can_install<'a>(
         let hint = "run it before you deploy, or ask the operator for INJECTOR_BUILD_SCRIPTS=allow";
         return Err(PlanError::Dependencies(value.says(message).hint(hint)));
     }
-    let missing = |hint: &str| PlanError::NoTool {
-        tool: installer.name().to_owned(),
-        needed_for: manifest.path.to_string(),
-        hint: hint.to_owned(),
-    };
-    tool(inputs, installer.name(), PACKAGE).map_err(|_| match installer {
-        Installer::Npm => missing("choose an image that has npm"),
-        Installer::Pnpm => missing(
-            "choose an image that has pnpm, or deploy package-lock.json instead (`npm install --package-lock-only`)",
-        ),
+    tool(inputs, installer.name(), manifest.path.as_str()).map_err(|error| match (installer, error) {
+        (Installer::Pnpm, PlanError::NoTool { tool, needed_for, hint }) => PlanError::NoTool {
+            hint: format!("{hint}, or deploy package-lock.json instead (`npm install --package-lock-only`)"),
+            tool,
+            needed_for,
+        },
+        (_, error) => error,
     })
 }
 

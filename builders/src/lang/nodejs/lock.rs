@@ -66,7 +66,8 @@ impl<'a> Lock<'a> {
             .collect();
         match others.as_slice() {
             [] => format!("{} pins them", self.path),
-            others => format!("{} pins them; {} is not read", self.path, others.join(", ")),
+            [other] => format!("{} pins them; {other} is not read", self.path),
+            others => format!("{} pins them; {} are not read", self.path, others.join(" and ")),
         }
     }
 }
