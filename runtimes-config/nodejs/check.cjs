@@ -184,7 +184,8 @@ async function moduleHandler(text, name) {
     if (exported.includes(STAR)) return { state: 'unknown', names: [] };
     const tokens = tokenize(text);
     const place = (word) => tokens?.find((token, at) => token.text === word && !isProperty(tokens, at))?.at;
-    const names = exported.map((word) => ({ name: word, line: place(word) === undefined ? null : located(text, place(word)).line }));
+    const line = (at) => (at === undefined ? null : located(text, at).line);
+    const names = exported.map((word) => ({ name: word, line: line(place(word)) }));
     if (exported.includes(name)) return { state: 'defined', names };
     if (exported.includes('default')) return { state: 'unknown', names };
     const at = tokens?.findIndex((token, index) => isCommonjs(tokens, index)) ?? -1;

@@ -114,7 +114,7 @@ fn a_module_that_does_not_say_so_is_one_where_node_detects_it() {
     }
 }
 
-/// Where CommonJS, ES modules, and versions of Node.js differ; nothing here needs what is not there in order to fail.
+/// Texts that scripts, ES modules and versions of Node.js take differently.
 const KINDS: [&str; 36] = [
     "for await (const x of y) {}",
     "const {a = await b} = c",

@@ -35,6 +35,7 @@ const IDLE = 75_000; // Milliseconds after which a silent connection is given up
 const GRACE = 5_000; // Milliseconds that the function's timers and connections have to end after the last request.
 const LINGER = 1_000; // Milliseconds for which what a refused client still sends is read.
 const HEADERS = 64 << 10; // The most bytes of a request's line and headers.
+const REFUSALS = { HPE_HEADER_OVERFLOW: 431, HPE_CHUNK_EXTENSIONS_OVERFLOW: 413, ERR_HTTP_REQUEST_TIMEOUT: 408 };
 const DECODERS = { gzip: zlib.gunzip, deflate: zlib.inflate, br: zlib.brotliDecompress };
 
 const requests = new AsyncLocalStorage();
@@ -181,7 +182,8 @@ async function serve(func, context, request, response) {
 }
 
 async function eventOf(request, response) {
-    const event = Object.fromEntries(['id', 'type', 'time', 'namespace'].map((name) => [`event-${name}`, request.get(`event-${name}`)]));
+    const names = ['event-id', 'event-type', 'event-time', 'event-namespace'];
+    const event = Object.fromEntries(names.map((name) => [name, request.get(name)]));
     event.extensions = { request, response };
     if (request.hasBody && !request.is('multipart/*')) request.body = await read(request);
     event.data = request.body;
@@ -322,7 +324,7 @@ server.on('clientError', (error, socket) => {
     const begun = [...connections.get(socket) ?? []].some((response) => response.headersSent);
     if (begun || error.code === 'ECONNRESET') socket.destroy();
     if (!socket.writable) return; // Refused already.
-    const status = { HPE_HEADER_OVERFLOW: 431, HPE_CHUNK_EXTENSIONS_OVERFLOW: 413, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code] ?? 400;
+    const status = REFUSALS[error.code] ?? 400;
     socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
     setTimeout(() => socket.destroy(), LINGER).unref();
 });

@@ -31,6 +31,8 @@ pub(super) struct Manifest<'a> {
     pub(super) scripts: Vec<(&'static str, Value<'a>)>,
     /// Whether it is the root of several packages.
     pub(super) is_workspace: bool,
+    /// Which packages may run scripts, in npm's own words.
+    pub(super) allowed: Option<Value<'a>>,
     /// The package manager that it names, without a version.
     pub(super) manager: Option<String>,
     /// Whether it holds settings of pnpm, which may name further files.
@@ -96,6 +98,7 @@ impl<'a> Manifest<'a> {
                 .filter_map(|name| Some((*name, *scripts.get(*name).filter(|value| is_script(value))?)))
                 .collect(),
             is_workspace: members.get("workspaces").is_some_and(|value| !value.is_empty()),
+            allowed: members.get("allowScripts").copied(),
             manager: manager.map(|text| text.split('@').next().unwrap_or_default().to_owned()),
             has_pnpm_settings: members.contains_key("pnpm"),
             engines: members.get("engines").and_then(|engines| engines.member("node")),

@@ -77,30 +77,31 @@ pub(super) fn added(inputs: &Inputs<'_>, installer: Installer, configured: &Conf
     let mut added = Added::default();
     let said =
         |name: &str| inputs.settings.env.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
-    let mut secret = |key: &str, name: &str, value: &str| {
-        if !configured.env.contains_key(key) {
-            added.set(installer, key, Arg::secret(name));
-            added.secrets.insert(name.to_owned(), value.to_owned());
-        }
-    };
+    let mut pairs = Vec::new();
     if let Some(registry) = said("NPM_REGISTRY") {
         let scope = said("NPM_SCOPE").map(|scope| format!("@{}:", scope.trim_start_matches('@')));
         let (registry, login) = without_login(registry);
-        secret(&format!("{}registry", scope.unwrap_or_default()), "NPM_REGISTRY", &registry);
+        let key = format!("{}registry", scope.unwrap_or_default());
         if let (Some(login), Some((_, place))) = (login, registry.split_once(':')) {
             let key = format!("{}/:_auth", place.trim_end_matches('/'));
-            secret(&key, "NPM_REGISTRY:login", &STANDARD.encode(login));
+            pairs.push((key, "NPM_REGISTRY:login".to_owned(), STANDARD.encode(login)));
         }
+        pairs.push((key, "NPM_REGISTRY".to_owned(), registry));
     }
     let extra = said(EXTRA).map(assignments).unwrap_or_default();
     for (number, (key, value)) in (1..).zip(&extra) {
-        secret(key, &format!("{EXTRA}:{number}"), value);
+        pairs.push((key.clone(), format!("{EXTRA}:{number}"), value.clone()));
     }
-    for (key, value) in
-        configured.env.iter().filter(|(key, _)| installer == Installer::Pnpm && is_about_network(key))
-    {
-        added.set(installer, key, Arg::secret(key));
-        added.secrets.insert(key.clone(), value.clone());
+    pairs.retain(|(key, ..)| !configured.env.contains_key(key));
+    let own = configured.env.iter().filter(|(key, _)| installer == Installer::Pnpm && is_about_network(key));
+    pairs.extend(own.map(|(key, value)| (key.clone(), key.clone(), value.clone())));
+    for (key, name, value) in pairs {
+        if (key.ends_with("registry") || key.starts_with("fetch-")) && !value.contains('@') {
+            added.set(installer, &key, value.into());
+        } else {
+            added.set(installer, &key, Arg::secret(name.as_str()));
+            added.secrets.insert(name, value);
+        }
     }
     let caches: &[_] = match installer {
         Installer::Npm => &[("--cache=", "cache", "npm-cache")],
