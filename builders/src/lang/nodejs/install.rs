@@ -73,7 +73,7 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
     };
     let lock = Lock::of(function, manifest)?;
     let installer = lock.map_or(Installer::Npm, |lock| lock.installer);
-    let program = can_install(inputs, manifest, installer)?;
+    let program = can_install(inputs, manifest, lock, installer)?;
     done.because.push(format!("{} lists the dependencies", manifest.path));
     let pinned = match lock {
         Some(Lock { path, installer: Installer::Npm }) => {
@@ -178,6 +178,7 @@ fn npm_rebuild(manifest: &Manifest<'_>, program: &Tool, added: &Added) -> Vec<St
 fn can_install<'a>(
     inputs: &Inputs<'a>,
     manifest: &Manifest<'_>,
+    lock: Option<Lock<'_>>,
     installer: Installer,
 ) -> Result<&'a Tool, PlanError> {
     for wanted in &manifest.dependencies {
@@ -202,7 +203,7 @@ fn can_install<'a>(
     }
     let missing = |hint: &str| PlanError::NoTool {
         tool: installer.name().to_owned(),
-        needed_for: manifest.path.to_string(),
+        needed_for: lock.map_or(manifest.path, |lock| lock.path).to_string(),
         hint: hint.to_owned(),
     };
     tool(inputs, installer.name(), PACKAGE).map_err(|_| match installer {
