@@ -185,10 +185,11 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
             "check the registry's URL, and HTTPS_PROXY or NO_PROXY if there is a proxy",
         ),
         // ConnectionResetError(104, 'Connection reset by peer')
+        // ERROR: Wheel 'six' located at <scratch>/tmp/pip-unpack-x/six-1.0-py3-none-any.whl is invalid.
         // npm error network request to https://registry.example/greet failed, reason: socket hang up
         //   ╰─▶ end of file before message length reached
         told(
-            r"Connection reset by peer|RemoteDisconnected|Connection aborted|IncompleteRead|connection closed before|ECONNRESET|UND_ERR_SOCKET|end of file before message length|[Pp]remature close",
+            r"Wheel '[^']+' located at \S+ is invalid|Connection reset by peer|RemoteDisconnected|Connection aborted|IncompleteRead|connection closed before|ECONNRESET|UND_ERR_SOCKET|end of file before message length|[Pp]remature close",
             "the connection to {host} was cut",
             "try again; a proxy or firewall may have closed it",
         ),

@@ -33,23 +33,6 @@ each!(
     scripts_of_packages_see_no_credentials,
 );
 
-#[test]
-fn a_folder_of_archives_is_enough_for_npm() {
-    let Some(mut pod) = Pod::new(Installer::Npm, "") else {
-        return;
-    };
-    pod.file("archives/x", "");
-    let archive = format!("{}/acmegreeting-1.0.0.tgz", pod.path("archives"));
-    let bytes = PACKAGES.get("npm/acmegreeting/-/acmegreeting-1.0.0.tgz").expect("a package");
-    std::fs::write(&archive, bytes).expect("written");
-    pod.index(&format!("http://{CLOSED}")).file(
-        "src/package.json",
-        &format!("{{\"dependencies\": {{\"acmegreeting\": \"file:{archive}\"}}}}\n"),
-    );
-    pod.build().succeeds();
-    pod.is_greeted();
-}
-
 /// What locks and manifests hold is installed from, and not published.
 #[test]
 fn credentials_in_the_urls_of_a_manifest_or_a_lock_are_not_published() {
