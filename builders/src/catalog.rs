@@ -31,7 +31,7 @@ pub struct Runtime {
     pub extensions: Vec<String>,
     /// The names of dependency files, the one that Kubeless used first.
     pub manifests: Vec<String>,
-    /// Extensions of further files whose text the builder may read.
+    /// Extensions or names of further files whose text the builder may read.
     #[serde(default)]
     pub texts: Vec<String>,
     /// Misspelt names of manifests, each with the name that was meant.
@@ -57,7 +57,7 @@ pub struct ToolSpec {
     /// Program names to look for on PATH, best first. `{version}` is the version asked for; an
     /// entry that has it is passed over when no version was asked for.
     pub programs: Vec<String>,
-    /// Whether nothing can be built without it.
+    /// Whether a build that needs it fails without it.
     #[serde(default)]
     pub required: bool,
     /// Whether its version is the runtime's.
@@ -82,9 +82,23 @@ pub struct Environment {
     /// Variables that name an operator's choice, handed to the builder.
     #[serde(default)]
     pub choices: Vec<String>,
-    /// Variables through which the tools learn of a CA bundle.
+    /// How the tools learn whom to trust.
     #[serde(default)]
-    pub ca: Vec<String>,
+    pub ca: Vec<Trust>,
+}
+
+/// How one package client learns whom to trust.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Trust {
+    /// The variable that names all the CAs.
+    pub replaces: String,
+    /// The variable that names CAs beside the client's own, if it has one.
+    #[serde(default)]
+    pub adds: Option<String>,
+    /// The key in its configuration files that says the same as the first variable.
+    #[serde(default)]
+    pub key: Option<String>,
 }
 
 /// Why a runtime's description is refused.

@@ -8,6 +8,7 @@
 )]
 
 mod contract;
+mod explain;
 mod fixtures;
 mod hostile;
 mod house;

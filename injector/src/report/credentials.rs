@@ -41,9 +41,19 @@ pub(crate) fn url_credentials(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// The credentials of a package client's configuration file; `kind` is the usual name of such files, or
+/// the variable that names this one.
+pub(crate) fn configuration(kind: &str, text: &str) -> Vec<String> {
+    let mut found = url_credentials(text);
+    let is_netrc = kind.to_ascii_lowercase().ends_with("netrc");
+    found.extend(if is_netrc { netrc_credentials(text) } else { ini_credentials(text) });
+    found.extend(element_credentials(text));
+    found
+}
+
 /// The passwords of a netrc file, and each `login:password`
 /// (<https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html>).
-pub(crate) fn netrc_credentials(text: &str) -> Vec<String> {
+fn netrc_credentials(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let (mut login, mut password) = (None, None);
     let mut tokens = netrc_tokens(text).into_iter();
@@ -66,13 +76,30 @@ pub(crate) fn netrc_credentials(text: &str) -> Vec<String> {
 
 /// The values of keys that name a credential, in lines of `key = value` or `key: value`, as in npm's, pip's,
 /// cargo's and most other configuration; what they hold in base64 too.
-pub(crate) fn ini_credentials(text: &str) -> Vec<String> {
+fn ini_credentials(text: &str) -> Vec<String> {
     text.lines()
         .filter_map(|line| {
             let pairs = ['=', ':'].into_iter().filter_map(|separator| line.split_once(separator));
             pairs.filter(|(key, _)| names_credential(key)).map(|(_, value)| value).next()
         })
         .flat_map(forms_of_value)
+        .collect()
+}
+
+/// What stands in elements that name a credential, as in Maven's settings: `<password>…</password>`.
+fn element_credentials(text: &str) -> Vec<String> {
+    const ENTITIES: [(&str, &str); 5] =
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
+    text.match_indices("</")
+        .filter_map(|(end, _)| {
+            let (name, value) = text[..end].rsplit_once('<')?.1.split_once('>')?;
+            names_credential(name).then_some(value)
+        })
+        .flat_map(|value| {
+            let plain = ENTITIES.iter().fold(value.to_owned(), |value, (from, to)| value.replace(from, to));
+            [value.to_owned(), plain]
+        })
+        .flat_map(|value| forms_of_value(&value))
         .collect()
 }
 
@@ -211,6 +238,17 @@ mod tests {
             let found = ini_credentials(line);
             assert!(found.iter().any(|value| value == expected), "{line}: {found:?}");
         }
+    }
+
+    #[test]
+    fn elements_give_the_values_of_credential_names() {
+        let text = "<server>\n<id>main</id>\n<username>me</username>\n<password>\n  a&amp;b&lt;c </password>\n\
+                    <passphrase>${env.PHRASE}</passphrase></server><proxy><password>two</password></proxy>";
+        let found = configuration("settings.xml", text);
+        for expected in ["a&b<c", "a&amp;b&lt;c", "two"] {
+            assert!(found.iter().any(|value| value == expected), "{expected}: {found:?}");
+        }
+        assert!(!found.iter().any(|value| value == "me" || value == "main"), "{found:?}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::byte_code;
 use super::commands::{Wanted, export, pip, uv};
 use super::grammar::Origin;
 use super::lock;
@@ -9,12 +10,12 @@ use super::lock::Locked;
 use super::manifest::Manifest;
 use super::requirements::{Hashed, Requirements};
 use super::settings::{self, Translation};
-use super::{byte_code, helper, offline, python, scratch, tool};
 use crate::Inputs;
 use crate::diagnostic::{Blame, Diagnostic};
+use crate::entry::tool;
 use crate::error::PlanError;
-use crate::function::RelPath;
 use crate::plan::{Action, Arg, Capture, Dir, Network, Place, Step};
+use crate::steps::{helper, offline, run, scratch};
 use crate::toolchain::{BuildScripts, Tool};
 
 /// The variable with which an operator chooses the installer.
@@ -28,7 +29,7 @@ pub(super) struct Install {
     /// The steps; none where there are no dependencies.
     pub(super) steps: Vec<Step>,
     /// The dependency files that the installer reads.
-    pub(super) manifests: BTreeSet<RelPath>,
+    pub(super) manifests: BTreeSet<Place>,
     /// Variables to which they refer.
     pub(super) refers: BTreeSet<String>,
     /// Values that no output may show.
@@ -40,7 +41,11 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
     let manifest = Manifest::of(inputs.function)?;
     let mut done = Install {
         secrets: manifest.secrets(inputs.function),
-        manifests: manifest.texts(inputs.function).into_iter().map(|(path, _)| path.clone()).collect(),
+        manifests: manifest
+            .texts(inputs.function)
+            .into_iter()
+            .map(|(path, _)| Place::new(Dir::Source, path.clone()))
+            .collect(),
         refers: manifest.refers(inputs.function),
         ..Install::default()
     };
@@ -94,7 +99,7 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
     }
     let action = match installer {
         Installer::Pip => {
-            done.steps.push(helper("pip"));
+            done.steps.push(helper("python/pip.py"));
             pip(inputs, wanted)
         }
         Installer::Uv(translation) => uv(wanted, translation, &mut done.secrets),
@@ -116,8 +121,8 @@ fn afterwards() -> [Step; 3] {
     let why = "whether the installed packages go together";
     let compile = byte_code(&[Dir::Deps]);
     [
-        helper("conflicts"),
-        offline("conflicts", why, Blame::Author, python(args, Capture::Whole)),
+        helper("python/conflicts.py"),
+        offline("conflicts", why, Blame::Author, run("python", args, Capture::Whole)),
         offline("compile-deps", "byte-code, kept with the packages", Blame::Platform, compile),
     ]
 }
