@@ -36,14 +36,15 @@ pub(crate) fn handler(
         .flat_map(|stem| extensions.iter().map(move |extension| format!("{stem}.{extension}")))
         .collect();
     let file = expected.iter().find_map(|name| function.files.get_key_value(name.as_str()));
-    match file {
-        Some((file, _)) => Ok((handler, file.clone())),
-        None => Err(PlanError::NoModule {
-            handler,
-            expected,
-            found: sources.take(10).map(ToString::to_string).collect(),
-        }),
+    if let Some((file, _)) = file {
+        return Ok((handler, file.clone()));
     }
+    let mut found: Vec<String> = sources.map(ToString::to_string).collect();
+    if found.is_empty() {
+        found = function.files.keys().map(ToString::to_string).collect();
+    }
+    found.truncate(10);
+    Err(PlanError::NoModule { handler, expected, found })
 }
 
 /// Refuses a manifest whose name no tool knows, where the right one is absent.

@@ -1,6 +1,6 @@
 //! Carries out the steps of a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use builders::Builder;
 use builders::assets::asset;
+use builders::catalog::Runtime;
 use builders::diagnostic::{Blame, Diagnostic, Output};
 use builders::function::Function;
 use builders::plan::{Action, Arg, Capture, Credentials, Dir, Network, Piece, Place, Run, Secrets, Step};
 
 use crate::failure::{Failure, Stage};
 use crate::provision::Rooms;
+use crate::publish;
 use crate::report::Reporter;
 use crate::surroundings::Surroundings;
 use crate::sys::exec::{self, Command, Ended, ExecError};
@@ -25,6 +27,8 @@ use crate::sys::{fs, host, signal, volume};
 pub(crate) struct Workshop<'a> {
     /// The language.
     pub(crate) builder: &'a dyn Builder,
+    /// The language's facts.
+    pub(crate) runtime: &'a Runtime,
     /// The function.
     pub(crate) function: &'a Function,
     /// The rooms.
@@ -33,6 +37,8 @@ pub(crate) struct Workshop<'a> {
     pub(crate) programs: &'a BTreeMap<String, PathBuf>,
     /// What tools see of the environment.
     pub(crate) surroundings: &'a Surroundings,
+    /// The dependency files that installers read or write.
+    pub(crate) manifests: &'a BTreeSet<Place>,
     /// Values behind the plan's secrets.
     pub(crate) secrets: &'a Secrets,
     /// How long a stage may take.
@@ -157,7 +163,13 @@ impl Workshop<'_> {
     pub(crate) fn run(&self, section: Section, steps: &[Step]) -> Result<Outputs, Failure> {
         let deadline = Instant::now() + self.timeout;
         let mut outputs = Vec::new();
-        for step in steps {
+        let fetches =
+            |step: &Step| matches!(&step.action, Action::Run(run) if run.credentials == Credentials::Given);
+        let fetched = steps.iter().rposition(fetches).map(|last| last + 1);
+        for (number, step) in steps.iter().enumerate() {
+            if Some(number) == fetched {
+                self.withhold_credentials()?;
+            }
             if let Some(signal) = signal::received() {
                 return Err(Failure::Terminated { signal, stage: section.stage() });
             }
@@ -166,6 +178,19 @@ impl Workshop<'_> {
             }
         }
         Ok(outputs)
+    }
+
+    /// Takes the credentials out of the dependency files, whose readers are done: neither the code of packages
+    /// nor the function's container has any business with them.
+    pub(crate) fn withhold_credentials(&self) -> Result<(), Failure> {
+        for path in publish::withhold_credentials(self.rooms, self.runtime, self.manifests)? {
+            let mounted: Vec<_> = self.runtime.environment.mounted.keys().map(String::as_str).collect();
+            self.reporter.warn(&format!(
+                "{path} holds credentials, which are left out of what is published; better mount them as a secret: {}",
+                mounted.join(", ")
+            ));
+        }
+        Ok(())
     }
 
     /// Carries out one step; a tool leaves its output.

@@ -157,10 +157,12 @@ fn run(
 
     let workshop = Workshop {
         builder: *builder,
+        runtime: &detected.runtime,
         function,
         rooms: &rooms,
         programs: &programs,
         surroundings,
+        manifests: &plan.manifests,
         secrets: &plan.secrets,
         timeout: request.timeout,
         reporter,
@@ -181,13 +183,7 @@ fn run(
 
     reporter.stage(Stage::Publish);
     go_on(Stage::Publish)?;
-    for path in publish::withhold_credentials(&rooms, &detected.runtime, &plan.manifests)? {
-        let mounted: Vec<_> = detected.runtime.environment.mounted.keys().map(String::as_str).collect();
-        reporter.warn(&format!(
-            "{path} holds credentials, which are left out of what is published; better mount them as a secret: {}",
-            mounted.join(", ")
-        ));
-    }
+    workshop.withhold_credentials()?;
     let built = Built {
         runtime: versioned(detected, &toolchain),
         builder: builder.id(),

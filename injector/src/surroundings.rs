@@ -24,6 +24,8 @@ pub(crate) struct Surroundings {
     pub(crate) home: Vec<(String, PathBuf)>,
     /// What no output may show.
     pub(crate) secrets: BTreeSet<String>,
+    /// The CA bundles that configuration files name, by the variable that says the same.
+    roots: BTreeMap<String, String>,
     /// Configuration that is there and that no tool will read, as sentences.
     pub(crate) unread: Vec<String>,
     /// Variables that lead to the package clients' configuration, or hold a part of it.
@@ -51,6 +53,8 @@ const CA_BUNDLES: [&str; 4] = [
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
+/// What clients are told to read instead of any configuration file, as pip's manual has it.
+const NOTHING: &str = "/dev/null";
 
 impl Surroundings {
     /// What a tool needs to say what it is.
@@ -181,7 +185,7 @@ impl Surroundings {
             self.home.extend(below.map(|below| (below.to_owned(), path)));
         }
         for variable in kinds.values().map(|variable| self.spelt(variable)).collect::<BTreeSet<_>>() {
-            let Some(path) = self.env.get(&variable).cloned() else {
+            let Some(path) = self.env.get(&variable).filter(|path| *path != NOTHING).cloned() else {
                 continue;
             };
             match read_present(Path::new(&path)) {
@@ -209,7 +213,7 @@ impl Surroundings {
     fn pass_over(&mut self, kind: &str, path: &str, variable: &str, text: &str) {
         self.secrets.extend(credentials::configuration(kind, text));
         let named = &self.env[variable];
-        if named != path && named != "/dev/null" {
+        if named != path && named != NOTHING {
             self.unread.push(format!("{path} is not read: {variable} names {named}"));
         }
     }
@@ -260,20 +264,25 @@ impl Surroundings {
         let added = added.map(read_bundle).transpose()?;
         let mut trusted = BTreeMap::from([(ROOTS.to_owned(), replacing.clone().or_else(|| image.clone()))]);
         if added.is_some() || replacing.is_some() {
+            let named =
+                |variable: &String| self.env.get(variable).or_else(|| self.roots.get(variable)).cloned();
             for client in &runtime.environment.ca {
-                let own =
-                    |variable: &String| self.env.get(&self.spelt(variable)).or(replacing.as_ref()).cloned();
-                match (&client.adds, own(&client.replaces)) {
-                    // To its own roots, which are not the image's, it takes others.
-                    (Some(adds), None) => trusted.insert(self.spelt(adds), own(adds)),
-                    (Some(adds), all) => {
-                        trusted.insert(self.spelt(adds), own(adds));
-                        trusted.insert(self.spelt(&client.replaces), all)
+                let all = self.spelt(&client.replaces);
+                let roots = named(&all).or_else(|| replacing.clone());
+                match &client.adds {
+                    None => {
+                        trusted.insert(all, roots.or_else(|| image.clone()));
                     }
-                    (None, all) => {
-                        trusted.insert(self.spelt(&client.replaces), all.or_else(|| image.clone()))
+                    Some(adds) => {
+                        let beside = self.spelt(adds);
+                        let extra = named(&beside).or_else(|| replacing.clone());
+                        trusted.insert(beside, extra);
+                        // Else it keeps its own roots, which are not the image's.
+                        if roots.is_some() {
+                            trusted.insert(all, roots);
+                        }
                     }
-                };
+                }
             }
         }
         for (variable, roots) in trusted {
@@ -303,12 +312,17 @@ impl Surroundings {
             let mut files =
                 self.settings.files.iter().rev().filter(|(path, _)| !(replacing && replaced(path)));
             let named = client.key.as_ref().and_then(|key| files.find_map(|(_, text)| value_of(text, key)));
-            if let Some(path) = named {
-                let path = match (path.strip_prefix("~/"), env.get("HOME")) {
-                    (Some(below), Some(home)) => Path::new(home).join(below).display().to_string(),
-                    _ => path.to_owned(),
-                };
-                self.env.entry(self.spelt(&client.replaces)).or_insert(path);
+            let Some(path) = named else { continue };
+            let variable = self.spelt(&client.replaces);
+            match (path.strip_prefix("~/"), env.get("HOME")) {
+                // Tools get another HOME.
+                (Some(below), Some(home)) => {
+                    let path = Path::new(home).join(below).display().to_string();
+                    self.env.entry(variable).or_insert(path);
+                }
+                _ => {
+                    self.roots.insert(variable, path.to_owned());
+                }
             }
         }
     }

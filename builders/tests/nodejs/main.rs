@@ -1,5 +1,6 @@
-//! What is planned for Node.js functions: the files are a string, the plan is its text.
+//! What is planned for Node.js functions, and what failures mean: the files are a string, the plan is its text.
 
+mod findings;
 mod plans;
 mod refusals;
 mod settings;

@@ -155,6 +155,24 @@ fn the_functions_own_scripts_run_one_by_one_in_npms_order() {
 }
 
 #[test]
+fn npm_rebuilds_packages_without_the_functions_own_scripts() {
+    let fixture = "//- hello.js\n//- package.json\n{\"dependencies\": {\"ms\": \"2\"}, \
+                   \"scripts\": {\"install\": \"a\"}, \"allowScripts\": {\"ms\": false}}\n";
+    let plan = plan(&USUAL, fixture).expect("a plan");
+    let text = plan.to_string();
+    let named: Vec<_> =
+        plan.resolve.iter().map(|step| step.name.as_str()).skip_while(|name| *name != "packages").collect();
+    assert_eq!(named, ["packages", "set aside", "stand-in", "scripts", "put back", "script install"]);
+    assert_eq!(line(&text, "set aside:"), "set aside: move <deps>/package.json to <deps>/package.json.own");
+    assert_eq!(line(&text, "put back:"), "put back: move <deps>/package.json.own to <deps>/package.json");
+    let written = plan.resolve.iter().find_map(|step| match &step.action {
+        Action::Write { text, .. } => Some(text.as_str()),
+        _ => None,
+    });
+    assert_eq!(written, Some("{\"allowScripts\": {\"ms\": false}}"));
+}
+
+#[test]
 fn where_scripts_are_denied_none_runs() {
     let plan = text(&DENIED, WITH_MS);
     assert_eq!(line(&plan, "packages:"), "packages: in <scratch>: node <scratch>/packages.cjs <deps> deny");

@@ -18,11 +18,21 @@ const NAMES: [&str; 11] = [
     "credentials",
 ];
 
-/// The credentials in an environment variable: the value itself if the name says so, and those of URLs in it.
+/// The credentials in an environment variable: the value itself if the name says so, those of URLs in it, and
+/// what it assigns to names of credentials, as in `-Dsome.password=…` or `//registry.example/:_authToken …`.
 pub(crate) fn env_credentials(name: &str, value: &str) -> Vec<String> {
     let mut found = url_credentials(value);
     if names_credential(name) {
         found.extend(forms_of_value(value));
+    }
+    let mut words = value.split_whitespace().peekable();
+    while let Some(word) = words.next() {
+        let assigned = match word.split_once('=') {
+            Some((key, assigned)) => Some(assigned).filter(|_| names_credential(key)),
+            None if word.starts_with("//") && names_credential(word) => words.peek().copied(),
+            None => None,
+        };
+        found.extend(assigned.iter().flat_map(|assigned| forms_of_value(assigned)));
     }
     found
 }
@@ -261,6 +271,9 @@ mod tests {
     fn variables_are_secret_by_name_or_by_url() {
         assert_eq!(env_credentials("HTTPS_PROXY", "http://me:hunter2@proxy"), ["hunter2", "me:hunter2"]);
         assert!(env_credentials("NPM_TOKEN", "npm_abc").contains(&"npm_abc".to_owned()));
+        let extra = "strict-ssl=true //a/:_authToken=one-token //b/:_password dHdv //c/:registry three";
+        assert_eq!(env_credentials("NPM_CONFIG_EXTRA", extra), ["one-token", "dHdv", "two"]);
+        assert_eq!(env_credentials("MAVEN_OPTS", "-Xmx1g -Dmirror.password=four"), ["four"]);
         assert_eq!(env_credentials("GOFLAGS", "-mod=mod"), [""; 0]);
     }
 }

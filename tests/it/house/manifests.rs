@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What each crate may use directly.
 pub(super) const MAY_USE: &[(&str, &[&str])] = &[
-    ("builders", &["nodejs-semver", "regex", "serde", "serde_json", "thiserror", "toml"]),
+    (
+        "builders",
+        &["base64", "nodejs-semver", "percent-encoding", "regex", "serde", "serde_json", "thiserror", "toml"],
+    ),
     (
         "injector",
         &[

@@ -1,15 +1,17 @@
 //! A pod that has secrets, and a search for them in all that it leaves behind.
 
-use std::fs::{copy, read, read_link, read_to_string};
+use std::fs::{canonicalize, copy, read, read_link, read_to_string};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use walkdir::WalkDir;
 
+use super::nodejs;
 use crate::support::machine::{self, Python, STRANGER};
-use crate::support::packages::uv;
+use crate::support::packages::tool;
 use crate::support::pod::{self, Ended, HELLO};
 use crate::support::python::put;
 
@@ -18,23 +20,57 @@ use crate::support::python::put;
 pub(super) enum Installer {
     Pip,
     Uv,
+    Npm,
+    Pnpm,
+}
+
+impl Installer {
+    /// Where it looks for packages: the variable, and our registry's path.
+    fn index(self) -> (&'static str, &'static str) {
+        match self {
+            Installer::Pip | Installer::Uv => ("PIP_INDEX_URL", "/simple"),
+            Installer::Npm | Installer::Pnpm => ("NPM_REGISTRY", "/npm/"),
+        }
+    }
+
+    /// What it installs from.
+    pub(super) fn manifest(self) -> &'static str {
+        match self {
+            Installer::Pip | Installer::Uv => "requirements.txt",
+            Installer::Npm => "package.json",
+            Installer::Pnpm => "pnpm-lock.yaml",
+        }
+    }
+
+    /// Where it leaves the package `acmegreeting`, and the package.
+    pub(super) fn greeting(self) -> (&'static str, &'static str) {
+        match self {
+            Installer::Pip | Installer::Uv => ("deps/acmegreeting.py", "TEXT = 'hello'\n"),
+            Installer::Npm | Installer::Pnpm => {
+                ("deps/node_modules/acmegreeting/index.js", "module.exports = 'hello'\n")
+            }
+        }
+    }
 }
 
 /// A function with dependencies, in a company's network.
 pub(super) struct Pod {
     pod: pod::Pod,
+    installer: Installer,
+    wanted: String,
     secrets: Vec<String>,
 }
 
 impl Pod {
-    /// A function that asks for `requirements`; `None` where the machine lacks a tool for it.
-    pub(super) fn new(installer: Installer, requirements: &str) -> Option<Self> {
-        Pod::with(&machine::python()?, installer, requirements)
+    /// A function that asks for packages, each in a line as `requirements.txt` has it; `None` where the machine
+    /// lacks a tool for it.
+    pub(super) fn new(installer: Installer, wanted: &str) -> Option<Self> {
+        Pod::with(&machine::python()?, installer, wanted)
     }
 
     /// The same for somebody who is not root.
-    pub(super) fn unprivileged(installer: Installer, requirements: &str) -> Option<Self> {
-        let mut pod = Pod::with(&machine::public_python()?, installer, requirements)?;
+    pub(super) fn unprivileged(installer: Installer, wanted: &str) -> Option<Self> {
+        let mut pod = Pod::with(&machine::public_python()?, installer, wanted)?;
         if !machine::is_root() {
             return None;
         }
@@ -42,28 +78,81 @@ impl Pod {
         Some(pod)
     }
 
-    fn with(python: &Python, installer: Installer, requirements: &str) -> Option<Self> {
-        let pod = pod::Pod::bare(&format!("{}:/usr/bin:/bin", python.bin.display()));
-        let installer = match installer {
-            Installer::Pip => "pip",
+    fn with(python: &Python, installer: Installer, wanted: &str) -> Option<Self> {
+        let bin = match installer {
+            Installer::Pip | Installer::Uv => python.bin.clone(),
+            Installer::Npm | Installer::Pnpm => tool("nodejs", "npm")?.parent()?.to_owned(),
+        };
+        let pod = pod::Pod::bare(&format!("{}:/usr/bin:/bin", bin.display()));
+        let mut pod = Pod { pod, installer, wanted: String::new(), secrets: Vec::new() };
+        match installer {
+            Installer::Pip => pod.var("INJECTOR_PYTHON_INSTALLER", "pip"),
             Installer::Uv => {
                 // Where it lies, root alone may reach.
-                copy(uv()?, pod.dir("bin/uv")).expect("a copy");
-                "uv"
+                copy(tool("python", "uv")?, pod.pod.dir("bin/uv")).expect("a copy");
+                pod.var("INJECTOR_PYTHON_INSTALLER", "uv")
+            }
+            Installer::Npm => {
+                symlink(tool("nodejs", "node")?, pod.pod.dir("bin/node")).expect("a link");
+                &mut pod
+            }
+            Installer::Pnpm => {
+                symlink(tool("nodejs", "node")?, pod.pod.dir("bin/node")).expect("a link");
+                let pnpm = canonicalize(tool("nodejs", "pnpm")?).expect("it is there");
+                symlink(pnpm, pod.pod.dir("bin/pnpm")).expect("a link");
+                &mut pod
             }
         };
-        pod.source("handler.py", HELLO);
-        pod.source("requirements.txt", requirements);
-        let mut pod = Pod { pod, secrets: Vec::new() };
+        pod.wants(wanted);
         let home = pod.path("home");
         pod.var("HOME", &home)
             .var("FUNC_HANDLER", "handler.hello")
             .var("INJECTOR_REPLAY", "off")
-            .var("INJECTOR_PYTHON_INSTALLER", installer)
             // A failure that is certain need not be waited for.
             .var("PIP_RETRIES", "1")
-            .var("PIP_TIMEOUT", "2");
+            .var("PIP_TIMEOUT", "2")
+            .var("npm_config_fetch_retries", "1")
+            .var("npm_config_fetch_retry_mintimeout", "10")
+            .var("npm_config_fetch_timeout", "2000");
         Some(pod)
+    }
+
+    /// Has the function ask for these packages.
+    pub(super) fn wants(&mut self, wanted: &str) -> &mut Self {
+        wanted.clone_into(&mut self.wanted);
+        match self.installer {
+            Installer::Pip | Installer::Uv => {
+                self.pod.source("handler.py", HELLO);
+                self.pod.source("requirements.txt", wanted);
+            }
+            Installer::Npm | Installer::Pnpm => {
+                self.pod.source("handler.js", "exports.hello = () => 'hello';\n");
+                let asked = wanted.lines().map(|line| line.split_once("==").map_or(line, |(name, _)| name));
+                self.pod.source("package.json", &nodejs::manifest(asked.clone()));
+                if self.installer == Installer::Pnpm {
+                    self.pod.source("pnpm-lock.yaml", &nodejs::lock(asked));
+                }
+            }
+        }
+        self
+    }
+
+    /// What the function asks for.
+    pub(super) fn wanted(&self) -> &str {
+        &self.wanted
+    }
+
+    /// Has the installer look for packages at our registry, which this URL leads to.
+    pub(super) fn index(&mut self, url: &str) -> &mut Self {
+        let (variable, path) = self.installer.index();
+        self.var(variable, &format!("{url}{path}"))
+    }
+
+    /// Demands that the package `acmegreeting` is there.
+    #[track_caller]
+    pub(super) fn is_greeted(&self) {
+        let (path, text) = self.installer.greeting();
+        assert_eq!(self.published(path), text);
     }
 
     /// The path of something in the pod.
@@ -87,6 +176,29 @@ impl Pod {
     pub(super) fn file(&mut self, below: &str, text: &str) -> &mut Self {
         put(&self.pod.dir(below), text);
         self
+    }
+
+    /// From here on what is in `secrets` is mounted as a cluster mounts secrets; `None` where nobody may mount.
+    pub(super) fn mounts_secrets(&mut self) -> Option<&mut Self> {
+        const MOUNT: &str = "mount -t tmpfs none /run && mkdir -p /run/secrets/kubeless.io && \
+                             mount --bind \"$0\" /run/secrets/kubeless.io && exec \"$@\"";
+        if !machine::may_mount() {
+            return None;
+        }
+        let secrets = self.path("secrets");
+        self.pod.wrap(&["unshare", "--mount", "sh", "-c", MOUNT, &secrets]);
+        Some(self)
+    }
+
+    /// From here on a directory of the pod can only be read; `None` where nobody may mount.
+    pub(super) fn mounts_read_only(&mut self, below: &str) -> Option<&mut Self> {
+        const MOUNT: &str = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
+        if !machine::may_mount() {
+            return None;
+        }
+        let dir = self.path(below);
+        self.pod.wrap(&["unshare", "--mount", "sh", "-c", MOUNT, &dir]);
+        Some(self)
     }
 
     /// From here on this value, and whatever it can be recovered from, must appear nowhere.
@@ -158,7 +270,7 @@ impl Ended {
     /// Demands success.
     #[track_caller]
     pub(super) fn succeeds(&self) -> &Self {
-        self.expect(0, &["ready: python"])
+        self.expect(0, &["ready: "])
     }
 
     /// Demands a failure of this code, whose first line says the first words, and whose whole message the others.

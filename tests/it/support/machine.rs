@@ -93,6 +93,16 @@ pub(crate) fn is_root() -> bool {
     root
 }
 
+/// Whether this test may mount in a namespace of its own.
+pub(crate) fn may_mount() -> bool {
+    let status = Command::new("unshare").args(["--mount", "true"]).status();
+    let may = is_root() && status.is_ok_and(|status| status.success());
+    if !may {
+        skip("mount", "no mount namespace can be made");
+    }
+    may
+}
+
 /// A tmpfs of its own, unmounted with the value.
 #[derive(Debug)]
 pub(crate) struct Mounted(pub(crate) PathBuf);

@@ -1,6 +1,6 @@
 """Makes the packages that the tests' registry serves: one JSON object of file names and base64."""
 
-import base64, io, json, tarfile, zipfile
+import base64, hashlib, io, json, tarfile, zipfile
 
 # A build backend of the package's own, so that nothing else must be downloaded to build it.
 BUILD = """\
@@ -68,18 +68,46 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
 """
 
 
+# Copies what it sees of credentials into the package: the environment, and every configuration that npm reads.
+LOOK = """\
+const fs = require('fs'), path = require('path');
+const seen = { env: process.env };
+for (const dir of [process.env.HOME, process.env.INIT_CWD, '..', '../..', '../../..', '/root'])
+  for (const name of ['.npmrc', '.netrc'])
+    try { seen[path.join(String(dir), name)] = fs.readFileSync(path.join(dir, name), 'utf8') } catch {}
+fs.writeFileSync('seen.json', JSON.stringify(seen));
+"""
+
+
+def npm(name, files, **more):
+    """A package of npm's, and what the registry says of it, where `@HOST@` is the registry's URL."""
+    manifest = {"name": name, "version": "1.0.0", "main": "index.js", **more}
+    whole = archive("package", {"package.json": json.dumps(manifest), **files})
+    file = f"{name}/-/{name.split('/')[-1]}-1.0.0.tgz"
+    integrity = "sha512-" + base64.b64encode(hashlib.sha512(whole).digest()).decode()
+    version = {**manifest, "dist": {"tarball": "@HOST@/npm/" + file, "integrity": integrity}}
+    if "scripts" in more:
+        version["hasInstallScript"] = True
+    packument = {"name": name, "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": version}}
+    return {"npm/" + name: json.dumps(packument).encode(), "npm/" + file: whole}
+
+
 def sdist(name, backend):
     files = {
         "pyproject.toml": BUILD + f'[project]\nname = "{name}"\nversion = "1.0"\n',
         "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
         "backend.py": backend + WRITE.replace("{name}", name),
     }
+    return archive(f"{name}-1.0", files)
+
+
+def archive(top, files):
     whole = io.BytesIO()
-    with tarfile.open(fileobj=whole, mode="w:gz") as archive:
+    with tarfile.open(fileobj=whole, mode="w:gz") as tar:
         for path, text in files.items():
-            entry = tarfile.TarInfo(f"{name}-1.0/{path}")
+            entry = tarfile.TarInfo(f"{top}/{path}")
             entry.size = len(text)
-            archive.addfile(entry, io.BytesIO(text.encode()))
+            tar.addfile(entry, io.BytesIO(text.encode()))
     return whole.getvalue()
 
 
@@ -97,5 +125,8 @@ packages = {
     "acmegreeting-1.0-py3-none-any.whl": wheel("acmegreeting", "TEXT = 'hello'\n"),
     "nosy-1.0.tar.gz": sdist("nosy", NOSY),
     "leaky-1.0.tar.gz": sdist("leaky", LEAKY),
+    **npm("acmegreeting", {"index.js": "module.exports = 'hello'\n"}),
+    **npm("@acme/secret", {"index.js": "module.exports = 'hush'\n"}),
+    **npm("nosy", {"index.js": "", "look.js": LOOK}, scripts={"postinstall": "node look.js"}),
 }
 print(json.dumps({name: base64.b64encode(content).decode() for name, content in packages.items()}))

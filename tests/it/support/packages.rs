@@ -11,8 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::machine;
 
-/// The packages by the names of their files: `acmegreeting` is a wheel, `nosy` (looks around while it is
-/// built) and `leaky` (says what it found, and fails) must be built.
+/// The packages by their paths: `acmegreeting` is a wheel and a package of npm's (with what the registry says of
+/// it), `nosy` (looks around while it is built or installed) and `leaky` (says what it found, and fails) run code.
 pub(crate) static PACKAGES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
     let python = machine::python().expect("only asked for where there is a Python");
     let output = Command::new(python.bin.join("python3"))
@@ -24,12 +24,12 @@ pub(crate) static PACKAGES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(
     made.into_iter().map(|(name, content)| (name, STANDARD.decode(content).expect("base64"))).collect()
 });
 
-/// uv, if it is on PATH.
-pub(crate) fn uv() -> Option<PathBuf> {
+/// A tool of a language, if it is on PATH.
+pub(crate) fn tool(language: &str, name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path).map(|dir| dir.join("uv")).find(|file| file.is_file());
+    let found = env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file());
     if found.is_none() {
-        machine::skip("python", "there is no uv on PATH");
+        machine::skip(language, &format!("there is no {name} on PATH"));
     }
     found
 }

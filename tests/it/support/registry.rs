@@ -8,6 +8,7 @@ use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -26,12 +27,18 @@ pub(crate) enum Manner {
     Serves,
     /// Gives everything to whoever logs in as `user:password`, and 401 to the others.
     Asks(String),
+    /// The same for whoever brings this token.
+    AsksToken(String),
+    /// Asks for a login, and sends those who want a file to another registry's URL for it.
+    SendsAway(String, String),
     /// Answers everything with one status.
     Answers(&'static str),
     /// Takes connections and requests, and never answers.
     IsSilent,
     /// Takes connections and closes them.
     HangsUp,
+    /// Gives half of each file.
+    Cuts,
 }
 
 /// Whether it speaks TLS.
@@ -43,7 +50,16 @@ pub(crate) enum Scheme {
     Https,
 }
 
-/// A PEP 503 index at `/simple`, and at `/moved`, which redirects there.
+impl Scheme {
+    fn name(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+}
+
+/// A PEP 503 index at `/simple`, a registry of npm's at `/npm`, and both at `/moved`, which redirects there.
 pub(crate) struct Registry {
     /// `127.0.0.1:PORT`
     pub(crate) host: String,
@@ -67,35 +83,32 @@ type Seen = Arc<Mutex<Vec<Asked>>>;
 impl Registry {
     /// One that begins to serve at once, and ends with the test program.
     pub(crate) fn start(scheme: Scheme, manner: Manner) -> Self {
+        Registry::at("127.0.0.1:0", scheme, manner)
+    }
+
+    /// Another host's, which serves everybody.
+    pub(crate) fn abroad() -> Self {
+        Registry::at("127.0.0.2:0", Scheme::Http, Manner::Serves)
+    }
+
+    fn at(address: &str, scheme: Scheme, manner: Manner) -> Self {
         let (ca, tls) = certificate();
         let tls = (scheme == Scheme::Https).then_some(tls);
         let seen = Seen::default();
         let for_them = Arc::clone(&seen);
-        let address = listen(move |stream| match &tls {
+        let address = listen(address, move |stream| match &tls {
             Some(config) => {
                 let connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
-                answer(&mut StreamOwned::new(connection, stream), &manner, &for_them)
+                answer(&mut StreamOwned::new(connection, stream), scheme, &manner, &for_them)
             }
-            None => answer(&mut &stream, &manner, &for_them),
+            None => answer(&mut &stream, scheme, &manner, &for_them),
         });
         Registry { host: address.to_string(), ca, scheme, seen }
     }
 
-    /// The index's URL; `login` is empty or `user:password@`.
+    /// Its URL without a path; `login` is empty or `user:password@`.
     pub(crate) fn url(&self, login: &str) -> String {
-        format!("{}{login}{}/simple", self.prefix(), self.host)
-    }
-
-    /// The same index under a URL that redirects to it.
-    pub(crate) fn moved_url(&self, login: &str) -> String {
-        format!("{}{login}{}/moved", self.prefix(), self.host)
-    }
-
-    fn prefix(&self) -> &'static str {
-        match self.scheme {
-            Scheme::Http => "http://",
-            Scheme::Https => "https://",
-        }
+        format!("{}://{login}{}", self.scheme.name(), self.host)
     }
 
     /// What it was asked so far.
@@ -118,7 +131,7 @@ impl Proxy {
         let login = login.map(basic);
         let seen = Seen::default();
         let for_them = Arc::clone(&seen);
-        let address = listen(move |mut stream| {
+        let address = listen("127.0.0.1:0", move |mut stream| {
             let head = Head::read(&mut stream)?;
             let asked = head.asked("proxy-authorization");
             let allowed = login.is_none() || asked.authorization == login;
@@ -146,6 +159,18 @@ impl Proxy {
         Proxy { host: address.to_string(), seen }
     }
 
+    /// A proxy that lets nobody out.
+    pub(crate) fn closed() -> Self {
+        let seen = Seen::default();
+        let for_them = Arc::clone(&seen);
+        let address = listen("127.0.0.1:0", move |mut stream| {
+            let head = Head::read(&mut stream)?;
+            for_them.lock().expect("no thread panicked").push(head.asked("proxy-authorization"));
+            respond(&mut stream, &head, "403 Forbidden", "", b"not there")
+        });
+        Proxy { host: address.to_string(), seen }
+    }
+
     /// What it was asked so far.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.seen.lock().expect("no thread panicked").clone()
@@ -158,8 +183,8 @@ pub(crate) fn basic(login: &str) -> String {
 }
 
 /// Serves each connection in a thread of its own.
-fn listen(serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+fn listen(address: &str, serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind(address).expect("a free port");
     let address = listener.local_addr().expect("a bound port");
     let serve = Arc::new(serve);
     thread::spawn(move || {
@@ -193,14 +218,15 @@ impl Head {
     }
 
     fn asked(&self, header: &str) -> Asked {
-        let value = |line: &str| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case(header).then(|| value.trim().to_owned())
-        };
         Asked {
             what: self.first.rsplit_once(" HTTP/").map_or(&*self.first, |(what, _)| what).to_owned(),
-            authorization: self.text.lines().find_map(value),
+            authorization: self.header(header),
         }
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        let mut fields = self.text.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
     }
 
     /// The path that is asked for; a proxy is asked for whole URLs.
@@ -212,7 +238,7 @@ impl Head {
 }
 
 /// Answers one request, then closes.
-fn answer(stream: &mut (impl Read + Write), manner: &Manner, seen: &Seen) -> io::Result<()> {
+fn answer(stream: &mut (impl Read + Write), scheme: Scheme, manner: &Manner, seen: &Seen) -> io::Result<()> {
     if matches!(manner, Manner::HangsUp) {
         seen.lock().expect("no thread panicked").push(Asked::default());
         return Ok(());
@@ -221,12 +247,28 @@ fn answer(stream: &mut (impl Read + Write), manner: &Manner, seen: &Seen) -> io:
     let asked = head.asked("authorization");
     let authorization = asked.authorization.clone();
     seen.lock().expect("no thread panicked").push(asked);
+    let demanded = match manner {
+        Manner::Asks(login) | Manner::SendsAway(login, _) => Some(basic(login)),
+        Manner::AsksToken(token) => Some(format!("Bearer {token}")),
+        _ => None,
+    };
+    if demanded.is_some() && authorization != demanded {
+        let demand = "WWW-Authenticate: Basic realm=\"registry\"\r\n";
+        return respond(stream, &head, "401 Unauthorized", demand, b"who are you?");
+    }
     match manner {
-        Manner::Asks(login) if authorization.as_deref() != Some(&basic(login)) => {
-            let demand = "WWW-Authenticate: Basic realm=\"registry\"\r\n";
-            respond(stream, &head, "401 Unauthorized", demand, b"who are you?")
-        }
-        Manner::Serves | Manner::Asks(_) => serve(stream, &head),
+        Manner::Serves | Manner::Asks(_) | Manner::AsksToken(_) => serve(stream, scheme, &head),
+        Manner::SendsAway(_, there) => match file(&head) {
+            Some(_) => moved(stream, &head, &format!("{there}{}", head.path())),
+            None => serve(stream, scheme, &head),
+        },
+        Manner::Cuts => match file(&head) {
+            Some(content) => {
+                write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", content.len())?;
+                stream.write_all(&content[..content.len() / 2])
+            }
+            None => serve(stream, scheme, &head),
+        },
         Manner::Answers(status) => respond(stream, &head, status, "", b"no"),
         // Until the client has had enough.
         Manner::IsSilent => io::copy(stream, &mut io::sink()).map(drop),
@@ -234,15 +276,31 @@ fn answer(stream: &mut (impl Read + Write), manner: &Manner, seen: &Seen) -> io:
     }
 }
 
-fn serve(stream: &mut (impl Read + Write), head: &Head) -> io::Result<()> {
+/// The file that is asked for: a package, not what is said of it.
+fn file(head: &Head) -> Option<&'static [u8]> {
+    let path = head.path();
+    let name = path
+        .strip_prefix("/files/")
+        .or_else(|| path.strip_prefix('/').filter(|path| path.contains("/-/")))?;
+    PACKAGES.get(&decoded(name)).map(Vec::as_slice)
+}
+
+fn serve(stream: &mut (impl Read + Write), scheme: Scheme, head: &Head) -> io::Result<()> {
     let path = head.path().trim_end_matches('/');
     if let Some(rest) = path.strip_prefix("/moved") {
-        let there = format!("Location: /simple{rest}/\r\n");
-        return respond(stream, head, "301 Moved Permanently", &there, b"");
+        let slash = if rest.starts_with("/simple/") { "/" } else { "" };
+        return moved(stream, head, &format!("{rest}{slash}"));
     }
-    if let Some(content) = path.strip_prefix("/files/").and_then(|name| PACKAGES.get(name)) {
-        let kind = "Content-Type: application/octet-stream\r\n";
-        return respond(stream, head, "200 OK", kind, content);
+    if let Some(content) = file(head) {
+        return respond(stream, head, "200 OK", "Content-Type: application/octet-stream\r\n", content);
+    }
+    if let Some(packument) = path.strip_prefix('/').filter(|path| path.starts_with("npm/")) {
+        let Some(text) = PACKAGES.get(&decoded(packument)) else {
+            return respond(stream, head, "404 Not Found", "", b"{}");
+        };
+        let here = format!("{}://{}", scheme.name(), head.header("host").unwrap_or_default());
+        let text = String::from_utf8_lossy(text).replace("@HOST@", &here);
+        return respond(stream, head, "200 OK", "Content-Type: application/json\r\n", text.as_bytes());
     }
     let package = path.strip_prefix("/simple/").unwrap_or_default();
     let mut page = String::from("<!DOCTYPE html><html><body>\n");
@@ -254,6 +312,15 @@ fn serve(stream: &mut (impl Read + Write), head: &Head) -> io::Result<()> {
     page.push_str("</body></html>\n");
     let status = if files.is_empty() { "404 Not Found" } else { "200 OK" };
     respond(stream, head, status, "Content-Type: text/html\r\n", page.as_bytes())
+}
+
+/// npm writes `@scope%2fname`.
+fn decoded(path: &str) -> String {
+    percent_decode_str(path).decode_utf8_lossy().into_owned()
+}
+
+fn moved(stream: &mut impl Write, head: &Head, there: &str) -> io::Result<()> {
+    respond(stream, head, "301 Moved Permanently", &format!("Location: {there}\r\n"), b"")
 }
 
 fn respond(stream: &mut impl Write, head: &Head, status: &str, headers: &str, body: &[u8]) -> io::Result<()> {

@@ -1,19 +1,12 @@
 //! The command lines of npm and pnpm.
 
-use std::collections::BTreeMap;
-
 use super::install::Installer;
+use super::settings::Added;
 use crate::plan::{Action, Arg, Capture, Credentials, Dir, Run};
-use crate::steps::scratch;
 use crate::toolchain::Version;
 
 /// Installs in `deps/` without running anything of what it installs.
-pub(super) fn install(
-    installer: Installer,
-    is_locked: bool,
-    added: Vec<Arg>,
-    mut env: BTreeMap<String, Arg>,
-) -> Action {
+pub(super) fn install(installer: Installer, is_locked: bool, added: &Added) -> Action {
     let what: &[&str] = match installer {
         Installer::Npm if is_locked => &["ci", "--omit=dev"],
         Installer::Npm => &["install", "--omit=dev"],
@@ -21,8 +14,9 @@ pub(super) fn install(
     };
     let mut args: Vec<Arg> = what.iter().copied().map(Arg::from).collect();
     args.push("--ignore-scripts".into());
-    args.extend(added);
-    args.extend(quiet(installer));
+    args.extend(added.args.iter().cloned());
+    args.extend(quiet(installer, added));
+    let mut env = added.env.clone();
     env.extend(quiet_env());
     Action::Run(Run {
         tool: installer.name().to_owned(),
@@ -35,7 +29,7 @@ pub(super) fn install(
 }
 
 /// Runs what packages have for after their installation, or with npm, one such script of the function itself.
-pub(super) fn scripts(installer: Installer, version: &Version, own: Option<&str>) -> Action {
+pub(super) fn scripts(installer: Installer, version: &Version, own: Option<&str>, added: &Added) -> Action {
     // From 12 on, it is `pnpm install` that runs what it was told to leave out before.
     let rebuilds = "12".parse().is_ok_and(|changed: Version| *version < changed);
     let what: &[&str] = match (installer, own) {
@@ -46,7 +40,7 @@ pub(super) fn scripts(installer: Installer, version: &Version, own: Option<&str>
         (Installer::Pnpm, _) => &["install", "--prod", "--frozen-lockfile", "--offline", "--force"],
     };
     let mut args: Vec<Arg> = what.iter().copied().chain(own).map(Arg::from).collect();
-    args.extend(quiet(installer));
+    args.extend(quiet(installer, added));
     Action::Run(Run {
         tool: installer.name().to_owned(),
         args,
@@ -58,30 +52,24 @@ pub(super) fn scripts(installer: Installer, version: &Version, own: Option<&str>
 }
 
 /// No colours, progress bars, audits and invitations; caches that go with the build.
-fn quiet(installer: Installer) -> Vec<Arg> {
-    let place = |option: &str, name| Arg::from(option).then(scratch(name));
-    match installer {
+fn quiet(installer: Installer, added: &Added) -> Vec<Arg> {
+    let quiet: &[&str] = match installer {
         Installer::Npm => {
-            let quiet = ["--no-audit", "--no-fund", "--no-update-notifier", "--no-progress", "--color=false"];
-            quiet.map(Arg::from).into_iter().chain([place("--cache=", "npm-cache")]).collect()
+            &["--no-audit", "--no-fund", "--no-update-notifier", "--no-progress", "--color=false"]
         }
-        Installer::Pnpm => {
-            // The image brings pnpm, which would else fetch the version that `packageManager` names:
-            // https://pnpm.io/settings#managepackagemanagerversions, https://pnpm.io/settings#pmonfail
-            let quiet = [
-                "--reporter=append-only",
-                "--config.color=never",
-                "--config.manage-package-manager-versions=false",
-                "--config.pm-on-fail=ignore",
-                "--config.update-notifier=false",
-                "--config.verify-deps-before-run=false",
-                "--config.side-effects-cache=false",
-            ];
-            let rooms =
-                [place("--config.store-dir=", "pnpm-store"), place("--config.cache-dir=", "pnpm-cache")];
-            quiet.map(Arg::from).into_iter().chain(rooms).collect()
-        }
-    }
+        // The image brings pnpm, which would else fetch the version that `packageManager` names:
+        // https://pnpm.io/settings#managepackagemanagerversions, https://pnpm.io/settings#pmonfail
+        Installer::Pnpm => &[
+            "--reporter=append-only",
+            "--config.color=never",
+            "--config.manage-package-manager-versions=false",
+            "--config.pm-on-fail=ignore",
+            "--config.update-notifier=false",
+            "--config.verify-deps-before-run=false",
+            "--config.side-effects-cache=false",
+        ],
+    };
+    quiet.iter().copied().map(Arg::from).chain(added.caches.iter().cloned()).collect()
 }
 
 fn quiet_env() -> [(String, Arg); 1] {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::commands;
 use super::lock::{self, Lock, Pinned};
 use super::manifest::{Kind, Manifest, PACKAGE, PNPM_WORKSPACE};
-use super::settings::{self, Configured};
+use super::settings::{self, Added, Configured};
 use crate::Inputs;
 use crate::diagnostic::Blame;
 use crate::entry::tool;
@@ -103,11 +103,11 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
     done.steps.push(Step {
         name: "install".to_owned(),
         why: format!("the packages that {} asks for", lock.map_or(manifest.path, |lock| lock.path)),
-        action: commands::install(installer, lock.is_some(), added.args, added.env),
+        action: commands::install(installer, lock.is_some(), &added),
         blame: Blame::Author,
         network: Network::Needed,
     });
-    done.secrets = added.secrets;
+    done.secrets.clone_from(&added.secrets);
 
     let deny = inputs.policy.build_scripts == BuildScripts::Deny;
     let mut args: Vec<Arg> = vec![scratch("packages.cjs").into(), Dir::Deps.into()];
@@ -118,22 +118,60 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
     if configured.get("ignore-scripts") == Some("true") {
         done.because.push("no script runs: ignore-scripts is configured".to_owned());
     } else if !deny {
+        let has_packages = !manifest.dependencies.is_empty() || manifest.is_workspace;
         let may_have = pinned.is_none_or(|pinned| pinned.may_have_scripts()) || done.root == Dir::Deps;
-        let scripts =
-            may_have.then(|| ("scripts".to_owned(), "what packages run when they are installed", None));
-        // pnpm runs those of the function itself, too.
-        let own = manifest.scripts.iter().filter(|_| installer == Installer::Npm).map(|(name, _)| {
-            (format!("script {name}"), "what the function runs when it is installed", Some(*name))
-        });
-        done.steps.extend(scripts.into_iter().chain(own).map(|(name, why, script)| Step {
-            name,
-            why: why.to_owned(),
-            action: commands::scripts(installer, &program.identity.version, script),
-            blame: Blame::Author,
-            network: Network::Needed,
-        }));
+        if installer == Installer::Pnpm {
+            done.steps.push(script(installer, program, None, &added));
+        } else {
+            done.steps.extend(
+                (has_packages && may_have)
+                    .then(|| npm_rebuild(manifest, program, &added))
+                    .into_iter()
+                    .flatten(),
+            );
+            done.steps.extend(
+                manifest.scripts.iter().map(|(name, _)| script(installer, program, Some(name), &added)),
+            );
+        }
     }
     Ok(done)
+}
+
+/// Runs what packages have for after their installation (with pnpm: the function, too), or one script of the function.
+fn script(installer: Installer, program: &Tool, own: Option<&str>, added: &Added) -> Step {
+    let whose = if own.is_some() { "the function runs when it is" } else { "packages run when they are" };
+    Step {
+        name: own.map_or_else(|| "scripts".to_owned(), |name| format!("script {name}")),
+        why: format!("what {whose} installed"),
+        action: commands::scripts(installer, &program.identity.version, own, added),
+        blame: Blame::Author,
+        network: Network::Needed,
+    }
+}
+
+/// Lets npm run the scripts of packages. It would run those of the function, too, before the packages are
+/// ready, and so it is shown a manifest that has none; what it says of whose scripts may run stays.
+fn npm_rebuild(manifest: &Manifest<'_>, program: &Tool, added: &Added) -> Vec<Step> {
+    let rebuild = script(Installer::Npm, program, None, added);
+    if manifest.scripts.is_empty() {
+        return vec![rebuild];
+    }
+    let place = |name: &str| Place { dir: Dir::Deps, path: name.parse().ok() };
+    let (own, aside) = (place(PACKAGE), place("package.json.own"));
+    let text = manifest
+        .allowed
+        .map_or_else(|| "{}".to_owned(), |allowed| format!("{{\"allowScripts\": {allowed}}}"));
+    let deed = |name: &str, why, action| offline(name, why, Blame::Platform, action);
+    vec![
+        deed(
+            "set aside",
+            "npm runs the function's own scripts too early",
+            Action::Move { from: own.clone(), to: aside.clone() },
+        ),
+        deed("stand-in", "whose scripts may run", Action::Write { path: own.clone(), text }),
+        rebuild,
+        deed("put back", "what was set aside", Action::Move { from: aside, to: own }),
+    ]
 }
 
 /// Refuses what the installer cannot install, and what it may not run; else returns the installer's program.

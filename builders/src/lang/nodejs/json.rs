@@ -1,6 +1,7 @@
 //! JSON with places: where a value stands in its file, and what is wrong with one that cannot be read.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -32,6 +33,12 @@ pub(super) fn parse<'a>(file: &'a str, text: &'a str) -> Result<Value<'a>, PlanE
         let found = explain(text, (before + column.saturating_sub(1)).min(text.len()), &error);
         PlanError::Manifest(whole.at(found.at, found.message).hint(found.hint))
     })
+}
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.raw)
+    }
 }
 
 impl<'a> Value<'a> {

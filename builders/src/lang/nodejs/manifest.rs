@@ -31,6 +31,8 @@ pub(super) struct Manifest<'a> {
     pub(super) scripts: Vec<(&'static str, Value<'a>)>,
     /// Whether it is the root of several packages.
     pub(super) is_workspace: bool,
+    /// Which packages may run scripts, in npm's own words.
+    pub(super) allowed: Option<Value<'a>>,
     /// The package manager that it names, without a version.
     pub(super) manager: Option<String>,
     /// Whether it holds settings of pnpm, which may name further files.
@@ -51,6 +53,15 @@ pub(super) struct Dependency<'a> {
     pub(super) section: &'static str,
 }
 
+/// Whether a function has a `package.json` without any content.
+pub(super) fn is_empty(function: &Function) -> bool {
+    function.top(PACKAGE).and_then(|path| function.text(path)).is_some_and(is_blank)
+}
+
+fn is_blank(text: &str) -> bool {
+    text.trim_start_matches('\u{feff}').trim().is_empty()
+}
+
 impl<'a> Manifest<'a> {
     /// Reads the manifest of a function; `None` where there is none, or an empty one.
     ///
@@ -60,7 +71,7 @@ impl<'a> Manifest<'a> {
         let named = function.deps_file.as_ref().filter(|path| path.name().ends_with(PACKAGE));
         let Some(path) = named.or_else(|| function.top(PACKAGE)) else { return Ok(None) };
         let text = text(function, path)?;
-        if text.trim_start_matches('\u{feff}').trim().is_empty() {
+        if is_blank(text) {
             return Ok(None);
         }
         let root = json::parse(path.as_str(), text)?;
@@ -87,6 +98,7 @@ impl<'a> Manifest<'a> {
                 .filter_map(|name| Some((*name, *scripts.get(*name).filter(|value| is_script(value))?)))
                 .collect(),
             is_workspace: members.get("workspaces").is_some_and(|value| !value.is_empty()),
+            allowed: members.get("allowScripts").copied(),
             manager: manager.map(|text| text.split('@').next().unwrap_or_default().to_owned()),
             has_pnpm_settings: members.contains_key("pnpm"),
             engines: members.get("engines").and_then(|engines| engines.member("node")),
@@ -124,9 +136,9 @@ impl<'a> Manifest<'a> {
 /// What a dependency is, by the words of <https://docs.npmjs.com/cli/v11/using-npm/package-spec>.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind<'a> {
-    /// From a registry, a repository or a URL.
+    /// From a registry, a repository or a URL, or of the image: an absolute path, to what is mounted there.
     Remote,
-    /// A file or directory, as it is written.
+    /// A file or directory of the function, as it is written.
     Local(&'a str),
     /// A protocol that only this installer knows.
     Only(&'static str),
@@ -141,9 +153,11 @@ impl Dependency<'_> {
         let local = wanted.strip_prefix("file:").or_else(|| wanted.strip_prefix("link:"));
         if let Some((_, installer)) = protocols.iter().find(|(protocol, _)| wanted.starts_with(protocol)) {
             Kind::Only(installer)
+        } else if local.unwrap_or(wanted).starts_with('/') {
+            Kind::Remote
         } else if let Some(path) = local {
-            Kind::Local(path.strip_prefix("//").unwrap_or(path))
-        } else if wanted.starts_with(['.', '/', '~']) && wanted.contains('/')
+            Kind::Local(path)
+        } else if wanted.starts_with(['.', '~']) && wanted.contains('/')
             || !wanted.contains(':') && [".tgz", ".tar.gz", ".tar"].iter().any(|end| wanted.ends_with(end))
         {
             Kind::Local(wanted)

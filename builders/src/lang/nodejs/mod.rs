@@ -18,7 +18,7 @@ use crate::plan::{Action, Arg, Capture, Dir, Launch, Place, Plan, Program, Secre
 use crate::steps::{Bare, helper, offline, requires, run, scratch, server};
 use crate::toolchain::{Identity, Tool};
 use crate::{Builder, Inputs, Package, assets};
-use manifest::Manifest;
+use manifest::{Manifest, PACKAGE};
 
 /// The builder for Node.js.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Builder for Nodejs {
         Ok(Plan {
             because,
             check: check(&file, &handler),
-            compile: compile(bare, install.root),
+            compile: compile(inputs.function, bare, install.root),
             verify: Vec::new(),
             executes: bare == Bare::No,
             launch: launch(node, install.root, &file, &handler, bare),
@@ -100,8 +100,13 @@ fn check(file: &RelPath, handler: &Handler) -> Vec<Step> {
 }
 
 /// The server, and a link by which both `require` and `import` find the dependencies from beside the source.
-fn compile(bare: Bare, root: Dir) -> Vec<Step> {
+fn compile(function: &Function, bare: Bare, root: Dir) -> Vec<Step> {
     let mut steps: Vec<Step> = server("nodejs").collect();
+    if manifest::is_empty(function) {
+        let path = Place { dir: Dir::Source, path: PACKAGE.parse().ok() };
+        let write = Action::Write { path, text: "{}\n".to_owned() };
+        steps.push(offline("manifest", "Node.js loads no file beside an empty one", Blame::Platform, write));
+    }
     if bare == Bare::No && root == Dir::Source {
         let place = |dir| Place { dir, path: "node_modules".parse().ok() };
         let link = Action::Link { from: place(Dir::Deps), to: place(Dir::Tree) };

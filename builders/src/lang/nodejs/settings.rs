@@ -5,10 +5,15 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+
 use super::install::Installer;
 use super::manifest::PNPM_WORKSPACE;
 use crate::Inputs;
 use crate::plan::Arg;
+use crate::steps::scratch;
 
 /// npm waits 10 s before it asks again, and 5 min for an answer: most of the time that a stage has.
 const PATIENCE: [(&str, &str); 3] =
@@ -19,6 +24,8 @@ const PATIENCE: [(&str, &str); 3] =
 pub(super) struct Added {
     /// Arguments.
     pub(super) args: Vec<Arg>,
+    /// Arguments that say where caches are.
+    pub(super) caches: Vec<Arg>,
     /// Variables.
     pub(super) env: BTreeMap<String, Arg>,
     /// The values behind the secret pieces.
@@ -70,24 +77,50 @@ pub(super) fn added(inputs: &Inputs<'_>, installer: Installer, configured: &Conf
     let mut added = Added::default();
     let said =
         |name: &str| inputs.settings.env.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
-    let mut secret = |key: &str, name: &str, value: &str| {
-        if !configured.env.contains_key(key) {
-            added.set(installer, key, Arg::secret(name));
-            added.secrets.insert(name.to_owned(), value.to_owned());
-        }
-    };
+    let mut pairs = Vec::new();
     if let Some(registry) = said("NPM_REGISTRY") {
         let scope = said("NPM_SCOPE").map(|scope| format!("@{}:", scope.trim_start_matches('@')));
-        secret(&format!("{}registry", scope.unwrap_or_default()), "NPM_REGISTRY", registry);
+        let (registry, login) = without_login(registry);
+        let key = format!("{}registry", scope.unwrap_or_default());
+        if let (Some(login), Some((_, place))) = (login, registry.split_once(':')) {
+            let key = format!("{}/:_auth", place.trim_end_matches('/'));
+            pairs.push((key, "NPM_REGISTRY:login".to_owned(), STANDARD.encode(login)));
+        }
+        pairs.push((key, "NPM_REGISTRY".to_owned(), registry));
     }
-    for (number, (key, value)) in (1..).zip(said(EXTRA).map(assignments).unwrap_or_default()) {
-        secret(&key, &format!("{EXTRA}:{number}"), &value);
+    let extra = said(EXTRA).map(assignments).unwrap_or_default();
+    for (number, (key, value)) in (1..).zip(&extra) {
+        pairs.push((key.clone(), format!("{EXTRA}:{number}"), value.clone()));
     }
-    for (key, value) in
-        configured.env.iter().filter(|(key, _)| installer == Installer::Pnpm && is_about_network(key))
-    {
-        added.set(installer, key, Arg::secret(key));
-        added.secrets.insert(key.clone(), value.clone());
+    pairs.retain(|(key, ..)| !configured.env.contains_key(key));
+    let own = configured.env.iter().filter(|(key, _)| installer == Installer::Pnpm && is_about_network(key));
+    pairs.extend(own.map(|(key, value)| (key.clone(), key.clone(), value.clone())));
+    for (key, name, value) in pairs {
+        if (key.ends_with("registry") || key.starts_with("fetch-")) && !value.contains('@') {
+            added.set(installer, &key, value.into());
+        } else {
+            added.set(installer, &key, Arg::secret(name.as_str()));
+            added.secrets.insert(name, value);
+        }
+    }
+    let caches: &[_] = match installer {
+        Installer::Npm => &[("--cache=", "cache", "npm-cache")],
+        Installer::Pnpm => &[
+            ("--config.store-dir=", "store-dir", "pnpm-store"),
+            ("--config.cache-dir=", "cache-dir", "pnpm-cache"),
+        ],
+    };
+    for (option, key, room) in caches {
+        let extra = extra.iter().rev().find(|(asked, _)| asked == key).map(|(_, value)| value);
+        // One that is mounted may hold all that is needed.
+        let place = match configured.env.get(*key).or(extra) {
+            Some(mounted) => {
+                added.secrets.insert((*key).to_owned(), mounted.clone());
+                Arg::secret(*key)
+            }
+            None => scratch(room).into(),
+        };
+        added.caches.push(Arg::from(*option).then(place));
     }
     for (key, value) in PATIENCE.iter().filter(|(key, _)| configured.get(key).is_none()) {
         added.set(installer, key, (*value).into());
@@ -100,7 +133,19 @@ pub(super) fn added(inputs: &Inputs<'_>, installer: Installer, configured: &Conf
 /// Whether a key says where packages are, and how to get at them: `npm_config_*` means as much to pnpm, which
 /// has not read it since 11.
 fn is_about_network(key: &str) -> bool {
-    const KEYS: [&str; 8] = ["ca", "cafile", "cert", "key", "strict-ssl", "proxy", "https-proxy", "noproxy"];
+    const KEYS: [&str; 11] = [
+        "ca",
+        "cafile",
+        "cert",
+        "key",
+        "strict-ssl",
+        "proxy",
+        "https-proxy",
+        "noproxy",
+        "offline",
+        "frozen-store",
+        "trust-lockfile",
+    ];
     key.starts_with("//") || key.starts_with("fetch-") || key.ends_with("registry") || KEYS.contains(&key)
 }
 
@@ -121,6 +166,19 @@ impl Added {
             Installer::Pnpm => self.args.push(Arg::from(format!("--config.{key}=")).then(value)),
         }
     }
+}
+
+/// A registry's URL, and the `user:password` that stood in it: npm and pnpm up to 10 would send it without decoding
+/// it, later versions not at all.
+fn without_login(url: &str) -> (String, Option<Vec<u8>>) {
+    let split = url.split_once("://").and_then(|(scheme, rest)| {
+        let end = rest.find('/').unwrap_or(rest.len());
+        let (login, host) = rest[..end].rsplit_once('@')?;
+        let colon = if login.contains(':') { "" } else { ":" };
+        let login = percent_decode_str(&format!("{login}{colon}")).collect();
+        Some((format!("{scheme}://{host}{}", &rest[end..]), Some(login)))
+    });
+    split.unwrap_or_else(|| (url.to_owned(), None))
 }
 
 /// What `npm config set` takes from its arguments: `key=value` or `key value`, several in a row.

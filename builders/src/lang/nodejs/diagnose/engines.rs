@@ -10,14 +10,15 @@ use super::words::{Said, name_and_version};
 use crate::diagnostic::{Diagnostic, pattern};
 use crate::lang::nodejs::json;
 
-/// npm error notsup Not compatible with your version of node/npm: modern@1.0.0
-/// npm error notsup Required: {"node":">=99"}
-/// npm error notsup Actual:   {"node":"v24.21.0","npm":"11.21.2"}
-///
-/// Your Node version is incompatible with "modern@1.0.0".
-/// Expected version: >=99
-/// Got: v20.20.2
+/// A package, or the function, is for another Node.js.
 pub(super) fn engine(said: &Said<'_>) -> Option<Diagnostic> {
+    // npm error notsup Not compatible with your version of node/npm: modern@1.0.0
+    // npm error notsup Required: {"node":">=99"}
+    // npm error notsup Actual:   {"node":"v24.21.0","npm":"11.21.2"}
+    //
+    // Your Node version is incompatible with "modern@1.0.0".
+    // Expected version: >=99
+    // Got: v20.20.2
     static PACKAGE: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
             r#"Not compatible with your version of node/npm: (\S+)|Your (?:Node|pnpm) version is incompatible with "([^"]+)""#,
@@ -62,14 +63,15 @@ fn engine_name(engine: &str) -> &str {
 fn own<'a>(said: &'a Said<'_>, spoken_of: &str, member: &str) -> Option<json::Value<'a>> {
     let path = said.manifest.as_ref()?.path;
     let root = json::parse(path.as_str(), said.function.text(path)?).ok()?;
-    let name = root.member("name").and_then(|name| name.get::<String>());
+    let name = root.member("name").and_then(json::Value::get::<String>);
     let is_own =
         spoken_of.is_empty() || spoken_of.starts_with(['<', '/']) || name.as_deref() == Some(spoken_of);
     is_own.then(|| root.member(member)).flatten()
 }
 
-/// npm error notsup Unsupported platform for windowed@1.0.0: wanted {"os":"win32"} (current: {"os":"linux"})
+/// A package is for another machine.
 pub(super) fn platform(said: &Said<'_>) -> Option<Diagnostic> {
+    // npm error notsup Unsupported platform for windowed@1.0.0: wanted {"os":"win32"} (current: {"os":"linux"})
     static WANTED: LazyLock<Regex> = LazyLock::new(|| {
         pattern(r"Unsupported platform for (\S+?): wanted (\{.*?\}) \(current: (\{.*?\})\)")
     });
@@ -96,9 +98,10 @@ fn list(value: &Value) -> String {
     }
 }
 
-///  ERROR  This project is configured to use yarn
-/// This project is configured to use v8.0.0 of pnpm. Your current pnpm is v9.15.9
+/// The function names another installer.
 pub(super) fn package_manager(said: &Said<'_>) -> Option<Diagnostic> {
+    // ERROR  This project is configured to use yarn
+    // This project is configured to use v8.0.0 of pnpm. Your current pnpm is v9.15.9
     static WANTED: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"This project is configured to use ([^\n]+?)(?:\. |\.?\n|\.?$)"));
     let wanted = said.find(&WANTED)?;

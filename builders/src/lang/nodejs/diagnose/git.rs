@@ -8,9 +8,9 @@ use super::words::{Said, name_and_version};
 use crate::diagnostic::{Diagnostic, pattern};
 use crate::lang::nodejs::manifest::Dependency;
 
-/// npm 12 fetches nothing from git, unless it is told to:
-///     npm error Refusing to fetch "words@git+https://git.example/words.git"
+/// npm 12 fetches nothing from git, unless it is told to.
 pub(super) fn forbidden(said: &Said<'_>) -> Option<Diagnostic> {
+    // npm error Refusing to fetch "words@git+https://git.example/words.git"
     static REFUSED: LazyLock<Regex> = LazyLock::new(|| pattern(r#"Refusing to fetch "([^"]+)""#));
     let (name, _) = name_and_version(said.find(&REFUSED)?);
     let message = format!("{name} comes from a git repository, and this npm may not fetch from any");
@@ -56,8 +56,7 @@ fn source<'a>(said: &'a Said<'_>) -> Option<&'a Dependency<'a>> {
             r"^(?:git[+:@]|github:|gitlab:|bitbucket:|gist:|\w+://\S+\.git(?:#|$)|[\w.-]+/[\w.-]+(?:#|$))",
         )
     });
-    let dependencies = said.manifest.iter().flat_map(|manifest| &manifest.dependencies);
-    let sources: Vec<_> = dependencies.filter(|wanted| GIT.is_match(&wanted.wanted)).collect();
+    let sources: Vec<_> = said.dependencies().filter(|wanted| GIT.is_match(&wanted.wanted)).collect();
     let path = |wanted: &str| {
         let end = wanted.rsplit_once('#').map_or(wanted, |(url, _)| url);
         end.rsplit([':', '@']).next().unwrap_or(end).trim_start_matches('/').to_owned()

@@ -5,14 +5,14 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::packages::corrupt;
-use super::words::{Said, name_and_version};
+use super::words::{Said, archive, name_and_version};
 use crate::diagnostic::{Diagnostic, pattern};
 
 /// How many differences are told.
 const TOLD: usize = 10;
 
 /// The lock disagrees with the manifest, or npm cannot make anything of it.
-pub(super) fn drift(said: &Said<'_>) -> Option<Diagnostic> {
+pub(super) fn drift(said: &Said<'_>) -> Diagnostic {
     if said.words.contains("can only install with an existing") {
         return unreadable(said);
     }
@@ -25,10 +25,7 @@ pub(super) fn drift(said: &Said<'_>) -> Option<Diagnostic> {
     if more > 0 {
         message = format!("{message}\n    ({more} more)");
     }
-    Some(
-        at_lock(said, message, None)
-            .hint(format!("run `{}`, and deploy the lock that it writes", renew(said))),
-    )
+    at_lock(said, message, None).hint(format!("run `{}`, and deploy the lock that it writes", renew(said)))
 }
 
 /// The command that writes the lock anew.
@@ -36,13 +33,20 @@ fn renew(said: &Said<'_>) -> &'static str {
     if said.tool == "npm" { "npm install --package-lock-only" } else { "pnpm install --lockfile-only" }
 }
 
-fn at_lock(said: &Said<'_>, message: String, line: Option<u32>) -> Diagnostic {
+fn at_lock(said: &Said<'_>, message: impl Into<String>, line: Option<u32>) -> Diagnostic {
     Diagnostic::new(message).at(said.lock(), line, None)
 }
 
-/// Missing: polite@1.0.0 from lock file
-/// Invalid: lock file's greet@1.0.0 does not satisfy greet@2.0.0
+/// The line of the lock that holds something.
+fn line_of(said: &Said<'_>, part: &str) -> Option<u32> {
+    let mut numbered = (1..).zip(said.lock_text()?.lines());
+    numbered.find(|(_, line)| line.contains(part)).map(|(number, _)| number)
+}
+
+/// What of npm's lock differs from the manifest.
 fn npm(said: &Said<'_>) -> Vec<String> {
+    // Missing: polite@1.0.0 from lock file
+    // Invalid: lock file's greet@1.0.0 does not satisfy greet@2.0.0
     static DIFFERENCE: LazyLock<Regex> = LazyLock::new(|| {
         pattern(r"Missing: (\S+) from lock file|Invalid: lock file's (\S+) does not satisfy (\S+)")
     });
@@ -56,11 +60,12 @@ fn npm(said: &Said<'_>) -> Vec<String> {
     told.collect()
 }
 
-/// * 1 dependencies were added: polite@1.0.0
-/// * 1 dependencies are mismatched:
-///   - greet (lockfile: ^1.0.0, manifest: ^2.0.0)
-/// specifiers in the lockfile ({"greet":"^1.0.0"}) don't match specs in package.json ({"greet":"^2.0.0","polite":"1.0.0"})
+/// What of pnpm's lock differs from the manifest.
 fn pnpm(said: &Said<'_>) -> Vec<String> {
+    // * 1 dependencies were added: polite@1.0.0
+    // * 1 dependencies are mismatched:
+    // - greet (lockfile: ^1.0.0, manifest: ^2.0.0)
+    // specifiers in the lockfile ({"greet":"^1.0.0"}) don't match specs in package.json ({"greet":"^2.0.0","polite":"1.0.0"})
     static ADDED: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:was|were) (added|removed): ([^*\n]+)"));
     static CHANGED: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"(\S+) \(lockfile: ([^,]+), manifest: ([^)]+)\)"));
@@ -85,43 +90,44 @@ fn pnpm(said: &Said<'_>) -> Vec<String> {
     told
 }
 
-/// Lockfile <deps>/pnpm-lock.yaml not compatible with current pnpm: it was generated with lockfileVersion 5.4, but the current pnpm version supports lockfileVersion 9.x
-/// The lockfile at "<deps>/pnpm-lock.yaml" is broken: tab characters must not be used in indentation (2:1)
-pub(super) fn unreadable(said: &Said<'_>) -> Option<Diagnostic> {
+/// A lock that the installer does not understand.
+pub(super) fn unreadable(said: &Said<'_>) -> Diagnostic {
+    // Lockfile <deps>/pnpm-lock.yaml not compatible with current pnpm: it was generated with lockfileVersion 5.4, but the current pnpm version supports lockfileVersion 9.x
+    // The lockfile at "<deps>/pnpm-lock.yaml" is broken: tab characters must not be used in indentation (2:1)
     static VERSION: LazyLock<Regex> = LazyLock::new(|| pattern(r"lockfileVersion(?: of)? (\d+[.\d]*)"));
     static BROKEN: LazyLock<Regex> = LazyLock::new(|| pattern(r"is broken: (.+?) \((\d+):(\d+)\)"));
     let hint = format!("write it anew: `{}`", renew(said));
-    let first_line = || said.function.text(said.function.top(said.lock())?)?.lines().next();
-    let own = || Some(first_line()?.strip_prefix("lockfileVersion:")?.trim().trim_matches(['\'', '"']));
+    let own = || {
+        let first = said.lock_text()?.lines().next()?.strip_prefix("lockfileVersion:")?;
+        Some(first.trim().trim_matches(['\'', '"']))
+    };
     let is_version = said.code.as_deref() == Some("ERR_PNPM_LOCKFILE_BREAKING_CHANGE")
         || said.words.contains("is incompatible with");
     if is_version && let Some(version) = said.find(&VERSION).or_else(own) {
-        let message = format!("this pnpm does not read a lock of version {version}");
-        return Some(at_lock(said, message, Some(1)).hint(format!(
+        let hint = format!(
             "{hint} with a pnpm of the image's version, or choose an image with the pnpm that wrote it"
-        )));
+        );
+        return at_lock(said, format!("this pnpm does not read a lock of version {version}"), Some(1))
+            .hint(hint);
     }
-    if let Some(found) = BROKEN.captures(&said.words) {
-        let number = |at: usize| found.get(at).and_then(|number| number.as_str().parse().ok());
-        let message = format!("the lock cannot be read: {}", &found[1]);
-        return Some(Diagnostic::new(message).at(said.lock(), number(2), number(3)).hint(hint));
-    }
-    let message = "this is no lock that npm can read".to_owned();
-    Some(at_lock(said, message, None).hint(hint))
+    let Some(found) = BROKEN.captures(&said.words) else {
+        return at_lock(said, "this is no lock that npm can read", None).hint(hint);
+    };
+    let number = |at: usize| found.get(at).and_then(|number| number.as_str().parse().ok());
+    let message = format!("the lock cannot be read: {}", &found[1]);
+    Diagnostic::new(message).at(said.lock(), number(2), number(3)).hint(hint)
 }
 
-/// npm error sha512-… integrity checksum failed when using sha512: wanted sha512-… but got sha512-…. (166 bytes)
-/// Got unexpected checksum for "https://registry.example/greet/-/greet-1.0.0.tgz". Wanted "sha512-…". Got "sha512-…".
+/// What was downloaded is not what the lock pins.
 pub(super) fn integrity(said: &Said<'_>) -> Option<Diagnostic> {
+    // npm error sha512-… integrity checksum failed when using sha512: wanted sha512-… but got sha512-…. (166 bytes)
+    // Got unexpected checksum for "https://registry.example/greet/-/greet-1.0.0.tgz". Wanted "sha512-…". Got "sha512-…".
     static HASHES: LazyLock<Regex> = LazyLock::new(|| {
         let hash = r#""?(sha\d+-[\w+/ ]+=*)"?"#;
         pattern(&format!(r"(?:wanted|Wanted:?)\s+{hash}\.?\s+(?:but got|Got|Actual:)\s+{hash}"))
     });
-    static ARCHIVE: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r"https?://[^/\s]+/(?:\S*?/)?((?:@[^/\s]+(?:/|%2[fF]))?[^/@\s]+)/-/[^/\s]*?-(\d\S*?)\.tgz")
-    });
     if said.text.contains("TAR_BAD_ARCHIVE") {
-        return corrupt(said);
+        return Some(corrupt(said));
     }
     let hashes = HASHES.captures(&said.words)?;
     let [expected, got] = [1, 2].map(|at| hashes.get(at).map_or("", |hash| hash.as_str()).replace(' ', ""));
@@ -129,22 +135,20 @@ pub(super) fn integrity(said: &Said<'_>) -> Option<Diagnostic> {
     // npm warn tarball tarball data for greet@https://registry.example/greet/-/greet-1.0.0.tgz (sha512-…) seems to be corrupted.
     let warned =
         said.text.lines().find(|line| line.contains("seems to be corrupted") && line.contains(&expected));
-    let archive = ARCHIVE.captures(warned.unwrap_or(&said.words));
-    let what = archive.map_or("a package".to_owned(), |found| format!("{} {}", &found[1], &found[2]));
+    let archive = archive(warned.unwrap_or(&said.words));
+    let what = archive.map_or("a package".to_owned(), |[_, name, version]| format!("{name} {version}"));
     let message = format!(
         "what was downloaded for {what} does not have the expected hash\n    expected {expected}\n    got      {got}"
     );
-    let text = said.function.top(said.lock()).and_then(|path| said.function.text(path));
-    let line = text.and_then(|text| text.lines().position(|line| line.contains(&expected)));
-    let line = line.and_then(|line| u32::try_from(line + 1).ok());
-    Some(at_lock(said, message, line).hint(
+    Some(at_lock(said, message, line_of(said, &expected)).hint(
         "if it was published anew, remove its entry and write the lock again; otherwise the archive is not the one that was meant",
     ))
 }
 
-/// greet@1.0.0 has a tarball URL (https://a.example/greet/-/greet-1.0.0.tgz) that does not match the registry's published metadata (https://b.example/…)
-/// npm error Refusing to fetch "greet@https://a.example/greet/-/greet-1.0.0.tgz"
+/// An archive that is to come from elsewhere than from the registry.
 pub(super) fn elsewhere(said: &Said<'_>) -> Option<Diagnostic> {
+    // greet@1.0.0 has a tarball URL (https://a.example/greet/-/greet-1.0.0.tgz) that does not match the registry's published metadata (https://b.example/…)
+    // npm error Refusing to fetch "greet@https://a.example/greet/-/greet-1.0.0.tgz"
     static ENTRY: LazyLock<Regex> = LazyLock::new(|| {
         pattern(r#"(\S+@\S+) has a tarball URL \(([^)]+)\)|Refusing to fetch "(\S+?@)(https?://[^"]+)""#)
     });
@@ -158,15 +162,10 @@ pub(super) fn elsewhere(said: &Said<'_>) -> Option<Diagnostic> {
         "{} is to come from {host}, which is not the registry that is configured",
         package.trim_end()
     );
-    let text = said.function.top(said.lock()).and_then(|path| said.function.text(path));
-    match text.and_then(|text| text.lines().position(|line| line.contains(url))) {
-        Some(line) => {
-            let hint = format!("write the lock anew with this registry: `{}`", renew(said));
-            Some(at_lock(said, message, u32::try_from(line + 1).ok()).hint(hint))
-        }
-        None => Some(
-            said.at(name, message)
-                .hint("put the package into the registry, or `allow-remote=all` into .npmrc"),
-        ),
-    }
+    Some(if let Some(line) = line_of(said, url) {
+        at_lock(said, message, Some(line))
+            .hint(format!("write the lock anew with this registry: `{}`", renew(said)))
+    } else {
+        said.at(name, message).hint("put the package into the registry, or `allow-remote=all` into .npmrc")
+    })
 }

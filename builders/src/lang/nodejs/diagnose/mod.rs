@@ -52,11 +52,11 @@ const WORDS: Words = Words {
 #[derive(Debug, Deserialize)]
 struct Installed {
     packages: Vec<Package>,
-    scripts: Vec<Script>,
+    scripts: Vec<Runs>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Script {
+struct Runs {
     name: String,
     version: String,
     script: String,
@@ -68,7 +68,7 @@ fn refused(output: &Output, function: &Function) -> Vec<Diagnostic> {
         return broken(output);
     };
     let manifest = Manifest::of(function).ok().flatten();
-    let refuse = |Script { name, version, script }| {
+    let refuse = |Runs { name, version, script }| {
         let message = format!(
             "{name} {version} has the script `{script}`, and code of dependencies may not run at build time here"
         );

@@ -4,28 +4,30 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::words::Said;
+use super::words::{Said, first_group};
 use crate::diagnostic::{Diagnostic, pattern};
 use crate::network;
 
 /// What speaks for a failure that the author cannot mend, if anything does.
 pub(super) fn evidence(said: &Said<'_>) -> Option<Diagnostic> {
-    let told = format!("{}{}\n", attempts(said), said.words);
-    of(&said.text, &told, said)
-}
-
-/// The same of a part of what was said.
-pub(super) fn of(text: &str, told: &str, said: &Said<'_>) -> Option<Diagnostic> {
-    if let Some(host) = behind_a_proxy(told) {
-        return Some(network::proxy_unreachable(&host));
-    }
-    if said.code.as_deref() == Some("ERR_INVALID_URL") || told.contains("relative URL without a base") {
+    let code = said.code.as_deref().unwrap_or_default();
+    let words = if said.words.is_empty() { &said.text } else { &said.words };
+    if code == "ERR_INVALID_URL" || words.contains("relative URL without a base") {
         let hint = "write it whole, as in https://registry.example/npm/: see NPM_REGISTRY and .npmrc";
         return Some(network::platform("the registry's URL is not one", hint));
     }
-    if let Some(what) = denied(told) {
+    if let Some(what) = denied(words) {
         let hint = "the volumes of the build must be writable for its user: see securityContext and fsGroup";
         return Some(network::platform(format!("{} may not write: {what}", said.tool), hint));
+    }
+    let Requests { refused, warned } = requests(said);
+    of(&said.text, &format!("{refused}{code}\n{words}\n{warned}"), said)
+}
+
+/// The same, of what a script printed that was run, or of the installer itself.
+pub(super) fn of(text: &str, told: &str, said: &Said<'_>) -> Option<Diagnostic> {
+    if let Some(host) = behind_a_proxy(told) {
+        return Some(network::proxy_unreachable(&host));
     }
     let found = network::evidence(network::Said { text, told, host, credentials: ".npmrc" })?;
     let more =
@@ -43,43 +45,52 @@ pub(super) fn of(text: &str, told: &str, said: &Said<'_>) -> Option<Diagnostic> 
 }
 
 /// A variable to which `.npmrc` refers, and of which pnpm makes nothing.
-///     WARN  Issue while reading "<deps>/.npmrc". Failed to replace env in config: ${NPM_TOKEN}
-///     [WARN] Ignored project-level auth setting "…": environment variables are not expanded in …
 fn unexpanded(text: &str) -> Option<String> {
+    // WARN  Issue while reading "<deps>/.npmrc". Failed to replace env in config: ${NPM_TOKEN}
+    // [WARN] Ignored project-level auth setting "…": environment variables are not expanded in …
     static UNSET: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"Failed to replace env in config: \$\{(\w+)\}"));
     if text.contains("Ignored project-level auth setting") {
         return Some("this pnpm expands no variables in the function's own .npmrc".to_owned());
     }
-    Some(format!("{}, to which .npmrc refers, is not set", super::words::first_group(&UNSET, text)?))
+    Some(format!("{}, to which .npmrc refers, is not set", first_group(&UNSET, text)?))
 }
 
-/// The requests whose failure npm or pnpm tells of without their host, or without the cause.
-fn attempts(said: &Said<'_>) -> String {
+/// Requests of which other lines tell than those of the failure itself.
+struct Requests {
+    /// Those that npm tells of without their host.
+    refused: String,
+    /// Those that pnpm tells of without the cause.
+    warned: String,
+}
+
+fn requests(said: &Said<'_>) -> Requests {
     // npm http fetch GET 401 https://registry.example/greet 5ms (cache skip)
     // npm http cache greet@https://registry.example/greet/-/greet-1.0.0.tgz 1ms (cache hit)
+    static NPM: LazyLock<Regex> = LazyLock::new(|| pattern(r"^npm http (?:fetch GET (\d+) |cache )"));
     // [WARN] GET https://registry.example/greet error (ENOTFOUND). Will retry in 1 seconds. 1 retries left.
-    static REQUEST: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(
-            r"^npm http fetch GET (\d+) |^(?:\sWARN\s\s|\[WARN\] )GET (\S+) error |^npm http cache \S+?@(http)",
-        )
-    });
+    static PNPM: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?:\sWARN\s\s|\[WARN\] )GET (\S+) error "));
     let code = said.code.as_deref().unwrap_or_default();
-    let counts = |line: &&str| {
-        let found = REQUEST.captures(line)?;
-        let is_status = found.get(1).is_some_and(|status| code == format!("E{}", status.as_str()));
-        let is_url = found
-            .get(2)
-            .is_some_and(|url| said.words.contains(url.as_str()) || code == "ERROR" || code.is_empty());
-        let is_cut = found.get(3).is_some() && code == "ECONNRESET";
-        (is_status || is_url || is_cut).then_some(())
+    let lines = |counts: &dyn Fn(&str) -> bool| {
+        said.text.lines().filter(|line| counts(line)).flat_map(|line| [line, "\n"]).collect()
     };
-    said.text.lines().filter(|line| counts(line).is_some()).flat_map(|line| [line, "\n"]).collect()
+    Requests {
+        refused: lines(&|line| {
+            NPM.captures(line).is_some_and(|found| match found.get(1) {
+                Some(status) => code.strip_prefix('E') == Some(status.as_str()),
+                None => code == "ECONNRESET",
+            })
+        }),
+        warned: lines(&|line| {
+            let url = first_group(&PNPM, line);
+            url.is_some_and(|url| said.words.contains(url) || !said.words.contains("://"))
+        }),
+    }
 }
 
 /// The host that was asked for, where what refused was something else: a proxy. The port tells them apart.
-///     request to https://registry.example/greet failed, reason: connect ECONNREFUSED 10.0.0.1:3128
 fn behind_a_proxy(told: &str) -> Option<String> {
+    // request to https://registry.example/greet failed, reason: connect ECONNREFUSED 10.0.0.1:3128
     static CONNECT: LazyLock<Regex> = LazyLock::new(|| {
         pattern(r"request to (https?)://([^/\s:]+)(?::(\d+))?/\S* failed, reason: connect E[A-Z]+ \S+:(\d+)")
     });
@@ -90,15 +101,15 @@ fn behind_a_proxy(told: &str) -> Option<String> {
 }
 
 /// What was not permitted.
-///     EACCES: permission denied, mkdir '<deps>/node_modules'
-///     Failed to create virtual store slot directory at "…": Permission denied (os error 13)
-fn denied(told: &str) -> Option<&str> {
+fn denied(words: &str) -> Option<&str> {
+    // EACCES: permission denied, mkdir '<deps>/node_modules'
+    // Failed to create virtual store slot directory at "…": Permission denied (os error 13)
     static DENIED: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
             r"((?:EACCES|EPERM|EROFS): [^\n{\[]+)|((?:Permission denied|Read-only file system) \(os error \d+\))",
         )
     });
-    super::words::first_group(&DENIED, told).map(str::trim)
+    first_group(&DENIED, words).map(str::trim)
 }
 
 /// The host that was spoken to, without credentials.
@@ -109,17 +120,16 @@ pub(super) fn host(text: &str) -> Option<String> {
             pattern(r"getaddrinfo [A-Z_]+ (\S+)"),
             // ssh: Could not resolve hostname git.example: Name or service not known
             pattern(r"ssh: (?:Could not resolve hostname|connect to host) ([^\s:]+)"),
-            pattern(r"(?:https?|git|ssh)://(?:[^@/\s]*@)?([^/\s:)`']+(?::\d+)?)"),
+            pattern(r"(?:https?|git|ssh)://(?:[^@/\s]*@)?((?:\[[^\]\s]+\]|[^/\s:)`']+)(?::\d+)?)"),
         ]
     });
-    HOSTS.iter().find_map(|pattern| super::words::first_group(pattern, text)).map(str::to_owned)
+    HOSTS.iter().find_map(|pattern| first_group(pattern, text)).map(str::to_owned)
 }
 
 impl Said<'_> {
     /// Whether the lock has archives at this host.
     fn pins(&self, host: &str) -> bool {
         let url = format!("://{host}/");
-        let lock = self.function.top(self.lock()).and_then(|path| self.function.text(path));
-        lock.is_some_and(|text| text.contains(&url))
+        self.lock_text().is_some_and(|text| text.contains(&url))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::words::{Said, name_and_version};
+use super::words::{Said, archive, name_and_version};
 use super::{engines, git, lock, peers};
 use crate::diagnostic::{Diagnostic, pattern};
 use crate::error::PlanError;
@@ -16,9 +16,9 @@ pub(super) fn by_code(said: &Said<'_>) -> Vec<Diagnostic> {
     let code = said.code.as_deref().unwrap_or_default();
     let found = match code {
         "ERESOLVE" | "ERR_PNPM_PEER_DEP_ISSUES" => return peers::diagnose(said),
-        "EUSAGE" | "ERR_PNPM_OUTDATED_LOCKFILE" => lock::drift(said),
+        "EUSAGE" | "ERR_PNPM_OUTDATED_LOCKFILE" => Some(lock::drift(said)),
         "EINTEGRITY" | "ERR_PNPM_TARBALL_INTEGRITY" => lock::integrity(said),
-        "ERR_PNPM_LOCKFILE_BREAKING_CHANGE" | "ERR_PNPM_BROKEN_LOCKFILE" => lock::unreadable(said),
+        "ERR_PNPM_LOCKFILE_BREAKING_CHANGE" | "ERR_PNPM_BROKEN_LOCKFILE" => Some(lock::unreadable(said)),
         "ERR_PNPM_TARBALL_URL_MISMATCH" | "EALLOWREMOTE" => lock::elsewhere(said),
         "EBADENGINE" | "ERR_PNPM_UNSUPPORTED_ENGINE" => engines::engine(said),
         "EBADPLATFORM" | "ERR_PNPM_UNSUPPORTED_PLATFORM" => engines::platform(said),
@@ -34,7 +34,7 @@ pub(super) fn by_code(said: &Said<'_>) -> Vec<Diagnostic> {
         "EALLOWGIT" => git::forbidden(said),
         "ENOTCACHED" | "ERR_PNPM_NO_OFFLINE_TARBALL" => offline(said),
         "EJSONPARSE" => malformed(said),
-        "TAR_BAD_ARCHIVE" => corrupt(said),
+        "TAR_BAD_ARCHIVE" => Some(corrupt(said)),
         _ => None,
     };
     found.into_iter().collect()
@@ -49,29 +49,28 @@ pub(super) fn by_words(said: &Said<'_>) -> Option<Diagnostic> {
 /// Advice where a registry may hide what it has.
 const PRIVATE: &str = "for a private package, configure its registry and credentials (.npmrc, NPM_REGISTRY, NPM_SCOPE): without them a registry may answer so, too";
 
-/// npm error 404  The requested resource 'no-such-package@^1.0.0' could not be found or you do not have permission to access it.
-/// no-such-package is not in the npm registry, or you have no permission to fetch it.
+/// A package, or the archive of one, that the registry does not have.
 fn unknown(said: &Said<'_>) -> Option<Diagnostic> {
+    // npm error 404  The requested resource 'no-such-package@^1.0.0' could not be found or you do not have permission to access it.
+    // no-such-package is not in the npm registry, or you have no permission to fetch it.
     static NAME: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
             r"404 +(?:The requested resource )?'([^']+)'|(?m)^(?:help: )?(\S.*?) is not in the npm registry",
         )
     });
-    static URL: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r"(?:GET |HTTP 404 for )https?://(?:[^@/\s]*@)?([^/\s]+)/(\S*?)(?:: Not Found|\s|$)")
-    });
-    static TARBALL: LazyLock<Regex> = LazyLock::new(|| pattern(r"([^/]+)/-/[^/]*?-(\d[^/]*)\.tgz$"));
-    let url = URL.captures(&said.words)?;
+    static HOST: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"(?:GET |HTTP 404 for )https?://(?:[^@/\s]*@)?([^/\s]+)/"));
     if said.code.as_deref() == Some("ERR_PNPM_TARBALL_HTTP_STATUS") && !said.words.contains("HTTP 404") {
         return None;
     }
-    let host = &url[1];
-    if let Some(archive) = TARBALL.captures(&url[2]) {
-        let (name, version) = (&archive[1], &archive[2]);
-        let message = format!("{host} has no {name} {version}, which {} pins", said.lock());
+    let host = said.find(&HOST)?;
+    if let Some([_, name, version]) = archive(&said.words) {
+        let pins =
+            if said.lock_text().is_some() { format!(", which {} pins", said.lock()) } else { String::new() };
+        let message = format!("{host} has no archive of {name} {version}{pins}");
         return Some(
-            said.at(name, message)
-                .hint(format!("choose a version that is there, and renew the lock; {PRIVATE}")),
+            said.at(&name, message)
+                .hint(format!("ask for a version that is there, and write the lock anew; {PRIVATE}")),
         );
     }
     let (name, _) = name_and_version(said.find(&NAME)?);
@@ -79,9 +78,10 @@ fn unknown(said: &Said<'_>) -> Option<Diagnostic> {
     Some(said.at(name, message).hint(format!("check the spelling; {PRIVATE}")))
 }
 
-/// npm error notarget No matching version found for greet@^99.0.0.
-/// No matching version found for greet@^99.0.0 while fetching it from https://registry.example/
+/// No version of a package is as asked for.
 fn no_version(said: &Said<'_>) -> Option<Diagnostic> {
+    // npm error notarget No matching version found for greet@^99.0.0.
+    // No matching version found for greet@^99.0.0 while fetching it from https://registry.example/
     static WANTED: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
             r"No matching version found for (\S.*?)(?:\.?$|(?m:\.?$)| while fetching| with a date before)",
@@ -91,38 +91,38 @@ fn no_version(said: &Said<'_>) -> Option<Diagnostic> {
     static LATEST: LazyLock<Regex> = LazyLock::new(|| pattern(r#"latest release of \S+ is "([^"]+)""#));
     let (name, range) = name_and_version(said.find(&WANTED)?);
     let range = range.trim_end_matches('.');
-    // The function may ask for another version of it than one of its dependencies.
-    let is_own = said.wanted(name) == Some(range);
-    let asked_by = said.asked_by(if is_own { name } else { "" });
-    let at = |message: String| said.at(if is_own { name } else { "" }, message);
+    let own = said.own(name, range);
+    let asked_by = said.asked_by(own);
     if let Some(before) = said.find(&BEFORE) {
         let message =
             format!("no version of {name} satisfies {name}@{range} and is from before {before}{asked_by}");
         return Some(
-            said.at(name, message)
+            said.at(own, message)
                 .hint("ask for an older version, or change `before` or `min-release-age` in .npmrc"),
         );
     }
     let latest = said.find(&LATEST).map(|latest| format!("; the latest is {latest}")).unwrap_or_default();
     let message = format!("no version of {name} satisfies {name}@{range}{asked_by}{latest}");
     Some(
-        said.at(name, message)
+        said.at(own, message)
             .hint(format!("ask for a version that exists: `npm view {name} versions` lists them")),
     )
 }
 
-/// npm error No versions available for withdrawn
-/// No versions available for withdrawn. The package may be unpublished.
+/// A package of which there is no version at all.
 fn no_versions(said: &Said<'_>) -> Option<Diagnostic> {
+    // npm error No versions available for withdrawn
+    // No versions available for withdrawn. The package may be unpublished.
     static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"No versions available for (\S+?)\.?(?:\s|$)"));
     let name = said.find(&NAME)?;
     let message = format!("the registry has no version of {name}{}", said.asked_by(name));
     Some(said.at(name, message).hint("it may have been withdrawn: use another package"))
 }
 
-/// npm error Invalid package name "Not A Name" of package "Not A Name@^1.0.0": name can only contain URL-friendly characters.
-/// The current package contains a dependency with an invalid name: "Not A Name"
+/// What cannot be a package's name.
 fn bad_name(said: &Said<'_>) -> Option<Diagnostic> {
+    // npm error Invalid package name "Not A Name" of package "Not A Name@^1.0.0": name can only contain URL-friendly characters.
+    // The current package contains a dependency with an invalid name: "Not A Name"
     static NAME: LazyLock<Regex> =
         LazyLock::new(|| pattern(r#"Invalid package name "([^"]+)"|with an invalid name: "([^"]+)""#));
     let name = said.find(&NAME)?;
@@ -132,21 +132,24 @@ fn bad_name(said: &Said<'_>) -> Option<Diagnostic> {
     )
 }
 
-/// npm error Invalid tag name "not a version!" of package "greet@not a version!": Tags may not have any characters that …
-/// "greet@not a version!" isn't supported by any available resolver.
+/// What is neither a version nor a tag.
 fn bad_version(said: &Said<'_>) -> Option<Diagnostic> {
+    // npm error Invalid tag name "not a version!" of package "greet@not a version!": Tags may not have any characters that …
+    // "greet@not a version!" isn't supported by any available resolver.
     static SPEC: LazyLock<Regex> = LazyLock::new(|| {
         pattern(r#"of package "([^"]+)"|(?m)^"?([^"\n]+?)"? isn't supported by any available resolver"#)
     });
     let (name, wanted) = name_and_version(said.find(&SPEC)?);
-    let message = format!("{wanted:?} is not a version of {name}{}", said.asked_by(name));
+    let own = said.own(name, wanted);
+    let message = format!("{wanted:?} is not a version of {name}{}", said.asked_by(own));
     Some(said.at(name, message).hint("write a version or a range, as in `1.2.3` or `^1.2.0`"))
 }
 
-/// npm error Unsupported URL Type "workspace:": workspace:^
-/// In : "greet@workspace:^" is in the dependencies but no package named "greet" is present in the workspace
-/// No catalog entry 'greet' was found for catalog 'default'.
+/// A version that only another installer, or a workspace, can make something of.
 fn protocol(said: &Said<'_>) -> Option<Diagnostic> {
+    // npm error Unsupported URL Type "workspace:": workspace:^
+    // In : "greet@workspace:^" is in the dependencies but no package named "greet" is present in the workspace
+    // No catalog entry 'greet' was found for catalog 'default'.
     static NPM: LazyLock<Regex> = LazyLock::new(|| pattern(r#"Unsupported URL Type "[^"]+": (\S+)"#));
     static WORKSPACE: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
@@ -156,9 +159,8 @@ fn protocol(said: &Said<'_>) -> Option<Diagnostic> {
     static CATALOG: LazyLock<Regex> = LazyLock::new(|| pattern(r"No catalog entry '([^']+)' was found"));
     let hint = "write a version";
     if let Some(wanted) = said.find(&NPM) {
-        let mut dependencies = said.manifest.iter().flat_map(|manifest| &manifest.dependencies);
         let message = format!("npm does not know {wanted:?}");
-        return Some(match dependencies.find(|dependency| dependency.wanted == wanted) {
+        return Some(match said.dependencies().find(|dependency| dependency.wanted == wanted) {
             Some(dependency) => dependency.value.says(message),
             None => Diagnostic::new(format!("{message}, for which one of the dependencies asks")),
         })
@@ -172,20 +174,21 @@ fn protocol(said: &Said<'_>) -> Option<Diagnostic> {
             said.at(name, message).hint("deploy the pnpm-workspace.yaml that has it, or write a version"),
         );
     }
-    let (name, _) = name_and_version(said.find(&WORKSPACE)?);
-    let message = format!("{name} is in no workspace of the function{}", said.asked_by(name));
-    Some(said.at(name, message).hint("deploy the whole workspace, or write a version"))
+    let (name, range) = name_and_version(said.find(&WORKSPACE)?);
+    let own = said.own(name, range);
+    let message = format!("{name} is in no workspace of the function{}", said.asked_by(own));
+    Some(said.at(own, message).hint("deploy the whole workspace, or write a version"))
 }
 
-/// npm error enoent ENOENT: no such file or directory, open '<deps>/local-1.0.0.tgz'
-/// Could not install from "<deps>/local" as it does not exist.
+/// A package of the function's own that is not there.
 fn missing_file(said: &Said<'_>) -> Option<Diagnostic> {
+    // npm error enoent ENOENT: no such file or directory, open '<deps>/local-1.0.0.tgz'
+    // Could not install from "<deps>/local" as it does not exist.
     static MISSING: LazyLock<Regex> = LazyLock::new(|| {
         pattern(r#"ENOENT: no such file or directory, \w+ '([^']+)'|Could not install from "([^"]+)""#)
     });
     let path = said.find(&MISSING)?;
-    let mut dependencies = said.manifest.iter().flat_map(|manifest| &manifest.dependencies);
-    let local = dependencies.find(|wanted| {
+    let local = said.dependencies().find(|wanted| {
         let own = wanted.wanted.trim_start_matches("file:").trim_start_matches("./");
         own.len() < wanted.wanted.len() && path.replace(' ', "").ends_with(&format!("/{own}"))
     })?;
@@ -193,9 +196,10 @@ fn missing_file(said: &Said<'_>) -> Option<Diagnostic> {
     Some(local.value.says(message).hint("deploy it with the function"))
 }
 
-/// npm error request to https://registry.example/greet/-/greet-1.0.0.tgz failed: cache mode is 'only-if-cached' but no cached response is available.
-/// A package is missing from the store but cannot download it in offline mode. The missing package may be downloaded from https://…
+/// What would have to be downloaded, and may not.
 fn offline(said: &Said<'_>) -> Option<Diagnostic> {
+    // npm error request to https://registry.example/greet/-/greet-1.0.0.tgz failed: cache mode is 'only-if-cached' but no cached response is available.
+    // A package is missing from the store but cannot download it in offline mode. The missing package may be downloaded from https://…
     static URL: LazyLock<Regex> = LazyLock::new(|| pattern(r"https?://[^/\s]+/(\S+?)(?:/-/\S+)?(?:\s|\.?$)"));
     let name = said.find(&URL)?.replace("%2f", "/");
     let message =
@@ -206,10 +210,11 @@ fn offline(said: &Said<'_>) -> Option<Diagnostic> {
     )
 }
 
-/// npm error JSON.parse Invalid package.json: JSONParseError: Expected double-quoted property name in JSON at position 65 (line 5 column 3) while …
-///  ERROR  Unexpected token "}" (0x7D) in JSON at position 65 while parsing near "…" in <deps>/package.json
-///   ╰─▶ trailing comma at line 5 column 3
+/// A manifest that is not JSON.
 fn malformed(said: &Said<'_>) -> Option<Diagnostic> {
+    // npm error JSON.parse Invalid package.json: JSONParseError: Expected double-quoted property name in JSON at position 65 (line 5 column 3) while …
+    // ERROR  Unexpected token "}" (0x7D) in JSON at position 65 while parsing near "…" in <deps>/package.json
+    // ╰─▶ trailing comma at line 5 column 3
     static JSON: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
             r"(?:JSONParseError: |JSON\.parse )?([^\n]+?) in JSON at position \d+|([^\n]+?) at line \d+ column \d+(?:\n|$)",
@@ -225,16 +230,13 @@ fn malformed(said: &Said<'_>) -> Option<Diagnostic> {
     }
 }
 
-/// npm error TAR_BAD_ARCHIVE: Unrecognized archive format
-pub(super) fn corrupt(said: &Said<'_>) -> Option<Diagnostic> {
-    static ARCHIVE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(https?://[^/\s]+/)\S+?/-/(\S+?)\.tgz"));
-    let archive = ARCHIVE.captures_iter(&said.text).last();
-    let what = archive.as_ref().map_or("a package", |found| found.get(2).map_or("", |name| name.as_str()));
-    let host = archive.as_ref().and_then(|found| super::network::host(&found[1]));
-    let message =
-        format!("what {} sends for {what} is no archive", host.as_deref().unwrap_or("the registry"));
-    Some(crate::network::platform(
-        message,
-        "check the registry's URL, HTTPS_PROXY and NO_PROXY: a proxy or a sign-in page may have answered",
-    ))
+/// What was downloaded is no archive.
+pub(super) fn corrupt(said: &Said<'_>) -> Diagnostic {
+    // npm error TAR_BAD_ARCHIVE: Unrecognized archive format
+    let archive = said.text.lines().rev().find_map(archive);
+    let [host, name, version] =
+        archive.unwrap_or_else(|| ["the registry", "a", "package"].map(str::to_owned));
+    let hint =
+        "check the registry's URL, HTTPS_PROXY and NO_PROXY: a proxy or a sign-in page may have answered";
+    crate::network::platform(format!("what {host} sends for {name} {version} is no archive"), hint)
 }

@@ -12,66 +12,59 @@ pub(super) fn diagnose(said: &Said<'_>) -> Vec<Diagnostic> {
     if said.tool == "npm" { npm(said).into_iter().collect() } else { pnpm(said) }
 }
 
-/// `peer greet@"^1.0.0" from greet-plugin@1.0.0`, `greet@"2.0.0" from the root project`
-static EDGE: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r#"(?m)^ *(?:\w+ )*?(\S+)@"([^"]*)" from (the root project|\S+)"#));
-
 /// Somebody who wants some version of a package.
 struct Want<'a> {
-    package: &'a str,
     range: &'a str,
-    by: &'a str,
+    /// The package that wants it; `None` is the function.
+    by: Option<(&'a str, &'a str)>,
 }
 
-impl Want<'_> {
-    /// `greet-plugin 1.0.0 needs greet ^1.0.0`
-    fn sentence(&self) -> String {
-        let Want { package, range, by } = self;
-        if *by == "the root project" {
-            return format!("package.json asks for {package} {range}");
-        }
-        let (name, version) = name_and_version(by);
-        format!("{name} {version} needs {package} {range}")
-    }
+/// Who wants a package, according to a part of what npm says: the function if it does, or else the first who does.
+fn want<'a>(text: &'a str, package: &str) -> Option<Want<'a>> {
+    // peer greet@"^1.0.0" from greet-plugin@1.0.0
+    //   greet@"2.0.0" from the root project
+    static EDGE: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r#"(?m)^ *(?:\w+ )*?(\S+)@"([^"]*)" from (?:the root project|(\S+))"#));
+    let edges = EDGE.captures_iter(text).filter(|edge| &edge[1] == package);
+    let wants: Vec<_> = edges
+        .filter_map(|edge| {
+            let by = edge.get(3).map(|by| name_and_version(by.as_str()));
+            Some(Want { range: edge.get(2)?.as_str(), by })
+        })
+        .collect();
+    let own = wants.iter().position(|want| want.by.is_none());
+    wants.into_iter().nth(own.unwrap_or_default())
 }
 
-/// npm tells what it found and who wants it, and then who wants something else:
-///     Found: greet@2.0.0
-///     node_modules/greet
-///       greet@"2.0.0" from the root project
-///
-///     Could not resolve dependency:
-///     peer greet@"^1.0.0" from greet-plugin@1.0.0
-///     node_modules/greet-plugin
-///       greet-plugin@"1.0.0" from the root project
+/// npm tells what it found and who wants it, and then who wants something else.
 fn npm(said: &Said<'_>) -> Option<Diagnostic> {
+    // Found: greet@2.0.0
+    // node_modules/greet
+    //   greet@"2.0.0" from the root project
+    //
+    // Could not resolve dependency:
+    // peer greet@"^1.0.0" from greet-plugin@1.0.0
+    // node_modules/greet-plugin
+    //   greet-plugin@"1.0.0" from the root project
     let (_, rest) = said.words.split_once("Found: ")?;
     let (found, unresolved) = rest.split_once("Could not resolve dependency:")?;
     let (package, _) = name_and_version(found.split_whitespace().next()?);
-    let wants = |text: &'_ str| -> Vec<(String, String, String)> {
-        let group = |found: &regex::Captures<'_>, at: usize| {
-            found.get(at).map_or("", |group| group.as_str()).to_owned()
-        };
-        EDGE.captures_iter(text).map(|edge| (group(&edge, 1), group(&edge, 2), group(&edge, 3))).collect()
+    let (wanted, there) = (want(unresolved, package)?, want(found, package)?);
+    let sentence = |want: &Want<'_>| match want.by {
+        Some((name, version)) => format!("{name} {version} needs {package} {}", want.range),
+        None => format!("package.json asks for {package} {}", want.range),
     };
-    let (there, wanted) = (wants(found), wants(unresolved));
-    let about = |all: &[(String, String, String)]| all.iter().position(|(name, _, _)| name == package);
-    let there = there.get(about(&there)?)?;
-    let wanted = wanted.get(about(&wanted)?)?;
-    let want =
-        |edge: &(String, String, String)| Want { package: &edge.0, range: &edge.1, by: &edge.2 }.sentence();
-    let message = format!("{}, but {}", want(wanted), want(there));
-    let (by, _) = name_and_version(&wanted.2);
-    let place = if said.wanted(by).is_some() { by } else { package };
-    let other = name_and_version(&there.2).0;
-    let other = if other == "the root project" { package } else { other };
-    Some(said.at(place, message).hint(format!("choose versions of {by} and {other} that go together")))
+    let name = |want: &Want<'_>| want.by.map_or(package, |(name, _)| name).to_owned();
+    let (first, second) = (name(&wanted), name(&there));
+    let place = if said.wanted(&first).is_some() { &first } else { package };
+    let message = format!("{}, but {}", sentence(&wanted), sentence(&there));
+    Some(said.at(place, message).hint(format!("choose versions of {first} and {second} that go together")))
 }
 
-/// pnpm draws a tree:
-///     └─┬ greet-plugin 1.0.0
-///       └── ✕ unmet peer greet@^1.0.0: found 2.0.0
+/// pnpm draws a tree.
 fn pnpm(said: &Said<'_>) -> Vec<Diagnostic> {
+    // └─┬ greet-plugin 1.0.0
+    //   └── ✕ unmet peer greet@^1.0.0: found 2.0.0
     static PARENT: LazyLock<Regex> = LazyLock::new(|| pattern(r"─┬ (\S+) (\S+)"));
     static UNMET: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"✕ (?:unmet|missing) peer (\S+?)(?:: found (\S+))?$"));

@@ -6,14 +6,16 @@ use regex::Regex;
 
 use super::network;
 use super::words::Said;
-use crate::diagnostic::{Blame, Diagnostic, pattern};
+use crate::diagnostic::{Diagnostic, pattern};
 use crate::native;
 
 /// A script that was run.
 #[derive(Debug, Default)]
 struct Script {
-    /// Whose it is.
+    /// Whose it is; empty for the function's own.
     package: String,
+    /// When it runs: `postinstall`.
+    stage: String,
     /// What was run.
     command: String,
     /// How it ended: `exit 3`, `SIGKILL`.
@@ -22,68 +24,67 @@ struct Script {
     printed: String,
 }
 
-/// Says why the script of a package failed.
+/// Says why the scripts of packages failed.
 pub(super) fn of_packages(said: &Said<'_>) -> Vec<Diagnostic> {
     static IGNORED: LazyLock<Regex> = LazyLock::new(|| pattern(r"Ignored build scripts: ([^\n]+)"));
     if let Some(ignored) = said.find(&IGNORED) {
         let message = format!("pnpm may not run the scripts of {}", ignored.trim_end_matches('.'));
-        let hint = "allow them in `onlyBuiltDependencies` (pnpm 10) or `allowBuilds` of pnpm-workspace.yaml";
+        let hint = "allow them in pnpm-workspace.yaml: `pnpm approve-builds` writes what it needs";
         return vec![Diagnostic::new(message).hint(hint)];
     }
     let script = if said.tool == "npm" { npm(said) } else { pnpm(said) };
-    let Some(script) = script else {
-        return network::evidence(said).or_else(|| said.last_words()).into_iter().collect();
+    match script {
+        Some(script) => vec![failed(said, &script)],
+        None => network::evidence(said).or_else(|| said.last_words()).into_iter().collect(),
+    }
+}
+
+/// Says why a script of the function's own failed, which npm ran alone.
+pub(super) fn own(said: &Said<'_>, stage: &str) -> Vec<Diagnostic> {
+    let script = Script { stage: stage.to_owned(), printed: said.text.clone(), ..Script::default() };
+    vec![failed(said, &script)]
+}
+
+fn failed(said: &Said<'_>, script: &Script) -> Diagnostic {
+    let Script { package, stage, command, end, printed } = script;
+    let runs = if package.is_empty() {
+        format!("the function's script `{stage}`")
+    } else {
+        format!("{package} runs `{command}` when it is installed, which")
     };
-    if let Some(platform) = platform(said, &script) {
-        return vec![platform];
+    if end == "SIGKILL" {
+        let hint = "most likely it ran out of memory: raise the memory limit of the build container";
+        return crate::network::platform(format!("{runs} was killed"), hint);
     }
-    let Script { package, command, end, .. } = &script;
-    let lack = native::lack(&script.printed);
-    let hint = match lack {
-        Some(_) => format!("choose an image that has it, or a version of {package} that need not be built"),
-        None => format!("choose another version of {package}, or give its script what it asks for"),
+    if let Some(found) = network::of(printed, printed, said) {
+        return Diagnostic { message: format!("{runs} failed: {}", found.message), ..found };
+    }
+    let lack = native::lack(printed);
+    let hint = match (&lack, package.as_str()) {
+        (_, "") => format!("try `{} run {stage}` in a copy of the function as it is deployed", said.tool),
+        (Some(_), _) => {
+            format!("choose an image that has it, or a version of {package} that need not be built")
+        }
+        (None, _) => format!("choose another version of {package}, or give its script what it asks for"),
     };
-    let why = lack.or_else(|| telling(&script.printed)).map(|why| format!(": {why}")).unwrap_or_default();
-    let message = format!("{package} runs `{command}` when it is installed, which failed ({end}){why}");
-    vec![said.at(package, message).hint(hint)]
-}
-
-/// Says why a script of the function's own failed.
-pub(super) fn own(said: &Said<'_>, name: &str) -> Vec<Diagnostic> {
-    let script =
-        said.manifest.iter().flat_map(|manifest| &manifest.scripts).find(|(script, _)| *script == name);
-    let command = script.and_then(|(_, value)| value.get::<String>()).unwrap_or_default();
-    let script_said =
-        Script { package: String::new(), command, end: String::new(), printed: said.text.clone() };
-    if let Some(platform) = platform(said, &script_said) {
-        return vec![platform];
+    let end = if end.is_empty() { String::new() } else { format!(" ({end})") };
+    let why = lack.or_else(|| telling(printed)).map(|why| format!(": {why}")).unwrap_or_default();
+    let message = format!("{runs} failed{end}{why}");
+    let own = said.manifest.iter().flat_map(|manifest| &manifest.scripts).find(|(name, _)| name == stage);
+    match own {
+        Some((_, value)) if package.is_empty() => value.says(message),
+        _ => said.at(package, message),
     }
-    let why = native::lack(&said.text).or_else(|| telling(&said.text)).map(|why| format!(": {why}"));
-    let message = format!("the script `{name}` failed{}", why.unwrap_or_default());
-    let found = script.map_or_else(|| Diagnostic::new(message.clone()), |(_, value)| value.says(&message));
-    vec![found.hint(format!("try `{} run {name}` in a copy of the function as it is deployed", said.tool))]
+    .hint(hint)
 }
 
-/// What speaks for the platform: the network that a script used, or memory.
-fn platform(said: &Said<'_>, script: &Script) -> Option<Diagnostic> {
-    if script.end == "SIGKILL" {
-        let message = format!("the script `{}` of {} was killed", script.command, script.package);
-        return Some(
-            Diagnostic::new(message)
-                .hint("most likely it ran out of memory: raise the memory limit of the build container")
-                .blame(Blame::Platform),
-        );
-    }
-    network::of(&script.printed, &script.printed, said)
-}
-
-/// npm tells of one script:
-///     npm error code 3
-///     npm error path <deps>/node_modules/scripted
-///     npm error command failed
-///     npm error command sh -c node setup.js
-///     npm error setup.js: the words for "xx" are not there
+/// npm tells of one script.
 fn npm(said: &Said<'_>) -> Option<Script> {
+    // npm error code 3
+    // npm error path <deps>/node_modules/scripted
+    // npm error command failed
+    // npm error command sh -c node setup.js
+    // npm error setup.js: the words for "xx" are not there
     static SCRIPT: LazyLock<Regex> = LazyLock::new(|| {
         pattern(r"(?m)^path \S*?node_modules/(\S+)$(?:\n.*)*?\n(?:signal (\w+)\n)?command sh -c (.*)$")
     });
@@ -96,38 +97,41 @@ fn npm(said: &Said<'_>) -> Option<Script> {
     let package = group(1).rsplit_once("node_modules/").map_or(group(1), |(_, package)| package);
     Some(Script {
         package: package.to_owned(),
+        stage: String::new(),
         command: group(3).to_owned(),
         end,
         printed: said.words[found.get(0)?.end()..].to_owned(),
     })
 }
 
-/// pnpm runs several at once; the one that failed has the last word:
-///     .../scripted@1.0.0/node_modules/scripted postinstall$ node setup.js
-///     .../scripted@1.0.0/node_modules/scripted postinstall: setup.js: the words for "xx" are not there
-///     .../scripted@1.0.0/node_modules/scripted postinstall: Failed
-///      ELIFECYCLE  Command failed with exit code 3.
-///       ╰─▶ scripted@1.0.0 postinstall: `node setup.js` exited with exit status: 3
+/// pnpm runs several at once; the one that failed has the last word. `.` is the function itself.
 fn pnpm(said: &Said<'_>) -> Option<Script> {
-    static LINE: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(
-            r"(?m)^(\S*node_modules/((?:@[^/\s]+/)?[^/\s]+) (?:pre|post)?(?:install|prepare))([$:]) ?(.*)$",
-        )
-    });
+    // .../scripted@1.0.0/node_modules/scripted postinstall$ node setup.js
+    // .../scripted@1.0.0/node_modules/scripted postinstall: setup.js: the words for "xx" are not there
+    // .../scripted@1.0.0/node_modules/scripted postinstall: Failed
+    // ELIFECYCLE  Command failed with exit code 3.
+    // ╰─▶ scripted@1.0.0 postinstall: `node setup.js` exited with exit status: 3
+    static LINE: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"(?m)^((\S+) ((?:pre|post)?(?:install|prepare|prepublish)))([$:]) ?(.*)$"));
     static END: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"exit code (\d+)|exit status:\s+(\d+)|signal: \d+ \((\w+)\)"));
     let lines: Vec<_> = LINE.captures_iter(&said.text).collect();
-    let prefix = lines.last()?.get(1)?.as_str();
-    let mut script = Script { package: lines.last()?.get(2)?.as_str().to_owned(), ..Script::default() };
-    for line in lines.iter().filter(|line| &line[1] == prefix) {
-        match (&line[3], &line[4]) {
+    let last = lines.last()?;
+    let package = last[2].rsplit_once("node_modules/").map_or("", |(_, package)| package);
+    let end = said.find(&END).unwrap_or("1");
+    let mut script = Script {
+        package: package.to_owned(),
+        stage: last[3].to_owned(),
+        end: if end.starts_with("SIG") { end.to_owned() } else { format!("exit {end}") },
+        ..Script::default()
+    };
+    for line in lines.iter().filter(|line| line[1] == last[1]) {
+        match (&line[4], &line[5]) {
             ("$", command) => command.clone_into(&mut script.command),
             (_, "Failed") => {}
             (_, printed) => script.printed.extend([printed, "\n"]),
         }
     }
-    let end = said.find(&END).unwrap_or("1");
-    script.end = if end.starts_with("SIG") { end.to_owned() } else { format!("exit {end}") };
     Some(script)
 }
 

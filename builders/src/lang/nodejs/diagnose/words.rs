@@ -7,7 +7,7 @@ use regex::{Captures, Regex};
 use crate::diagnostic::{Diagnostic, Output, pattern};
 use crate::function::Function;
 use crate::lang::nodejs::lock::Lock;
-use crate::lang::nodejs::manifest::Manifest;
+use crate::lang::nodejs::manifest::{Dependency, Manifest};
 
 /// What an installer said, and what it had been asked.
 pub(super) struct Said<'a> {
@@ -57,8 +57,12 @@ impl<'a> Said<'a> {
 
     /// What the function asks for, of a package.
     pub(super) fn wanted(&self, package: &str) -> Option<&str> {
-        let mut dependencies = self.manifest.iter().flat_map(|manifest| &manifest.dependencies);
-        dependencies.find(|wanted| wanted.name == package).map(|wanted| wanted.wanted.as_str())
+        self.dependencies().find(|wanted| wanted.name == package).map(|wanted| wanted.wanted.as_str())
+    }
+
+    /// A package's name, if the function asks for just this version of it itself; otherwise nobody's.
+    pub(super) fn own<'n>(&self, package: &'n str, version: &str) -> &'n str {
+        if self.wanted(package) == Some(version) { package } else { "" }
     }
 
     /// The packages through which the function asks for the one in trouble, the nearest first; only pnpm says so:
@@ -76,6 +80,16 @@ impl<'a> Said<'a> {
         let lock =
             self.manifest.as_ref().and_then(|manifest| Lock::of(self.function, manifest).ok().flatten());
         lock.map_or("the lock", |lock| lock.path.as_str())
+    }
+
+    /// Its text, if that is not too large to be read here.
+    pub(super) fn lock_text(&self) -> Option<&str> {
+        self.function.text(self.function.top(self.lock())?)
+    }
+
+    /// What the function asks for.
+    pub(super) fn dependencies(&self) -> impl Iterator<Item = &Dependency<'a>> {
+        self.manifest.iter().flat_map(|manifest| &manifest.dependencies)
     }
 
     /// The first group of a pattern, in the installer's words.
@@ -107,6 +121,18 @@ pub(super) fn name_and_version(text: &str) -> (&str, &str) {
     at.map_or((text, ""), |(at, _)| (&text[..at], &text[at + 1..]))
 }
 
+/// The host, the package and the version of the first archive to which a text refers.
+pub(super) fn archive(text: &str) -> Option<[String; 3]> {
+    // https://registry.example/@acme/greet/-/greet-1.0.0.tgz
+    static ARCHIVE: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"https?://(?:[^@/\s]*@)?([^/\s]+)/(?:\S*?/)?((?:@[^/\s]+(?:/|%2[fF]))?[^/@\s]+)/-/[^/\s]*?-(\d\S*?)\.tgz",
+        )
+    });
+    let found = ARCHIVE.captures(text)?;
+    Some([1, 2, 3].map(|at| found[at].replace("%2f", "/").replace("%2F", "/")))
+}
+
 /// The first group that took part in a match.
 pub(super) fn first_group<'t>(pattern: &Regex, text: &'t str) -> Option<&'t str> {
     pattern.captures(text)?.iter().skip(1).flatten().next().map(|group| group.as_str())
@@ -115,26 +141,29 @@ pub(super) fn first_group<'t>(pattern: &Regex, text: &'t str) -> Option<&'t str>
 /// A code, if there is one, and the words that go with it.
 type Words = (Option<String>, String);
 
-/// npm begins each of its own lines:
-///     npm error code E404
-///     npm ERR! code E404
+/// npm begins each of its own lines alike.
 fn npm(text: &str) -> Option<Words> {
+    // npm error code E404
+    // npm ERR! code E404
     let own = |line: &'_ str| {
         ["npm error", "npm ERR!"]
             .iter()
             .find_map(|prefix| line.strip_prefix(prefix))
             .map(|rest| rest.strip_prefix(' ').unwrap_or(rest).to_owned())
     };
-    let lines: Vec<String> = text.lines().filter_map(own).collect();
+    // Advice for npmjs.com, whichever registry it was:
+    //     https://www.npmjs.com/forgot
+    let lines = text.lines().filter(|line| !line.ends_with("npmjs.com/forgot"));
+    let lines: Vec<String> = lines.filter_map(own).collect();
     let code = lines.iter().find_map(|line| line.strip_prefix("code ")).map(|code| code.trim().to_owned());
     (!lines.is_empty()).then(|| (code, lines.join("\n")))
 }
 
-/// pnpm up to 11 begins its words with a code, up to 10 between thin spaces, and then goes on to the end:
-///      ERR_PNPM_FETCH_404  GET https://registry.example/greet: Not Found - 404
-///     [ERR_PNPM_FETCH_404] GET https://registry.example/greet: Not Found - 404
-///      ERROR  This project is configured to use yarn
+/// pnpm up to 11 begins its words with a code, up to 10 between thin spaces, and then goes on to the end.
 fn pnpm(text: &str) -> Option<Words> {
+    // ERR_PNPM_FETCH_404  GET https://registry.example/greet: Not Found - 404
+    // [ERR_PNPM_FETCH_404] GET https://registry.example/greet: Not Found - 404
+    // ERROR  This project is configured to use yarn
     static CODE: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"^(?:\s([A-Z][A-Z0-9_]+)\s\s|\[([A-Z][A-Z0-9_]+)\] )(.*)$"));
     static BESIDES: LazyLock<Regex> =
@@ -152,14 +181,14 @@ fn is_warning(found: &Captures<'_>) -> bool {
     found.iter().skip(1).take(2).flatten().any(|code| code.as_str() == "WARN")
 }
 
-/// pnpm 12 draws a frame, and breaks lines at blanks, `-` and `/`, whatever the width of a terminal:
-///     Error: ERR_PNPM_FETCH_404
-///       × installing dependencies
-///       ├─▶ Failed to resolve dependency tree: GET https://registry.example/no-such-
-///       │   package: Not Found - 404
-///       ╰─▶ GET https://registry.example/no-such-package: Not Found - 404
-///       help: …
+/// pnpm 12 draws a frame, and breaks lines at blanks, `-` and `/`.
 fn framed(text: &str) -> Option<Words> {
+    // Error: ERR_PNPM_FETCH_404
+    // × installing dependencies
+    // ├─▶ Failed to resolve dependency tree: GET https://registry.example/no-such-
+    // │   package: Not Found - 404
+    // ╰─▶ GET https://registry.example/no-such-package: Not Found - 404
+    // help: …
     let (before, frame) = text.split_once("  × ")?;
     let code = before.lines().rev().find_map(|line| line.strip_prefix("Error: ")).map(str::trim);
     let mut words = String::new();
