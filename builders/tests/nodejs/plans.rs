@@ -16,7 +16,7 @@ because
 check
   check-helper: put nodejs/check.cjs at <scratch>/check.cjs
     our program behind `check`
-  check: in <scratch>: node --no-warnings --experimental-vm-modules <scratch>/check.cjs <source> hello.js handler
+  check: in <scratch>: node --no-warnings --expose-internals --experimental-vm-modules <scratch>/check.cjs <source> hello.js handler
     syntax of every file, and whether the handler is there
 ");
     assert!(plan.ends_with(
