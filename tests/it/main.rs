@@ -8,6 +8,7 @@
 )]
 
 mod contract;
+mod deploy;
 mod fixtures;
 mod hostile;
 mod house;
