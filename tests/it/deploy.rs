@@ -10,8 +10,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
+use crate::contract::digest;
 use crate::support::machine;
 
 /// A text, and where it stands.
@@ -51,8 +51,9 @@ fn quoted() -> Vec<Document> {
         }
         for (line, text) in fenced(&read(document), "yaml") {
             let mut block = Document { name: format!("{document}:{line}"), text };
-            let objects: Vec<Value> = block.objects().into_iter().map(whole).collect();
-            block.text = objects.iter().map(|object| format!("---\n{object}\n")).collect();
+            let objects: Vec<String> =
+                block.objects().into_iter().map(|one| whole(one).to_string()).collect();
+            block.text = objects.join("\n---\n");
             found.push(block);
         }
     }
@@ -79,14 +80,21 @@ fn fenced(text: &str, language: &str) -> Vec<(usize, String)> {
         if line == opening {
             let block: Vec<_> = lines.by_ref().take_while(|(_, line)| *line != "```").collect();
             let first = block.first().map_or(0, |(index, _)| index + 1);
-            blocks.push((first, block.iter().map(|(_, line)| format!("{line}\n")).collect()));
+            let block: Vec<&str> = block.into_iter().map(|(_, line)| line).collect();
+            blocks.push((
+                first,
+                block.join(
+                    "
+",
+                ),
+            ));
         }
     }
     blocks
 }
 
-/// The pods of an object: itself, or the template of a workload.
-fn pod(object: &Value) -> Option<&Value> {
+/// The pod of an object: itself, or the template of a workload.
+pub(crate) fn pod(object: &Value) -> Option<&Value> {
     match object["kind"].as_str() {
         Some("Pod") => Some(object),
         Some("Deployment") => Some(&object["spec"]["template"]),
@@ -254,7 +262,7 @@ fn a_manifest_carries_the_example_under_the_name_that_kubectl_gives_it() {
         let content = json!({"data": source["data"], "kind": "ConfigMap", "name": "hello"}).to_string();
         // As Go writes JSON, and without digits and letters that make words.
         let content = content.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
-        let hash: String = Sha256::digest(content).iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+        let hash = &digest(&content)[..10];
         let hash =
             hash.replace('0', "g").replace('1', "h").replace('3', "k").replace('a', "m").replace('e', "t");
         let name = format!("hello-{hash}");
@@ -325,7 +333,7 @@ fn said(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
 }
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
