@@ -31,7 +31,7 @@ pub struct Runtime {
     pub extensions: Vec<String>,
     /// The names of dependency files, the one that Kubeless used first.
     pub manifests: Vec<String>,
-    /// Extensions of further files whose text the builder may read.
+    /// Extensions or names of further files whose text the builder may read.
     #[serde(default)]
     pub texts: Vec<String>,
     /// Misspelt names of manifests, each with the name that was meant.
@@ -57,7 +57,7 @@ pub struct ToolSpec {
     /// Program names to look for on PATH, best first. `{version}` is the version asked for; an
     /// entry that has it is passed over when no version was asked for.
     pub programs: Vec<String>,
-    /// Whether nothing can be built without it.
+    /// Whether a build that needs it fails without it.
     #[serde(default)]
     pub required: bool,
     /// Whether its version is the runtime's.

@@ -54,6 +54,9 @@ pub trait Builder: Sync {
     /// The arguments with which `tool` describes itself.
     fn probe(&self, tool: &str) -> Vec<String>;
 
+    /// Whether this function is built with `tool`, so that it must be asked what it is.
+    fn needs(&self, tool: &str, function: &Function) -> bool;
+
     /// Reads what `tool` said of itself; `None` if the answer makes no sense.
     fn identify(&self, tool: &str, output: &Output) -> Option<Identity>;
 

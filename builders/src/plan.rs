@@ -23,11 +23,13 @@ pub enum Dir {
     Server,
     /// Outside the volume and gone afterwards: tools' HOME, TMPDIR, caches, our helpers.
     Scratch,
+    /// The published tree, which holds the other published rooms: for what must stand beside them.
+    Tree,
 }
 
 impl Dir {
     /// All of them.
-    pub const ALL: [Dir; 5] = [Dir::Source, Dir::Deps, Dir::Out, Dir::Server, Dir::Scratch];
+    pub const ALL: [Dir; 6] = [Dir::Source, Dir::Deps, Dir::Out, Dir::Server, Dir::Scratch, Dir::Tree];
 
     /// The rooms that are published, in the order in which the volume shows them.
     pub const PUBLISHED: [Dir; 4] = [Dir::Source, Dir::Deps, Dir::Out, Dir::Server];
@@ -41,6 +43,7 @@ impl Dir {
             Dir::Out => "out",
             Dir::Server => "server",
             Dir::Scratch => "scratch",
+            Dir::Tree => "tree",
         }
     }
 }
@@ -92,9 +95,16 @@ impl Place {
     /// so that only a relative link goes on leading somewhere.
     #[must_use]
     pub fn seen_from(&self, link: &Place) -> String {
-        let ups = 1 + link.path.as_ref().map_or(0, |path| path.as_str().matches('/').count());
-        let room = format!("{}{}", "../".repeat(ups), self.dir.name());
-        self.path.as_ref().map_or_else(|| room.clone(), |path| format!("{room}/{path}"))
+        let depth = |place: &Place| place.in_tree().count();
+        let ups = std::iter::repeat_n("..", depth(link).saturating_sub(1));
+        let steps: Vec<&str> = ups.chain(self.in_tree()).collect();
+        if steps.is_empty() { ".".to_owned() } else { steps.join("/") }
+    }
+
+    /// The steps from the published tree to a published place.
+    fn in_tree(&self) -> impl Iterator<Item = &str> {
+        let room = (self.dir != Dir::Tree).then(|| self.dir.name());
+        room.into_iter().chain(self.path.iter().flat_map(|path| path.as_str().split('/')))
     }
 }
 
@@ -254,6 +264,17 @@ pub enum Network {
     Unused,
 }
 
+/// Whether a tool sees the package clients' credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Credentials {
+    /// It does: it fetches.
+    Given,
+    /// It does not, neither variables that hold them nor the package clients' configuration files:
+    /// it has no need of them, and may run code of dependencies.
+    Withheld,
+}
+
 /// A tool that is run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Run {
@@ -267,6 +288,8 @@ pub struct Run {
     pub cwd: Place,
     /// What is kept of its output.
     pub capture: Capture,
+    /// Whether it sees the package clients' credentials.
+    pub credentials: Credentials,
 }
 
 /// One deed.
@@ -373,8 +396,9 @@ pub struct Plan {
     pub executes: bool,
     /// How it is started.
     pub launch: Launch,
-    /// The dependency files that the installer reads.
-    pub manifests: BTreeSet<RelPath>,
+    /// The dependency files that the installer reads or writes, wherever they are published:
+    /// credentials in them are not.
+    pub manifests: BTreeSet<Place>,
     /// Variables to which they refer, so that the tools must see them.
     pub refers: BTreeSet<String>,
     /// Values behind [`Piece::Secret`]. Never serialised, never shown.
@@ -409,10 +433,14 @@ impl fmt::Display for Plan {
             writeln!(f, "{stage}")?;
             for step in *steps {
                 writeln!(f, "  {}: {}", step.name, step.action)?;
-                match step.network {
-                    Network::Needed => writeln!(f, "    {} (network)", step.why)?,
-                    Network::Unused => writeln!(f, "    {}", step.why)?,
-                }
+                let sees = match (step.network, &step.action) {
+                    (Network::Unused, _) => "",
+                    (_, Action::Run(run)) if run.credentials == Credentials::Withheld => {
+                        " (network, no credentials)"
+                    }
+                    (Network::Needed, _) => " (network)",
+                };
+                writeln!(f, "    {}{sees}", step.why)?;
             }
         }
         writeln!(f, "launch\n  {}", self.launch)
@@ -480,7 +508,9 @@ mod tests {
         let place = |dir, path: &str| Place::new(dir, path.parse().expect("a path"));
         let modules = place(Dir::Deps, "node_modules");
         assert_eq!(modules.seen_from(&place(Dir::Source, "node_modules")), "../deps/node_modules");
+        assert_eq!(modules.seen_from(&place(Dir::Tree, "node_modules")), "deps/node_modules");
         assert_eq!(Place::from(Dir::Deps).seen_from(&place(Dir::Out, "a/b/c")), "../../../deps");
+        assert_eq!(place(Dir::Tree, "x").seen_from(&place(Dir::Out, "y")), "../x");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{env, fs, str};
 
 use builders::diagnostic::{Blame, Diagnostic, Output};
 use builders::function::{Function, Sha256, SourceFile};
-use builders::plan::{Action, Capture, Dir, Network, Run, Step};
+use builders::plan::{Action, Capture, Credentials, Dir, Network, Run, Step};
 
 #[test]
 fn recorded_failures_are_explained() {
@@ -58,6 +58,7 @@ fn explain(dir: &Path) -> String {
             env: BTreeMap::new(),
             cwd: Dir::Source.into(),
             capture: Capture::Ends,
+            credentials: Credentials::Given,
         }),
         blame: Blame::Author,
         network: Network::Needed,

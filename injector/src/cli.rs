@@ -53,7 +53,7 @@ pub(crate) enum Verb {
         /// The operator's file.
         config: Option<PathBuf>,
     },
-    /// Explains exit codes: this one, or all.
+    /// Explains an exit code; without one, the pods on standard input, or all codes.
     Explain(Option<u8>),
     /// Prints a text that the parser made: help or version.
     Print(String),

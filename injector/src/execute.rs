@@ -10,7 +10,7 @@ use builders::Builder;
 use builders::assets::asset;
 use builders::diagnostic::{Blame, Diagnostic, Output};
 use builders::function::Function;
-use builders::plan::{Action, Arg, Capture, Dir, Network, Piece, Place, Run, Secrets, Step};
+use builders::plan::{Action, Arg, Capture, Credentials, Dir, Network, Piece, Place, Run, Secrets, Step};
 
 use crate::failure::{Failure, Stage};
 use crate::provision::Rooms;
@@ -19,6 +19,7 @@ use crate::sys::exec::{self, Command, Ended, ExecError};
 use crate::sys::memory::Facts;
 use crate::sys::volume::Space;
 use crate::sys::{fs, host, signal, volume};
+use crate::toolbox::Surroundings;
 
 /// All that the steps of one build share.
 pub(crate) struct Workshop<'a> {
@@ -30,8 +31,8 @@ pub(crate) struct Workshop<'a> {
     pub(crate) rooms: &'a Rooms,
     /// Each tool's program.
     pub(crate) programs: &'a BTreeMap<String, PathBuf>,
-    /// The variables that every tool gets.
-    pub(crate) env: &'a BTreeMap<String, String>,
+    /// What tools see of the environment.
+    pub(crate) surroundings: &'a Surroundings,
     /// Values behind the plan's secrets.
     pub(crate) secrets: &'a Secrets,
     /// How long a stage may take.
@@ -255,7 +256,10 @@ impl Workshop<'_> {
     }
 
     fn command(&self, run: &Run, deadline: Instant) -> Result<Command, Failure> {
-        let mut env = self.env.clone();
+        let mut env = match run.credentials {
+            Credentials::Given => self.surroundings.env.clone(),
+            Credentials::Withheld => self.surroundings.without_credentials(),
+        };
         for (name, value) in &run.env {
             env.insert(name.clone(), self.resolve(value)?);
         }
@@ -321,7 +325,7 @@ impl Workshop<'_> {
 
     /// Adds to advice about the proxy which one it is: no tool says that.
     fn name_proxy(&self, diagnostics: &mut [Diagnostic]) {
-        let set = ["HTTPS_PROXY", "https_proxy"].into_iter().find_map(|name| self.env.get(name));
+        let set = ["HTTPS_PROXY", "https_proxy"].into_iter().find_map(|name| self.surroundings.env.get(name));
         let Some(host) = set.and_then(|url| host_of(url)) else { return };
         for hint in diagnostics.iter_mut().filter_map(|one| one.hint.as_mut()) {
             *hint = hint.replace("HTTPS_PROXY", &format!("HTTPS_PROXY ({host})"));

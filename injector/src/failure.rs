@@ -11,6 +11,7 @@ use builders::function::BadHandler;
 use crate::cli::RequestError;
 use crate::execute::StepFailure;
 use crate::launch::LaunchError;
+use crate::pod::PodError;
 use crate::provision::ProvisionError;
 use crate::publish::PublishError;
 use crate::survey::SurveyError;
@@ -101,6 +102,8 @@ pub(crate) enum Failure {
         /// What the operating system said.
         source: io::Error,
     },
+    /// What was to be explained is no pod.
+    Explain(PodError),
     /// What failed before, on the same inputs, would fail again.
     Replayed {
         /// The exit status.
@@ -127,7 +130,7 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         use Blame::{Author, Platform};
         match self {
-            Failure::Request(_) => Stage::Request.code(Author),
+            Failure::Request(_) | Failure::Explain(_) => Stage::Request.code(Author),
             Failure::Catalog(_) => Stage::Request.code(Platform),
             Failure::Survey(error) => Stage::Survey.code(error.blame()),
             Failure::Detect(_) | Failure::Handler(_) => Stage::Detect.code(Author),
@@ -191,4 +194,5 @@ from!(
     Step(StepFailure),
     Publish(PublishError),
     Launch(LaunchError),
+    Explain(PodError),
 );

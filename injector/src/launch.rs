@@ -170,6 +170,7 @@ fn resolve(piece: &Piece, root: &Path) -> OsString {
 
 fn at(place: &Place, root: &Path) -> PathBuf {
     let dir = match place.dir {
+        Dir::Tree => root.to_owned(),
         Dir::Source | Dir::Deps | Dir::Out | Dir::Server | Dir::Scratch => root.join(place.dir.name()),
     };
     place.path.as_ref().map_or_else(|| dir.clone(), |path| dir.join(path.as_str()))

@@ -13,6 +13,7 @@ mod execute;
 mod publish;
 mod launch;
 mod runtimes;
+mod pod;
 mod failure;
 mod report;
 mod sys;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 
 use cli::{Format, Request, Verb};
 use failure::Failure;
+use pod::PodError;
 use report::Reporter;
 use report::{explain, last_words, words};
 
@@ -75,7 +77,11 @@ fn obey(request: Request, reporter: &mut Reporter) -> Result<u8, Failure> {
             Ok(0)
         }
         Verb::Explain(code) => {
-            reporter.print(&explain::explain(code)?);
+            let fed = if code.is_none() { sys::host::fed().map_err(PodError::from)? } else { None };
+            reporter.print(&match fed {
+                Some(text) => explain::explain_pods(&pod::read(&text)?),
+                None => explain::explain(code)?,
+            });
             Ok(0)
         }
         Verb::Print(text) => {

@@ -156,7 +156,7 @@ fn run(
         function,
         rooms: &rooms,
         programs: &programs,
-        env: &surroundings.env,
+        surroundings,
         secrets: &plan.secrets,
         timeout: request.timeout,
         reporter,
@@ -177,9 +177,11 @@ fn run(
 
     reporter.stage(Stage::Publish);
     go_on(Stage::Publish)?;
-    for path in publish::withhold_credentials(&rooms, function, &plan.manifests)? {
+    for path in publish::withhold_credentials(&rooms, &detected.runtime, &plan.manifests)? {
+        let mounted: Vec<_> = detected.runtime.environment.mounted.keys().map(String::as_str).collect();
         reporter.warn(&format!(
-            "{path} holds credentials, which are left out of what is published; better mount them: pip.conf, netrc"
+            "{path} holds credentials, which are left out of what is published; better mount them as a secret: {}",
+            mounted.join(", ")
         ));
     }
     let built = Built {

@@ -196,6 +196,7 @@ impl Rooms {
     pub(crate) fn dir(&self, dir: Dir) -> PathBuf {
         match dir {
             Dir::Scratch => self.scratch.clone(),
+            Dir::Tree => self.staging.clone(),
             Dir::Source | Dir::Deps | Dir::Out | Dir::Server => self.staging.join(dir.name()),
         }
     }
@@ -211,7 +212,7 @@ impl Rooms {
     pub(crate) fn in_authors_terms(&self, text: &str) -> String {
         let source = self.dir(Dir::Source).display().to_string();
         let mut text = text.replace(&format!("{source}/"), "").replace(&source, ".");
-        for dir in [Dir::Deps, Dir::Out, Dir::Server, Dir::Scratch] {
+        for dir in [Dir::Deps, Dir::Out, Dir::Server, Dir::Scratch, Dir::Tree] {
             text = text.replace(&self.dir(dir).display().to_string(), &dir.to_string());
         }
         text

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use builders::Package;
-use builders::catalog::RuntimeName;
+use builders::catalog::{Runtime, RuntimeName};
 use builders::function::{Function, Handler, RelPath, Sha256};
-use builders::plan::{Dir, Launch};
+use builders::plan::{Dir, Launch, Place};
 use builders::toolchain::Toolchain;
 use serde::{Deserialize, Serialize};
 
@@ -128,22 +128,28 @@ pub(crate) fn publish(rooms: &Rooms, built: Built<'_>) -> Result<Receipt, Publis
 }
 
 /// Takes the credentials out of the staged dependency files, which nobody reads after the build: the function's
-/// container has no business with them. Returns the files that held some.
+/// container has no business with them. Returns those of the function's own files that held some.
 pub(crate) fn withhold_credentials(
     rooms: &Rooms,
-    function: &Function,
-    manifests: &BTreeSet<RelPath>,
+    runtime: &Runtime,
+    manifests: &BTreeSet<Place>,
 ) -> Result<Vec<RelPath>, PublishError> {
     let mut held = Vec::new();
-    for path in manifests {
-        let Some(text) = function.text(path) else { continue };
+    for place in manifests {
+        let file = rooms.place(place);
+        let (Some(path), Some(text)) = (&place.path, fs::read_text(&file)) else { continue };
+        let written = if runtime.environment.mounted.contains_key(path.name()) {
+            credentials::configuration(path.name(), &text)
+        } else {
+            credentials::url_credentials(&text)
+        };
         // What stands for a variable tells nothing.
-        let written = credentials::url_credentials(text).into_iter().filter(|one| !one.contains("${"));
-        let clean = Redactor::new(written).text(text);
+        let written = written.into_iter().filter(|one| !one.contains("${"));
+        let clean = Redactor::new(written).text(&text);
         if clean != text {
             let wrong = |source| PublishError::Io { volume: rooms.volume.display().to_string(), source };
-            fs::write(&rooms.dir(Dir::Source).join(path.as_str()), clean.as_bytes()).map_err(wrong)?;
-            held.push(path.clone());
+            fs::write(&file, clean.as_bytes()).map_err(wrong)?;
+            held.extend((place.dir == Dir::Source).then(|| path.clone()));
         }
     }
     Ok(held)

@@ -142,7 +142,7 @@ fn is_text(path: &RelPath, request: &Build, catalog: &Catalog) -> bool {
         || request.deps_name() == Some(path.as_str())
         || catalog.runtimes().iter().any(|runtime| {
             runtime.manifests.iter().any(|name| name == path.name())
-                || runtime.texts.iter().any(|listed| listed == extension)
+                || runtime.texts.iter().any(|listed| listed == extension || listed == path.name())
         })
 }
 

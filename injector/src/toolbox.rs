@@ -29,6 +29,8 @@ pub(crate) struct Surroundings {
     pub(crate) home: Vec<(String, PathBuf)>,
     /// What no output may show.
     pub(crate) secrets: BTreeSet<String>,
+    /// Variables that lead to the package clients' configuration, or hold a part of it.
+    confidential: BTreeSet<String>,
 }
 
 /// Variables that every language's tools may see.
@@ -84,16 +86,27 @@ impl Surroundings {
         }
         chosen.read_files(env, runtime);
 
-        let texts = function.files.values().filter_map(|file| file.text.as_deref());
-        let configuration = chosen.settings.files.iter().map(|(_, text)| text.as_str());
-        let found = texts.chain(configuration.clone()).flat_map(credentials::url_credentials);
-        chosen.secrets.extend(found);
-        let referred: BTreeSet<String> = configuration.flat_map(references).collect();
+        let mut referred: BTreeSet<String> =
+            chosen.settings.files.iter().flat_map(|(_, text)| references(text)).collect();
+        for (path, file) in &function.files {
+            let Some(text) = &file.text else { continue };
+            if rules.mounted.contains_key(path.name()) {
+                chosen.secrets.extend(credentials::configuration(path.name(), text));
+                referred.extend(references(text));
+            } else {
+                chosen.secrets.extend(credentials::url_credentials(text));
+            }
+        }
         chosen.pass(env, referred.iter().chain(&request.pass_env));
         chosen.secrets.extend(request.pass_env.iter().filter_map(|name| env.get(name)).map(str::to_owned));
-        let credentials =
-            chosen.env.iter().flat_map(|(name, value)| credentials::env_credentials(name, value));
-        chosen.secrets.extend(credentials);
+        for (name, value) in &chosen.env {
+            let found = credentials::env_credentials(name, value);
+            if !found.is_empty() && !COMMON.contains(&name.as_str()) {
+                chosen.confidential.insert(name.clone());
+            }
+            chosen.secrets.extend(found);
+        }
+        chosen.confidential.extend(rules.mounted.values().cloned());
         chosen.settings.env = chosen.env.clone();
         chosen
     }
@@ -104,8 +117,18 @@ impl Surroundings {
             if let (Some(value), false) = (env.get(name), self.env.contains_key(name)) {
                 self.env.insert(name.clone(), value.to_owned());
                 self.secrets.insert(value.to_owned());
+                self.confidential.insert(name.clone());
             }
         }
+    }
+
+    /// What a tool sees that fetches nothing with our credentials: no variable that holds some, and a HOME
+    /// without the user's configuration. The way out (proxies, CAs) stays, for scripts that download.
+    pub(crate) fn without_credentials(&self) -> BTreeMap<String, String> {
+        let mut env = self.env.clone();
+        env.retain(|name, _| !self.confidential.contains(name));
+        env.extend(self.env.get("TMPDIR").map(|tmp| ("HOME".to_owned(), tmp.clone())));
+        env
     }
 
     /// What tools see, without what differs in every run: the scratch room's paths.
@@ -151,12 +174,7 @@ impl Surroundings {
 
     /// Adds a file; `kind` is the usual name of such files, or their variable.
     fn add_file(&mut self, kind: &str, path: String, text: String) {
-        let found = if kind.to_ascii_lowercase().ends_with("netrc") {
-            credentials::netrc_credentials(&text)
-        } else {
-            credentials::ini_credentials(&text)
-        };
-        self.secrets.extend(found);
+        self.secrets.extend(credentials::configuration(kind, &text));
         self.settings.files.push((path, text));
     }
 
@@ -252,8 +270,7 @@ pub(crate) struct Found {
     pub(crate) program: PathBuf,
 }
 
-/// Looks for the runtime's tools and asks each what it is. Tools that are not required are asked
-/// only if the function has dependencies, for which alone they are there.
+/// Looks for the tools that the function needs, and asks each what it is.
 pub(crate) fn probe(
     builder: &dyn Builder,
     runtime: &Runtime,
@@ -261,12 +278,8 @@ pub(crate) fn probe(
     function: &Function,
     surroundings: &Surroundings,
 ) -> Result<(Toolchain, BTreeMap<String, PathBuf>), ProvisionError> {
-    let has_dependencies = runtime.manifests.iter().any(|manifest| {
-        let named = function.top(manifest).or(function.deps_file.as_ref());
-        named.and_then(|path| function.text(path)).is_some_and(|text| !text.trim().is_empty())
-    });
     let (mut toolchain, mut programs) = (Toolchain::default(), BTreeMap::new());
-    for spec in runtime.tools.iter().filter(|spec| spec.required || has_dependencies) {
+    for spec in runtime.tools.iter().filter(|spec| builder.needs(&spec.name, function)) {
         match find(builder, runtime, spec, name, &surroundings.env) {
             Ok(found) => {
                 toolchain.tools.insert(spec.name.clone(), found.tool);

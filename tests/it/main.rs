@@ -10,6 +10,7 @@
 mod container;
 mod contract;
 mod deploy;
+mod explain;
 mod fixtures;
 mod hostile;
 mod house;

@@ -80,12 +80,22 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE", env = "INJECTOR_RUNTIMES", hide_env_values = true)]
         config: Option<OsString>,
     },
-    /// Explain an exit code, or all of them
+    /// Explain an exit code, or all of them; fed pods by kubectl, say which container failed, why, and what to do
+    #[command(after_help = EXPLAIN)]
     Explain {
         /// The code, for example 61 or E61
         code: Option<String>,
     },
 }
+
+const EXPLAIN: &str = "\
+Examples:
+  injector explain          lists the exit codes
+  injector explain E61      explains one
+  kubectl get pod -l function=hello -o json | injector explain
+                            names the container that failed, its error, and the next step
+
+Exit status: 0 if something was explained, however bad; 11 if the code or what is fed is not understood.";
 
 #[derive(Args)]
 pub(super) struct BuildArgs {

@@ -41,9 +41,18 @@ pub(crate) fn url_credentials(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// The credentials of a package client's configuration file; `kind` is the usual name of such files, or
+/// the variable that names this one.
+pub(crate) fn configuration(kind: &str, text: &str) -> Vec<String> {
+    let mut found = url_credentials(text);
+    let is_netrc = kind.to_ascii_lowercase().ends_with("netrc");
+    found.extend(if is_netrc { netrc_credentials(text) } else { ini_credentials(text) });
+    found
+}
+
 /// The passwords of a netrc file, and each `login:password`
 /// (<https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html>).
-pub(crate) fn netrc_credentials(text: &str) -> Vec<String> {
+fn netrc_credentials(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let (mut login, mut password) = (None, None);
     let mut tokens = netrc_tokens(text).into_iter();
@@ -66,7 +75,7 @@ pub(crate) fn netrc_credentials(text: &str) -> Vec<String> {
 
 /// The values of keys that name a credential, in lines of `key = value` or `key: value`, as in npm's, pip's,
 /// cargo's and most other configuration; what they hold in base64 too.
-pub(crate) fn ini_credentials(text: &str) -> Vec<String> {
+fn ini_credentials(text: &str) -> Vec<String> {
     text.lines()
         .filter_map(|line| {
             let pairs = ['=', ':'].into_iter().filter_map(|separator| line.split_once(separator));

@@ -54,11 +54,17 @@ pub(crate) struct Ran {
 /// diagnostics, the advice, and at last the end of the headline.
 pub(crate) fn compose(message: &Message, budget: usize) -> String {
     let findings = findings(&message.diagnostics);
-    let mut whole = format!("E{} {}", message.code, one_line(&message.title));
-    if let Some(first) = findings.first() {
-        whole = format!("{whole}: {}", first.headline());
+    let title = format!("E{} {}", message.code, one_line(&message.title));
+    let line = |place| match findings.first() {
+        Some(first) => format!("{title}: {}", first.headline(place)),
+        None => title.trim_end().to_owned(),
+    };
+    let mut whole = line(usize::MAX);
+    let said_whole = whole.len() <= HEADLINE;
+    if !said_whole {
+        whole = line(HEADLINE / 2);
     }
-    let headline = cut(whole.trim_end(), HEADLINE);
+    let headline = cut(&whole, HEADLINE);
     let Some(mut room) = budget.checked_sub(headline.len() + 1) else {
         return cut(&headline, budget).into_owned();
     };
@@ -68,7 +74,7 @@ pub(crate) fn compose(message: &Message, budget: usize) -> String {
     let (advice, advised) = fill(&hints, room.saturating_sub(1).min(ADVICE), nothing);
     room -= cost(&advice);
 
-    let said_whole = findings.len() == 1 && findings[0].more.is_empty() && whole.len() <= HEADLINE;
+    let said_whole = said_whole && findings.len() == 1 && findings[0].more.is_empty();
     let listed = if said_whole { Vec::new() } else { table(&findings) };
     let mut command = message.command.as_ref().map(command_line).unwrap_or_default();
     let early = EARLY.saturating_sub(headline.len() + 1 + cost(&advice) + cost(&command));
@@ -127,8 +133,11 @@ impl Finding {
         }
     }
 
-    fn headline(&self) -> String {
-        match (self.place.as_str(), self.message.as_str()) {
+    /// Place and message, at most so many bytes of the place: its end, where line and column stand.
+    fn headline(&self, place: usize) -> String {
+        let begin = self.place.ceil_char_boundary(self.place.len().saturating_sub(place));
+        let place = if begin == 0 { self.place.clone() } else { format!("…{}", &self.place[begin..]) };
+        match (place.as_str(), self.message.as_str()) {
             ("", message) => message.to_owned(),
             (place, "") => place.to_owned(),
             (place, message) => format!("{place}: {message}"),
@@ -155,7 +164,8 @@ fn findings(diagnostics: &[Diagnostic]) -> Vec<Finding> {
     diagnostics
         .iter()
         .map(Finding::new)
-        .filter(|finding| !finding.headline().is_empty() && seen.insert(finding.clone()))
+        .filter(|finding| !(finding.place.is_empty() && finding.message.is_empty()))
+        .filter(|finding| seen.insert(finding.clone()))
         .collect()
 }
 
@@ -237,7 +247,8 @@ fn lines(text: &str) -> Vec<String> {
     text.trim_start().lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-fn one_line(text: &str) -> String {
+/// A text as one line.
+pub(super) fn one_line(text: &str) -> String {
     let lines = lines(text);
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }

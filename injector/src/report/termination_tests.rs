@@ -83,6 +83,21 @@ fn a_diagnostic_too_long_for_the_headline_is_said_whole_below() {
 }
 
 #[test]
+fn a_path_of_any_length_leaves_line_column_and_message_in_the_headline() {
+    for path in [format!("{}.py", "x".repeat(250)), "größe/".repeat(600) + "hello.py"] {
+        let mut message = go(1);
+        message.diagnostics[0] = Diagnostic::new("expected ':'").at(path.clone(), Some(2), Some(28));
+        let text = compose(&message, 4096);
+        let headline = text.lines().next().expect("a line");
+        assert!(headline.len() <= HEADLINE, "{headline}");
+        assert!(headline.starts_with("E61 compile failed: …"), "{headline}");
+        assert!(headline.ends_with(".py:2:28: expected ':'"), "{headline}");
+        let shown = path.len() < EARLY / 2;
+        assert_eq!(text.contains(&format!("\n{path}:2:28  expected ':'\n")), shown, "{text}");
+    }
+}
+
+#[test]
 fn further_lines_of_a_message_are_indented_below() {
     let message = Message {
         code: 61,

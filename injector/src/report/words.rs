@@ -15,6 +15,7 @@ use crate::execute::{Cause, MORE_ROOM, StepFailure};
 use crate::failure::{Failure, Stage};
 use crate::launch::LaunchError;
 use crate::pipeline::Prepared;
+use crate::pod::PodError;
 use crate::provision::{ProvisionError, user};
 use crate::publish::{PublishError, Receipt};
 use crate::survey::SurveyError;
@@ -42,6 +43,7 @@ pub(crate) fn message(failure: &Failure) -> Message {
             format!("{} cannot be installed: {}", dest.display(), fs::plain(source)),
             &["mount a writable volume there, and give a file's name, not a directory's"],
         ),
+        Failure::Explain(error) => explain(error),
         Failure::Replayed { message, .. } => Message { title: message.clone(), ..Message::default() },
         Failure::Terminated { signal, stage } => terminated(*signal, *stage),
         Failure::Bug(reason) => Message {
@@ -422,6 +424,23 @@ fn launch(error: &LaunchError) -> Message {
         ),
     };
     "launch failed".clone_into(&mut message.title);
+    message
+}
+
+fn explain(error: &PodError) -> Message {
+    let hint = match error {
+        PodError::Unread(_) => None,
+        PodError::Empty => Some("kubectl has said why above, or found nothing; for the exit codes alone, call `injector explain` without a pipe".to_owned()),
+        PodError::NoPod { selector, .. } => {
+            let label = selector.as_deref().unwrap_or("function=NAME");
+            Some(format!("feed it pods: `kubectl get pod -l {label} -o json | injector explain`"))
+        }
+        PodError::NotJson(_) | PodError::Malformed(_) => {
+            Some("feed it what kubectl prints: `kubectl get pod NAME -o json | injector explain`".to_owned())
+        }
+    };
+    let mut message = say(Stage::Request, error.to_string(), &[]);
+    message.hints.extend(hint);
     message
 }
 

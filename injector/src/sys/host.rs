@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, FileType, access, fstat};
 
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {
@@ -59,6 +59,24 @@ pub(crate) fn find_program(name: &str, path: &str) -> Option<PathBuf> {
 pub(crate) fn exit(status: u8) -> ! {
     std::process::exit(status.into())
 }
+
+/// What a pipe or a file feeds us; `None` where nobody does: at a terminal, and with `/dev/null`.
+pub(crate) fn fed() -> io::Result<Option<Vec<u8>>> {
+    let input = io::stdin();
+    if FileType::from_raw_mode(fstat(&input)?.st_mode) == FileType::CharacterDevice {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    input.lock().take(MOST_FED + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST_FED {
+        let reason = format!("it has more than {} MiB", MOST_FED >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+    }
+    Ok(Some(bytes))
+}
+
+/// The most that we let ourselves be fed with, in bytes: thousands of pods have less.
+const MOST_FED: u64 = 32 << 20;
 
 /// Replaces this process; returns only if that fails.
 pub(crate) fn become_program(

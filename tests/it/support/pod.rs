@@ -5,7 +5,7 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -229,6 +229,7 @@ impl Pod {
             .env("INJECTOR_TERMINATION_LOG", &log)
             .envs(&self.env)
             .envs(env.iter().copied())
+            .stdin(Stdio::null())
             .stdout(file("stdout"))
             .stderr(file("stderr"));
         if let Some((uid, gid)) = self.user {

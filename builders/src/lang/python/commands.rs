@@ -8,7 +8,7 @@ use super::requirements::Hashed;
 use super::scratch;
 use super::settings::{Effective, Translation};
 use crate::Inputs;
-use crate::plan::{Action, Arg, Capture, Dir, Place, Run};
+use crate::plan::{Action, Arg, Capture, Credentials, Dir, Place, Run};
 
 /// Installs with pip, by our program that lets it say when an index answers with an error.
 pub(super) fn pip(inputs: &Inputs<'_>, wanted: Wanted) -> Action {
@@ -31,6 +31,7 @@ pub(super) fn pip(inputs: &Inputs<'_>, wanted: Wanted) -> Action {
         env: env.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect(),
         cwd: wanted.dir,
         capture: Capture::Ends,
+        credentials: Credentials::Given,
     })
 }
 
@@ -44,7 +45,14 @@ pub(super) fn uv(wanted: Wanted, translation: Translation, secrets: &mut BTreeMa
     secrets.extend(translation.secrets);
     let mut env = uv_env();
     env.extend(translation.env);
-    Action::Run(Run { tool: "uv".to_owned(), args, env, cwd: wanted.dir, capture: Capture::Ends })
+    Action::Run(Run {
+        tool: "uv".to_owned(),
+        args,
+        env,
+        cwd: wanted.dir,
+        capture: Capture::Ends,
+        credentials: Credentials::Given,
+    })
 }
 
 /// Turns `uv.lock` into requirements, without asking the network whether it is up to date.
@@ -60,6 +68,7 @@ pub(super) fn export() -> Action {
         env: uv_env(),
         cwd: Dir::Source.into(),
         capture: Capture::Ends,
+        credentials: Credentials::Given,
     })
 }
 

@@ -13,7 +13,6 @@ use super::{byte_code, helper, offline, python, scratch, tool};
 use crate::Inputs;
 use crate::diagnostic::{Blame, Diagnostic};
 use crate::error::PlanError;
-use crate::function::RelPath;
 use crate::plan::{Action, Arg, Capture, Dir, Network, Place, Step};
 use crate::toolchain::{BuildScripts, Tool};
 
@@ -28,7 +27,7 @@ pub(super) struct Install {
     /// The steps; none where there are no dependencies.
     pub(super) steps: Vec<Step>,
     /// The dependency files that the installer reads.
-    pub(super) manifests: BTreeSet<RelPath>,
+    pub(super) manifests: BTreeSet<Place>,
     /// Variables to which they refer.
     pub(super) refers: BTreeSet<String>,
     /// Values that no output may show.
@@ -40,7 +39,11 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
     let manifest = Manifest::of(inputs.function)?;
     let mut done = Install {
         secrets: manifest.secrets(inputs.function),
-        manifests: manifest.texts(inputs.function).into_iter().map(|(path, _)| path.clone()).collect(),
+        manifests: manifest
+            .texts(inputs.function)
+            .into_iter()
+            .map(|(path, _)| Place::new(Dir::Source, path.clone()))
+            .collect(),
         refers: manifest.refers(inputs.function),
         ..Install::default()
     };

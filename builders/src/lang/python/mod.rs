@@ -18,9 +18,12 @@ use crate::catalog::Runtime;
 use crate::diagnostic::{Blame, Diagnostic, Output};
 use crate::error::PlanError;
 use crate::function::{Function, Handler, RelPath};
-use crate::plan::{Action, Arg, Capture, Dir, Launch, Network, Place, Plan, Program, Run, Secrets, Step};
+use crate::plan::{
+    Action, Arg, Capture, Credentials, Dir, Launch, Network, Place, Plan, Program, Run, Secrets, Step,
+};
 use crate::toolchain::{Identity, Tool};
 use crate::{Builder, Inputs, Package, assets};
+use manifest::Manifest;
 
 /// The builder for Python.
 #[derive(Debug)]
@@ -38,6 +41,10 @@ impl Builder for Python {
         } else {
             vec!["--version".to_owned()]
         }
+    }
+
+    fn needs(&self, tool: &str, function: &Function) -> bool {
+        tool == "python" || !matches!(Manifest::of(function), Ok(Manifest::None(_)))
     }
 
     fn identify(&self, tool: &str, output: &Output) -> Option<Identity> {
@@ -226,6 +233,7 @@ fn python(args: Vec<Arg>, capture: Capture) -> Action {
         env: BTreeMap::new(),
         cwd: Dir::Scratch.into(),
         capture,
+        credentials: Credentials::Withheld,
     })
 }
 
