@@ -31,10 +31,15 @@ impl Document {
 
 /// The manifests of `deploy/`.
 pub(crate) fn manifests() -> Vec<Document> {
-    let files = walkdir::WalkDir::new(root().join("deploy")).sort_by_file_name();
+    texts("deploy", "yaml")
+}
+
+/// The files below a directory that have this extension.
+fn texts(room: &str, extension: &str) -> Vec<Document> {
+    let files = walkdir::WalkDir::new(root().join(room)).sort_by_file_name();
     let files = files.into_iter().map(|entry| entry.expect("an entry").into_path());
     files
-        .filter(|path| path.extension() == Some(OsStr::new("yaml")))
+        .filter(|path| path.extension() == Some(OsStr::new(extension)))
         .map(|path| {
             let name = path.strip_prefix(root()).expect("below the root").display().to_string();
             Document { text: read(&name), name }
@@ -42,15 +47,18 @@ pub(crate) fn manifests() -> Vec<Document> {
         .collect()
 }
 
+/// The documents for users.
+fn documents() -> Vec<Document> {
+    let readme = Document { name: "README.md".to_owned(), text: read("README.md") };
+    [readme].into_iter().chain(texts("docs", "md")).collect()
+}
+
 /// The YAML that documents quote. What is no object by itself is a part of a pod's `spec`.
 fn quoted() -> Vec<Document> {
     let mut found = Vec::new();
-    for document in ["README.md", "docs/kubernetes.md", "docs/registries.md"] {
-        if !root().join(document).exists() {
-            continue;
-        }
-        for (line, text) in fenced(&read(document), "yaml") {
-            let mut block = Document { name: format!("{document}:{line}"), text };
+    for document in documents() {
+        for (line, text) in fenced(&document.text, "yaml") {
+            let mut block = Document { name: format!("{}:{line}", document.name), text };
             let objects: Vec<String> =
                 block.objects().into_iter().map(|one| whole(one).to_string()).collect();
             block.text = objects.join("\n---\n");
@@ -274,7 +282,7 @@ fn a_manifest_carries_the_example_under_the_name_that_kubectl_gives_it() {
 
 #[test]
 fn every_variable_of_a_manifest_is_documented() {
-    let known = read("docs/environment.md") + &read("docs/python.md");
+    let known: String = texts("docs", "md").into_iter().map(|one| one.text).collect();
     for document in manifests().into_iter().chain(quoted()) {
         for object in document.objects() {
             let variables =
@@ -282,6 +290,26 @@ fn every_variable_of_a_manifest_is_documented() {
             for name in variables.flatten().filter_map(|variable| variable["name"].as_str()) {
                 assert!(known.contains(&format!("`{name}`")), "{} sets {name}", document.name);
             }
+        }
+    }
+}
+
+#[test]
+fn the_one_liner_prints_the_message_before_and_after_a_restart() {
+    let documents = documents();
+    let quoted =
+        |text| str::split(text, "-o go-template='").skip(1).filter_map(|rest| rest.split('\'').next());
+    let templates: Vec<&str> = documents.iter().flat_map(|one| quoted(&one.text)).collect();
+    assert!(!templates.is_empty());
+    for template in templates {
+        for pod in ["init-error", "init-crash-loop"] {
+            let pod: Value = serde_json::from_str(&read(&format!("tests/pods/{pod}.json"))).expect("JSON");
+            let status = &pod["status"]["initContainerStatuses"][1];
+            let ended = ["state", "lastState"].map(|state| &status[state]["terminated"]["message"]);
+            let message = ended.into_iter().find_map(Value::as_str).expect("a message").to_owned();
+            let items = json!({"items": [pod, {"metadata": {}, "status": {}}]});
+            let Some(printed) = ask_kubernetes(&["template", template], &items) else { return };
+            assert_eq!(printed.trim(), message.trim(), "{template}");
         }
     }
 }
