@@ -99,13 +99,22 @@ fn is_confined(pod: &Pod, context: &Context) {
 }
 
 #[test]
-fn a_syntax_error_is_the_build_containers_termination_message() {
-    let Some(mut pod) = Pod::of("python") else { return };
-    pod.source["hello.py"] = json!("def handler(event, context)\n    return 'hello'\n");
+fn a_python_syntax_error_is_the_termination_message_of_the_build() {
+    let broken = "def handler(event, context)\n    return 'hello'\n";
+    says_in_its_termination_message(
+        "python",
+        ("hello.py", broken),
+        "E61 compile failed: hello.py:1:28: expected ':'\n",
+    );
+}
+
+#[track_caller]
+fn says_in_its_termination_message(language: &'static str, (file, text): (&str, &str), first: &str) {
+    let Some(mut pod) = Pod::of(language) else { return };
+    pod.source[file] = json!(text);
     assert!(!pod.play());
     assert_eq!(pod.status("build"), "exited 61");
-    let message = pod.message("build");
-    assert!(message.starts_with("E61 compile failed: hello.py:1:28: expected ':'\n"), "{message}");
+    assert!(pod.message("build").starts_with(first), "{}", pod.message("build"));
     assert_eq!(
         (pod.status("install"), pod.status("function")),
         ("exited 0".to_owned(), "created 0".to_owned())
