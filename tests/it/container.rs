@@ -94,6 +94,7 @@ fn is_confined(pod: &Pod, context: &Context) {
         let options = found.unwrap_or_else(|| panic!("{place} is not mounted:\n{mounts}"))[5];
         assert!(options.split(',').any(|option| option == mode), "{place} is {options}");
     }
+    assert!(!mounts.contains("kubeless.io"), "the function sees what the build alone may read:\n{mounts}");
     assert_eq!(pod.process("root/bin/sh").is_empty(), context.image == Some(BARE));
     assert!(!pod.process("root/etc/passwd").contains(&uid.to_string()));
 }

@@ -154,8 +154,13 @@ fn pod_security_admits_every_pod_under_its_restricted_profile() {
     let good = pods[0].clone();
     pods.extend(VIOLATIONS.iter().map(|(place, value, _)| {
         let mut bad = good.clone();
+        let (parent, key) = place.rsplit_once('/').expect("a place");
         let value = serde_json::from_str(value).expect("JSON");
-        *bad.pointer_mut(place).unwrap_or_else(|| panic!("{place} is not there")) = value;
+        let parent = bad.pointer_mut(parent).unwrap_or_else(|| panic!("{parent} is not there"));
+        match key.parse::<usize>() {
+            Ok(index) => parent[index] = value,
+            Err(_) => parent[key] = value,
+        }
         bad
     }));
     let Some(refusals) = ask_kubernetes(&["restricted"], &json!(pods)) else { return };
@@ -171,39 +176,26 @@ fn pod_security_admits_every_pod_under_its_restricted_profile() {
 
 /// Where a pod is changed, into what, and what Pod Security has against it: one for each of its checks.
 const VIOLATIONS: &[(&str, &str, &str)] = &[
-    ("/spec/securityContext", r#"{"runAsNonRoot": true}"#, "seccompProfile"),
-    ("/spec/securityContext/seccompProfile/type", r#""Unconfined""#, "seccompProfile"),
+    ("/spec/hostNetwork", "true", "host namespaces"),
+    ("/spec/volumes/0", r#"{"name": "source", "hostPath": {"path": "/src"}}"#, "restricted volume types"),
     ("/spec/securityContext/runAsNonRoot", "false", "runAsNonRoot != true"),
     ("/spec/securityContext/runAsUser", "0", "runAsUser=0"),
-    ("/spec/containers/0/securityContext/capabilities", "{}", "unrestricted capabilities"),
-    (
-        "/spec/initContainers/1/securityContext/capabilities",
-        r#"{"drop": ["ALL"], "add": ["CHOWN"]}"#,
-        "unrestricted capabilities",
-    ),
+    ("/spec/securityContext/seccompProfile", "null", "seccompProfile"),
+    ("/spec/securityContext/sysctls", r#"[{"name": "kernel.msgmax", "value": "1"}]"#, "forbidden sysctls"),
+    ("/spec/securityContext/windowsOptions", r#"{"hostProcess": true}"#, "hostProcess"),
     (
         "/spec/initContainers/0/securityContext/allowPrivilegeEscalation",
         "true",
         "allowPrivilegeEscalation != false",
     ),
-    (
-        "/spec/containers/0/securityContext",
-        r#"{"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}, "procMount": "Unmasked"}"#,
-        "procMount",
-    ),
-    (
-        "/spec/containers/0/securityContext",
-        r#"{"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}, "seLinuxOptions": {"user": "root"}}"#,
-        "seLinuxOptions",
-    ),
-    (
-        "/spec/containers/0/securityContext",
-        r#"{"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}, "appArmorProfile": {"type": "Unconfined"}}"#,
-        "AppArmor",
-    ),
-    ("/spec/containers/0/ports", r#"[{"containerPort": 8080, "hostPort": 8080}]"#, "hostPort"),
-    ("/spec/containers/0/livenessProbe/httpGet", r#"{"port": 8080, "host": "10.0.0.1"}"#, "probe"),
-    ("/spec/volumes/0", r#"{"name": "source", "hostPath": {"path": "/src"}}"#, "restricted volume types"),
+    ("/spec/initContainers/1/securityContext/capabilities/add", r#"["CHOWN"]"#, "unrestricted capabilities"),
+    ("/spec/containers/0/securityContext/capabilities/drop", "[]", "unrestricted capabilities"),
+    ("/spec/containers/0/securityContext/privileged", "true", "privileged"),
+    ("/spec/containers/0/securityContext/procMount", r#""Unmasked""#, "procMount"),
+    ("/spec/containers/0/securityContext/seLinuxOptions", r#"{"user": "root"}"#, "seLinuxOptions"),
+    ("/spec/containers/0/securityContext/appArmorProfile", r#"{"type": "Unconfined"}"#, "AppArmor"),
+    ("/spec/containers/0/ports/0/hostPort", "8080", "hostPort"),
+    ("/spec/containers/0/livenessProbe/httpGet/host", r#""10.0.0.1""#, "probe"),
 ];
 
 #[test]

@@ -48,7 +48,10 @@ fn ready() -> bool {
         for change in changes {
             import.args(["--change", change]);
         }
-        done(import.arg(&archive).arg(INJECTOR))
+        done(import.arg(&archive).arg(INJECTOR))?;
+        // What a run that was killed has left, and the injectors of earlier runs.
+        done(podman("pod").args(["rm", "--all", "--force", "--time=0"]))?;
+        done(podman("image").args(["prune", "--force"]))
     });
     if let Err(reason) = &*READY {
         machine::skip("podman", reason);
