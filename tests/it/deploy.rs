@@ -89,13 +89,7 @@ fn fenced(text: &str, language: &str) -> Vec<(usize, String)> {
             let block: Vec<_> = lines.by_ref().take_while(|(_, line)| *line != "```").collect();
             let first = block.first().map_or(0, |(index, _)| index + 1);
             let block: Vec<&str> = block.into_iter().map(|(_, line)| line).collect();
-            blocks.push((
-                first,
-                block.join(
-                    "
-",
-                ),
-            ));
+            blocks.push((first, block.join("\n")));
         }
     }
     blocks

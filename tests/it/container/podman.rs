@@ -114,6 +114,7 @@ impl Pod {
             let ours = if container["name"] == "install" { INJECTOR } else { LANGUAGES };
             container["image"] = json!(ours);
         }
+        // Of the version that our image has.
         pod.set("build", "FUNC_RUNTIME", language);
         let port = pod.port.to_string();
         pod.set("function", "FUNC_PORT", &port);
@@ -153,7 +154,7 @@ impl Pod {
         for list in ["initContainers", "containers"] {
             for container in spec[list].as_array_mut().expect("a list") {
                 let fields = container.as_object_mut().expect("a mapping");
-                // podman publishes them on the host, and would have systemd run the probes.
+                // podman publishes ports on the host, and has systemd run probes.
                 for field in ["ports", "livenessProbe", "readinessProbe"] {
                     fields.remove(field);
                 }
