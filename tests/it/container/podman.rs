@@ -138,7 +138,8 @@ impl Pod {
         lists.flat_map(|(_, list)| list.as_array_mut().expect("a list"))
     }
 
-    fn set(&mut self, container: &str, name: &str, value: &str) {
+    /// Sets a variable of a container.
+    pub(super) fn set(&mut self, container: &str, name: &str, value: &str) {
         let container = self.container(container);
         let variables = container["env"].as_array_mut().expect("variables");
         variables.retain(|variable| variable["name"] != name);

