@@ -82,9 +82,23 @@ pub struct Environment {
     /// Variables that name an operator's choice, handed to the builder.
     #[serde(default)]
     pub choices: Vec<String>,
-    /// Variables through which the tools learn of a CA bundle.
+    /// How the tools learn whom to trust.
     #[serde(default)]
-    pub ca: Vec<String>,
+    pub ca: Vec<Trust>,
+}
+
+/// How one package client learns whom to trust.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Trust {
+    /// The variable that names all the CAs.
+    pub replaces: String,
+    /// The variable that names CAs beside the client's own, if it has one.
+    #[serde(default)]
+    pub adds: Option<String>,
+    /// The key in its configuration files that says the same as the first variable.
+    #[serde(default)]
+    pub key: Option<String>,
 }
 
 /// Why a runtime's description is refused.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use regex::Regex;
 use serde::Serialize;
 
 /// A place in one of the author's files.
@@ -99,4 +100,12 @@ pub struct Output {
     pub stdout: String,
     /// Standard error; invalid UTF-8 replaced.
     pub stderr: String,
+}
+
+/// Compiles a pattern of a language's.
+///
+/// # Panics
+/// When it is malformed: it is a literal, and the recordings use each.
+pub(crate) fn pattern(text: &str) -> Regex {
+    Regex::new(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }

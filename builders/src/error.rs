@@ -60,7 +60,7 @@ pub enum PlanError {
         handler: Handler,
         /// The files that would have served.
         expected: Vec<String>,
-        /// The handlers' files that are there.
+        /// The files of the language that are there, or where there is none, the others.
         found: Vec<String>,
     },
     /// A manifest cannot be parsed, or is named so that no tool reads it.

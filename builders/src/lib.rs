@@ -6,12 +6,17 @@
 
 pub mod assets;
 pub mod catalog;
+mod checked;
 pub mod detect;
 pub mod diagnostic;
+mod entry;
 pub mod error;
 pub mod function;
 pub mod lang;
+mod native;
+mod network;
 pub mod plan;
+mod steps;
 pub mod toolchain;
 
 use catalog::Runtime;
@@ -76,7 +81,7 @@ pub trait Builder: Sync {
 }
 
 /// Every language that the injector knows.
-pub static BUILDERS: &[&dyn Builder] = &[&lang::python::Python];
+pub static BUILDERS: &[&dyn Builder] = &[&lang::nodejs::Nodejs, &lang::python::Python];
 
 /// The builder of a runtime ID.
 #[must_use]

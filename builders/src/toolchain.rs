@@ -154,13 +154,15 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// The names of the variables to which a text refers as `${NAME}`.
+/// The names of the variables to which a text refers as `${NAME}`, `${NAME?}`, `${NAME:-default}` or, as Maven
+/// has it, `${env.NAME}`.
 #[must_use]
 pub fn references(text: &str) -> BTreeSet<String> {
     text.split("${")
         .skip(1)
         .filter_map(|rest| rest.split_once('}'))
-        .map(|(name, _)| name.trim_end_matches(['?', '-']))
+        .map(|(name, _)| name.strip_prefix("env.").unwrap_or(name))
+        .map(|name| name.split(['?', ':', '-']).next().unwrap_or(name))
         .filter(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
         .map(ToOwned::to_owned)
         .collect()
@@ -201,8 +203,10 @@ mod tests {
 
     #[test]
     fn references_are_names_in_braces() {
-        let found = references("--index-url https://${USER}:${PASS_1}@host/ $HOME ${} ${a b} ${open");
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["PASS_1", "USER"]);
+        let found = references(
+            "https://${USER}:${PASS_1}@host/ $HOME ${} ${a b} ${T?} ${S:-none} ${R-} ${env.M} ${a.b} ${open",
+        );
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["M", "PASS_1", "R", "S", "T", "USER"]);
     }
 
     #[test]

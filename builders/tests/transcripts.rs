@@ -5,56 +5,61 @@
 #![expect(clippy::disallowed_methods, reason = "a test may read files and the environment")]
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::{env, fs, str};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use builders::diagnostic::{Blame, Diagnostic, Output};
-use builders::function::{Function, Sha256, SourceFile};
+use builders::function::{Function, RelPath, Sha256, SourceFile};
 use builders::plan::{Action, Capture, Credentials, Dir, Network, Run, Step};
+use builders::{BUILDERS, Builder};
 
 #[test]
 fn recorded_failures_are_explained() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/transcripts/python");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/transcripts");
     let update = env::var_os("UPDATE").is_some();
     let mut wrong = Vec::new();
-    let mut count = 0;
-    for entry in fs::read_dir(&root).expect("the recordings") {
-        let dir = entry.expect("an entry").path();
-        if !dir.is_dir() {
-            continue;
-        }
-        count += 1;
-        let expected = dir.join("expected.txt");
-        let found = explain(&dir);
-        if update {
-            fs::write(&expected, &found).expect("expected.txt is written");
-        }
-        let expected = fs::read_to_string(&expected).unwrap_or_default();
-        if found != expected {
-            wrong.push(format!("{}\nexpected:\n{expected}found:\n{found}", dir.display()));
+    for builder in BUILDERS {
+        let recordings: Vec<_> =
+            entries(&root.join(builder.id())).into_iter().filter(|path| path.is_dir()).collect();
+        let count = recordings.len();
+        assert!(count > 60, "only {count} recordings were found for {}", builder.id());
+        for dir in recordings {
+            let found = explain(*builder, &dir);
+            let expected = dir.join("expected.txt");
+            if update {
+                fs::write(&expected, &found).expect("expected.txt is written");
+            }
+            let expected = fs::read_to_string(&expected).unwrap_or_default();
+            if found != expected {
+                wrong.push(format!("{}\nexpected:\n{expected}found:\n{found}", dir.display()));
+            }
         }
     }
-    assert!(count > 60, "only {count} recordings were found");
     assert!(wrong.is_empty(), "UPDATE=1 accepts:\n{}", wrong.join("\n"));
 }
 
 /// What the builder says of one recording.
-fn explain(dir: &Path) -> String {
+fn explain(builder: &dyn Builder, dir: &Path) -> String {
     let read = |name: &str| fs::read_to_string(dir.join(name)).expect(name);
     let output = Output {
         status: Some(read("status").trim().parse().expect("a status")),
         stdout: read("stdout"),
         stderr: read("stderr"),
     };
-    let name = dir.file_name().and_then(|name| name.to_str()).expect("a name");
-    let tool = if name.starts_with("uv") { "uv" } else { "python" };
-    let wheels = if name.ends_with("no-wheel") { ":all:" } else { "" };
-    let step = Step {
-        name: "install".to_owned(),
+    let found = builder.diagnose(&step(&read("command")), &output, &function(&dir.join("in")));
+    found.iter().map(|one| render(one) + "\n").collect()
+}
+
+/// The step whose name and command were recorded as `install: npm ci --omit=dev`.
+fn step(command: &str) -> Step {
+    let (name, command) = command.split_once(": ").expect("a step's name");
+    let mut words = command.split_whitespace().map(str::to_owned);
+    Step {
+        name: name.to_owned(),
         why: String::new(),
         action: Action::Run(Run {
-            tool: tool.to_owned(),
-            args: vec![wheels.into()],
+            tool: words.next().expect("a tool"),
+            args: words.map(Into::into).collect(),
             env: BTreeMap::new(),
             cwd: Dir::Source.into(),
             capture: Capture::Ends,
@@ -62,11 +67,7 @@ fn explain(dir: &Path) -> String {
         }),
         blame: Blame::Author,
         network: Network::Needed,
-    };
-    let builder = builders::builder("python").expect("the builder");
-    let function = function(&[("requirements.txt", &read("requirements.txt"))]);
-    let found = builder.diagnose(&step, &output, &function);
-    found.iter().map(|one| render(one) + "\n").collect()
+    }
 }
 
 /// A diagnostic on one line, its details below it.
@@ -76,13 +77,21 @@ fn render(diagnostic: &Diagnostic) -> String {
     format!("{diagnostic}\n  | {hint}\n  | {blame}")
 }
 
-fn function(files: &[(&str, &str)]) -> Function {
-    let file = |text: &str| SourceFile {
-        size: text.len() as u64,
-        sha256: Sha256([0; 32]),
-        executable: false,
-        text: Some(text.to_owned()),
-    };
-    let files = files.iter().map(|(path, text)| (path.parse().expect("a path"), file(text)));
+/// The function whose files a directory holds, side by side.
+fn function(dir: &Path) -> Function {
+    let files = entries(dir).into_iter().map(|path| {
+        let text = fs::read_to_string(&path).expect("a text");
+        let name: RelPath =
+            path.file_name().and_then(|name| name.to_str()).expect("a name").parse().expect("a path");
+        let size = text.len() as u64;
+        (name, SourceFile { size, sha256: Sha256([0; 32]), executable: false, text: Some(text) })
+    });
     Function { files: files.collect(), ..Function::default() }
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).expect("the recordings");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    paths
 }

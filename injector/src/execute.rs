@@ -15,11 +15,11 @@ use builders::plan::{Action, Arg, Capture, Credentials, Dir, Network, Piece, Pla
 use crate::failure::{Failure, Stage};
 use crate::provision::Rooms;
 use crate::report::Reporter;
+use crate::surroundings::Surroundings;
 use crate::sys::exec::{self, Command, Ended, ExecError};
 use crate::sys::memory::Facts;
 use crate::sys::volume::Space;
 use crate::sys::{fs, host, signal, volume};
-use crate::toolbox::Surroundings;
 
 /// All that the steps of one build share.
 pub(crate) struct Workshop<'a> {
@@ -325,10 +325,10 @@ impl Workshop<'_> {
 
     /// Adds to advice about the proxy which one it is: no tool says that.
     fn name_proxy(&self, diagnostics: &mut [Diagnostic]) {
-        let set = ["HTTPS_PROXY", "https_proxy"].into_iter().find_map(|name| self.surroundings.env.get(name));
-        let Some(host) = set.and_then(|url| host_of(url)) else { return };
+        let host = |name| Some((name, host_of(self.surroundings.env.get(name)?)?));
+        let Some((name, host)) = ["HTTPS_PROXY", "HTTP_PROXY"].into_iter().find_map(host) else { return };
         for hint in diagnostics.iter_mut().filter_map(|one| one.hint.as_mut()) {
-            *hint = hint.replace("HTTPS_PROXY", &format!("HTTPS_PROXY ({host})"));
+            *hint = hint.replace("HTTPS_PROXY", &format!("{name} ({host})"));
         }
     }
 

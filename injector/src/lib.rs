@@ -5,6 +5,7 @@
 mod cli;
 mod pipeline;
 mod survey;
+mod surroundings;
 mod toolbox;
 mod provision;
 mod keys;

@@ -19,11 +19,11 @@ use crate::provision::{self, ProvisionError, TempDir};
 use crate::publish::{self, Built, Receipt};
 use crate::report::Reporter;
 use crate::report::words;
+use crate::surroundings::{self, Surroundings};
 use crate::survey::{Survey, survey};
 use crate::sys::volume::Executes;
 use crate::sys::{fs, signal};
-use crate::toolbox::{self, Surroundings};
-use crate::{keys, verdict};
+use crate::{keys, toolbox, verdict};
 
 /// A function of which all is known that can be known before anything is written.
 pub(crate) struct Prepared {
@@ -55,8 +55,12 @@ pub(crate) fn prepare(
     let runtime = &detected.runtime;
     let builder =
         builder(&runtime.id).ok_or_else(|| Failure::Bug(format!("{} has no builder", runtime.id)))?;
-    let surroundings = Surroundings::select(env, runtime, request, &survey.function);
+    let mounted = Path::new(surroundings::MOUNTED);
+    let surroundings = Surroundings::select(env, runtime, &request.pass_env, &survey.function, mounted);
     reporter.hide(surroundings.secrets.iter().cloned());
+    for unread in &surroundings.unread {
+        reporter.warn(unread);
+    }
     let policy = toolbox::policy(env, runtime, request);
     Ok(Prepared { survey, detected, builder, surroundings, policy })
 }

@@ -6,7 +6,8 @@ use builders::builder;
 use builders::catalog::{Catalog, Runtime, RuntimeName, list as versions};
 
 use crate::cli::Environment;
-use crate::toolbox::{self, Surroundings};
+use crate::surroundings::Surroundings;
+use crate::toolbox;
 
 /// The runtimes, a paragraph each.
 pub(crate) fn list(catalog: &Catalog, env: &Environment) -> String {

@@ -37,6 +37,11 @@ fn a_python_function_is_built_and_answers_in_every_security_context() {
     answers_in_every_security_context("python");
 }
 
+#[test]
+fn a_nodejs_function_is_built_and_answers_in_every_security_context() {
+    answers_in_every_security_context("nodejs");
+}
+
 #[track_caller]
 fn answers_in_every_security_context(language: &'static str) {
     for context in CONTEXTS {
@@ -108,6 +113,16 @@ fn a_python_syntax_error_is_the_termination_message_of_the_build() {
         "python",
         ("hello.py", broken),
         "E61 compile failed: hello.py:1:28: expected ':'\n",
+    );
+}
+
+#[test]
+fn a_nodejs_syntax_error_is_the_termination_message_of_the_build() {
+    let broken = "export function handler(event, context) {\n  return 'hello' +;\n}\n";
+    says_in_its_termination_message(
+        "nodejs",
+        ("hello.mjs", broken),
+        "E61 compile failed: hello.mjs:2:19: Unexpected token ';'\n",
     );
 }
 

@@ -2,7 +2,7 @@
 
 mod pod;
 
-use crate::support::registry::{CLOSED, Manner, Proxy, Registry, Scheme, UNKNOWN_HOST, basic};
+use crate::support::registry::{CLOSED, Manner, Proxy, Registry, Scheme, UNKNOWN_HOST, basic, certificate};
 use pod::{Installer, Pod};
 
 /// A password as registries issue them, and how it stands in a URL.
@@ -41,6 +41,7 @@ both!(
     a_private_ca_is_added,
     a_private_ca_replaces_the_others,
     a_private_ca_is_added_whatever_pip_conf_says,
+    a_private_ca_that_pip_is_told_of_stays,
     a_proxy_is_used,
     a_proxy_is_used_for_tls,
     a_proxy_comes_from_pip_conf,
@@ -161,6 +162,27 @@ fn a_private_ca_replaces_the_others(installer: Installer) {
 fn a_private_ca_is_added_whatever_pip_conf_says(installer: Installer) {
     let other = Registry::start(Scheme::Https, Manner::Serves);
     private_ca(installer, "INJECTOR_CA_FILE", &other.ca);
+}
+
+fn a_private_ca_that_pip_is_told_of_stays(installer: Installer) {
+    let (registry, other) = (Registry::start(Scheme::Https, Manner::Serves), certificate().0);
+    for (file, variable) in [(true, "INJECTOR_CA_FILE"), (false, "INJECTOR_CA_FILE"), (true, "SSL_CERT_FILE")]
+    {
+        let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
+            return;
+        };
+        let (theirs, ours) = (pod.path("home/company.pem"), pod.path("other.pem"));
+        pod.file("home/company.pem", &registry.ca)
+            .file("other.pem", &other)
+            .var(variable, &ours)
+            .var("PIP_INDEX_URL", &registry.url(""));
+        if file {
+            pod.file("home/.config/pip/pip.conf", "[global]\ncert = ~/company.pem\n");
+        } else {
+            pod.var("PIP_CERT", &theirs);
+        }
+        pod.build().succeeds();
+    }
 }
 
 /// Trusts the registry by a variable, while the user's pip.conf may trust another CA.

@@ -1,3 +1,4 @@
 //! One file per language: what is particular to it, and nothing that two of them share.
 
+pub mod nodejs;
 pub mod python;

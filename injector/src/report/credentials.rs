@@ -47,6 +47,7 @@ pub(crate) fn configuration(kind: &str, text: &str) -> Vec<String> {
     let mut found = url_credentials(text);
     let is_netrc = kind.to_ascii_lowercase().ends_with("netrc");
     found.extend(if is_netrc { netrc_credentials(text) } else { ini_credentials(text) });
+    found.extend(element_credentials(text));
     found
 }
 
@@ -82,6 +83,23 @@ fn ini_credentials(text: &str) -> Vec<String> {
             pairs.filter(|(key, _)| names_credential(key)).map(|(_, value)| value).next()
         })
         .flat_map(forms_of_value)
+        .collect()
+}
+
+/// What stands in elements that name a credential, as in Maven's settings: `<password>…</password>`.
+fn element_credentials(text: &str) -> Vec<String> {
+    const ENTITIES: [(&str, &str); 5] =
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
+    text.match_indices("</")
+        .filter_map(|(end, _)| {
+            let (name, value) = text[..end].rsplit_once('<')?.1.split_once('>')?;
+            names_credential(name).then_some(value)
+        })
+        .flat_map(|value| {
+            let plain = ENTITIES.iter().fold(value.to_owned(), |value, (from, to)| value.replace(from, to));
+            [value.to_owned(), plain]
+        })
+        .flat_map(|value| forms_of_value(&value))
         .collect()
 }
 
@@ -220,6 +238,17 @@ mod tests {
             let found = ini_credentials(line);
             assert!(found.iter().any(|value| value == expected), "{line}: {found:?}");
         }
+    }
+
+    #[test]
+    fn elements_give_the_values_of_credential_names() {
+        let text = "<server>\n<id>main</id>\n<username>me</username>\n<password>\n  a&amp;b&lt;c </password>\n\
+                    <passphrase>${env.PHRASE}</passphrase></server><proxy><password>two</password></proxy>";
+        let found = configuration("settings.xml", text);
+        for expected in ["a&b<c", "a&amp;b&lt;c", "two"] {
+            assert!(found.iter().any(|value| value == expected), "{expected}: {found:?}");
+        }
+        assert!(!found.iter().any(|value| value == "me" || value == "main"), "{found:?}");
     }
 
     #[test]

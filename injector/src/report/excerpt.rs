@@ -60,6 +60,9 @@ const PROGRESS: [&str; 16] = [
     "go: extracting ",
 ];
 
+/// What lines contain that lead to files which go with the build.
+const GONE: [&str; 2] = ["/_logs/", "For a full report see:"];
+
 /// How much a line tells; the smaller, the more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Weight {
@@ -74,7 +77,7 @@ pub(crate) fn excerpt(output: &str, said: impl Fn(&str) -> bool, room: usize) ->
     let output = plain(output);
     let lines: Vec<_> = output
         .lines()
-        .filter(|line| !line.is_empty())
+        .filter(|line| !line.is_empty() && !GONE.iter().any(|gone| line.contains(gone)))
         .map(|line| cut(line, LINE))
         .filter(|line| !said(line) && (weight(line).is_some() || !is_progress(line)))
         .collect();
@@ -208,6 +211,9 @@ mod tests {
         assert_eq!(excerpt(output, nothing_said, 100), "Downloading x: not found\nnote: one\n  two\n");
         assert_eq!(excerpt("", nothing_said, 100), "");
         assert_eq!(excerpt("50%\r100%\n", nothing_said, 100), "");
+        let output =
+            "npm error code E404\nnpm error A complete log of this run can be found in: /x/_logs/y.log\n";
+        assert_eq!(excerpt(output, nothing_said, 100), "npm error code E404\n");
     }
 
     #[test]

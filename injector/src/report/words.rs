@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::ErrorKind;
+use std::path::Path;
 
 use builders::catalog::{CatalogError, list};
 use builders::diagnostic::{Blame, Diagnostic};
@@ -213,13 +214,19 @@ fn plan_error(error: &PlanError) -> Message {
             };
             say(Stage::Detect, "no handler is named: nobody says which function to call", &[&hint])
         }
-        PlanError::NoModule { found, .. } => {
-            let found = if found.is_empty() { "no source file at all".to_owned() } else { found.join(", ") };
-            say(
-                Stage::Detect,
-                format!("{error}; there is {found}"),
-                &["name the module in FUNC_HANDLER as its file is named, without the extension"],
-            )
+        PlanError::NoModule { expected, found, .. } => {
+            let is_loaded = |file: &String| {
+                expected.iter().any(|other| Path::new(other).extension() == Path::new(file).extension())
+            };
+            let hint = match found.first() {
+                Some(file) if is_loaded(file) => {
+                    "name the module in FUNC_HANDLER as its file is named, without the extension".to_owned()
+                }
+                Some(file) => format!("{file} is no file that this runtime loads: deploy what is made of it"),
+                None => "deploy the function's files".to_owned(),
+            };
+            let found = if found.is_empty() { "no file at all".to_owned() } else { found.join(", ") };
+            say(Stage::Detect, format!("{error}; there is {found}"), &[&hint])
         }
         PlanError::Manifest(diagnostic) => one(Stage::Detect, diagnostic),
         PlanError::Dependencies(diagnostic) => one(Stage::Resolve, diagnostic),

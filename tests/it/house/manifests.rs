@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What each crate may use directly.
 pub(super) const MAY_USE: &[(&str, &[&str])] = &[
-    ("builders", &["regex", "serde", "serde_json", "thiserror", "toml"]),
+    ("builders", &["nodejs-semver", "regex", "serde", "serde_json", "thiserror", "toml"]),
     (
         "injector",
         &[

@@ -73,14 +73,8 @@ impl Client {
     pub(crate) fn response(&mut self) -> io::Result<Response> {
         let mut response = self.head()?;
         if response.header("transfer-encoding") == Some("chunked") {
-            loop {
-                let size = usize::from_str_radix(&self.line()?, 16).map_err(io::Error::other)?;
-                let mut chunk = vec![0; size + 2];
-                self.0.read_exact(&mut chunk)?;
-                if size == 0 {
-                    return Ok(response);
-                }
-                response.body.extend_from_slice(&chunk[..size]);
+            while let Some(chunk) = self.chunk()? {
+                response.body.extend(chunk);
             }
         } else if let Some(length) = response.header("content-length") {
             response.body = vec![0; length.parse().map_err(io::Error::other)?];
@@ -89,6 +83,15 @@ impl Client {
             self.0.read_to_end(&mut response.body)?;
         }
         Ok(response)
+    }
+
+    /// Reads a piece of a chunked body; `None` at its end.
+    pub(crate) fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let size = usize::from_str_radix(&self.line()?, 16).map_err(io::Error::other)?;
+        let mut chunk = vec![0; size + 2];
+        self.0.read_exact(&mut chunk)?;
+        chunk.truncate(size);
+        Ok((size > 0).then_some(chunk))
     }
 
     /// Reads an answer that has no body.

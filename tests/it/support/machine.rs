@@ -22,6 +22,12 @@ pub(crate) fn skip(what: &str, reason: &str) {
     eprintln!("SKIP {what}: {reason}");
 }
 
+/// The program of this name on PATH.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
 /// The interpreter behind `python3` on PATH, past any version manager.
 pub(crate) fn python() -> Option<Python> {
     static FOUND: OnceLock<Option<Python>> = OnceLock::new();

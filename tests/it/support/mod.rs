@@ -2,6 +2,7 @@
 
 pub(crate) mod http;
 pub(crate) mod machine;
+pub(crate) mod nodejs;
 pub(crate) mod packages;
 pub(crate) mod pod;
 pub(crate) mod python;

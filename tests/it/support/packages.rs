@@ -1,7 +1,6 @@
 //! The packages that the registry serves, and uv.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
@@ -26,8 +25,7 @@ pub(crate) static PACKAGES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(
 
 /// uv, if it is on PATH.
 pub(crate) fn uv() -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path).map(|dir| dir.join("uv")).find(|file| file.is_file());
+    let found = machine::on_path("uv");
     if found.is_none() {
         machine::skip("python", "there is no uv on PATH");
     }

@@ -266,7 +266,7 @@ fn respond(stream: &mut impl Write, head: &Head, status: &str, headers: &str, bo
 }
 
 /// A CA of the company's own, and a server with a certificate of it.
-fn certificate() -> (String, Arc<ServerConfig>) {
+pub(crate) fn certificate() -> (String, Arc<ServerConfig>) {
     let key = || KeyPair::generate().expect("randomness");
     let ca_key = key();
     let mut ca = CertificateParams::default();

@@ -1,4 +1,4 @@
-//! A Python function that is being served, by the real server in a process of its own.
+//! A function that is being served, by the real server in a process of its own.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -96,6 +96,11 @@ impl Server {
         let (state, _) = self.log.changed.wait_timeout_while(state, PATIENCE, pending).expect("the log");
         assert!(state.0.contains(text), "{text:?} is not in the log: {}", state.0);
         state.0.clone()
+    }
+
+    /// What the log holds by now.
+    pub(crate) fn log(&self) -> String {
+        self.log.state.lock().expect("the log").0.clone()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::lock::Dependency;
 use super::manifest::has_credentials;
 use super::requirements::Hashed;
-use super::scratch;
 use super::settings::{Effective, Translation};
 use crate::Inputs;
 use crate::plan::{Action, Arg, Capture, Credentials, Dir, Place, Run};
+use crate::steps::scratch;
 
 /// Installs with pip, by our program that lets it say when an index answers with an error.
 pub(super) fn pip(inputs: &Inputs<'_>, wanted: Wanted) -> Action {

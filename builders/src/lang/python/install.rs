@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::byte_code;
 use super::commands::{Wanted, export, pip, uv};
 use super::grammar::Origin;
 use super::lock;
@@ -9,11 +10,12 @@ use super::lock::Locked;
 use super::manifest::Manifest;
 use super::requirements::{Hashed, Requirements};
 use super::settings::{self, Translation};
-use super::{byte_code, helper, offline, python, scratch, tool};
 use crate::Inputs;
 use crate::diagnostic::{Blame, Diagnostic};
+use crate::entry::tool;
 use crate::error::PlanError;
 use crate::plan::{Action, Arg, Capture, Dir, Network, Place, Step};
+use crate::steps::{helper, offline, run, scratch};
 use crate::toolchain::{BuildScripts, Tool};
 
 /// The variable with which an operator chooses the installer.
@@ -97,7 +99,7 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
     }
     let action = match installer {
         Installer::Pip => {
-            done.steps.push(helper("pip"));
+            done.steps.push(helper("python/pip.py"));
             pip(inputs, wanted)
         }
         Installer::Uv(translation) => uv(wanted, translation, &mut done.secrets),
@@ -119,8 +121,8 @@ fn afterwards() -> [Step; 3] {
     let why = "whether the installed packages go together";
     let compile = byte_code(&[Dir::Deps]);
     [
-        helper("conflicts"),
-        offline("conflicts", why, Blame::Author, python(args, Capture::Whole)),
+        helper("python/conflicts.py"),
+        offline("conflicts", why, Blame::Author, run("python", args, Capture::Whole)),
         offline("compile-deps", "byte-code, kept with the packages", Blame::Platform, compile),
     ]
 }

@@ -7,9 +7,9 @@ use regex::Regex;
 
 use super::grammar::Entry;
 use super::lock::{self, Dependency, LOCK, Locked, PYPROJECT};
-use super::pattern;
 use super::requirements::{self, Requirements};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, pattern};
+use crate::entry::text;
 use crate::error::PlanError;
 use crate::function::{Function, RelPath};
 use crate::toolchain::references;
@@ -121,8 +121,4 @@ static CREDENTIALS: LazyLock<Regex> =
 /// Whether a text holds a URL with a user or a password.
 pub(super) fn has_credentials(text: &str) -> bool {
     CREDENTIALS.is_match(text)
-}
-
-fn text<'a>(function: &'a Function, path: &RelPath) -> Result<&'a str, PlanError> {
-    function.text(path).ok_or_else(|| requirements::unreadable(path))
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::grammar::{Entry, entry};
 use crate::diagnostic::Diagnostic;
+use crate::entry::text;
 use crate::error::PlanError;
 use crate::function::{Function, RelPath};
 
@@ -99,7 +100,7 @@ fn read_file(
     if !found.files.insert((path.clone(), kind)) {
         return Ok(());
     }
-    let text = function.text(path).ok_or_else(|| unreadable(path))?;
+    let text = text(function, path)?;
     for line in logical_lines(text) {
         let lead = line.text.len() - line.text.trim_start().len();
         let (requirement, options) = split_options(&line.text);
@@ -160,15 +161,6 @@ fn read_file(
         }
     }
     Ok(())
-}
-
-/// The error for a manifest that is there but has no text.
-pub(super) fn unreadable(path: &RelPath) -> PlanError {
-    PlanError::Manifest(
-        Diagnostic::new("the file is not UTF-8 text, or is too large to be a manifest")
-            .at(path.as_str(), None, None)
-            .hint("save it as UTF-8"),
-    )
 }
 
 /// A line after its continuations were joined, with what is needed to find a column again.

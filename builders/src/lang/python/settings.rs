@@ -115,7 +115,8 @@ pub(super) fn for_uv(settings: &Settings) -> Translation {
             None => done.lost.push(key.clone()),
         }
     }
-    done.env.retain(|name, _| !settings.env.contains_key(name));
+    // `SSL_CERT_FILE` is always set, to the image's roots if to nothing else; what pip is told to trust says more.
+    done.env.retain(|name, _| name == "SSL_CERT_FILE" || !settings.env.contains_key(name));
     done
 }
 

@@ -1,13 +1,14 @@
-//! Evidence that it was the platform: network, registry, disk, memory.
+//! What pip and uv say when it was the platform, and what of it passed.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::diagnostic::{Blame, Diagnostic};
+use crate::diagnostic::Diagnostic;
 use crate::lang::python::grammar::normalise;
 use crate::lang::python::pattern;
+use crate::network;
 
 /// What speaks for a failure that the author cannot mend, if anything does.
 pub(super) fn evidence(text: &str) -> Option<Diagnostic> {
@@ -18,20 +19,7 @@ pub(super) fn evidence(text: &str) -> Option<Diagnostic> {
         hint || TOLD.is_match(line)
     });
     let told: String = told.flat_map(|line| [line, "\n"]).collect();
-    let found = CAUSES.iter().find_map(|cause| {
-        let text = if cause.anywhere { text } else { &told };
-        cause.pattern.captures(text).map(|found| (cause, text, found))
-    });
-    found.map(|(cause, searched, found)| {
-        let (start, end) = found.get(0).map_or((0, 0), |all| (all.start(), all.end()));
-        let line = searched[..start].rfind('\n').map_or(0, |before| before + 1)..end;
-        // The line that tells of the trouble names its index, where there are several.
-        let host = host(&searched[line]).or_else(|| host(text));
-        let host = host.unwrap_or_else(|| "the registry".to_owned());
-        let status = found.iter().skip(1).flatten().next().map_or("", |group| group.as_str());
-        let message = cause.message.replace("{host}", &host).replace("{status}", status);
-        Diagnostic::new(message).hint(cause.hint).blame(Blame::Platform)
-    })
+    network::evidence(network::Said { text, told: &told, host, credentials: "pip.conf or netrc" })
 }
 
 /// The text without trouble that passed: attempts after which there was another one, and pages of an index without
@@ -90,114 +78,6 @@ fn missed(text: &str) -> BTreeMap<String, Found> {
 ///     ssh: Could not resolve hostname git.example: Name or service not known
 static TOLD: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"^[\s│╰├─▶]*(?:WARNING:|ERROR:|error:|cause:|Caused by:|hint:|fatal:|ssh:|Could not fetch URL)")
-});
-
-/// One kind of trouble.
-struct Cause {
-    pattern: Regex,
-    /// Whether a build's own output counts too.
-    anywhere: bool,
-    message: &'static str,
-    hint: &'static str,
-}
-
-/// The kinds of trouble, the most particular first.
-static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
-    let told = |text, message, hint| Cause { pattern: pattern(text), anywhere: false, message, hint };
-    let anywhere = |text, message, hint| Cause { pattern: pattern(text), anywhere: true, message, hint };
-    vec![
-        // ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device
-        anywhere(
-            r"No space left on device|Disk quota exceeded",
-            "no space is left for the dependencies",
-            "give the volumes of the build (function, tmp) more room",
-        ),
-        // gcc: fatal error: Killed signal terminated program cc1
-        anywhere(
-            r"(?m)Cannot allocate memory|Killed signal terminated program|^\s*MemoryError$",
-            "the installer ran out of memory",
-            "raise the memory limit of the build container",
-        ),
-        // OSError('Tunnel connection failed: 407 Proxy Authentication Required')
-        //   cause: tunnel error: proxy authorization required
-        told(
-            r"407 Proxy Authentication|407 Client Error|proxy authorization required",
-            "the proxy asks for credentials",
-            "put user and password into HTTPS_PROXY, or the host into NO_PROXY",
-        ),
-        // ProxyError('Cannot connect to proxy.', NewConnectionError(…
-        //   cause: tunnel error: failed to create underlying connection
-        told(
-            r"Tunnel connection failed: \d+|tunnel error: unsuccessful",
-            "the proxy refuses to connect to {host}",
-            "ask for access, or put the host into NO_PROXY",
-        ),
-        told(
-            r"ProxyError|proxy connection error|tunnel error",
-            "the proxy cannot be reached on the way to {host}",
-            "check HTTPS_PROXY, or put the registry's host into NO_PROXY",
-        ),
-        // [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1006)
-        //   cause: invalid peer certificate: UnknownIssuer
-        told(
-            r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate|SSL certificate problem|server certificate verification failed",
-            "the certificate of {host} is not trusted",
-            "give the company's CA in INJECTOR_CA_FILE",
-        ),
-        // Failed to resolve 'no-such-host.invalid' ([Errno -2] Name or service not known)
-        //   cause: dns error
-        told(
-            r"Name or service not known|Temporary failure in name resolution|No address associated with hostname|dns error|failed to lookup address|Could not resolve host",
-            "the name of {host} cannot be resolved",
-            "check the registry's URL and the cluster's DNS",
-        ),
-        // WARNING: 401 Error, Credentials not correct for https://registry.example/simple/six/
-        // hint: An index URL (…) could not be queried due to a lack of valid authentication credentials (401 Unauthorized)
-        told(
-            r"401 Error|401 Client Error|401 Unauthorized|HTTP error 401",
-            "{host} asks for credentials, or refuses those given (401)",
-            "mount the registry's credentials: pip.conf or netrc",
-        ),
-        // hint: An index (https://registry.example/simple) returned a 403 Forbidden error. …
-        told(
-            r"403 Client Error|403 Forbidden|HTTP error 403",
-            "{host} refuses access (403)",
-            "check the registry's credentials and what they allow, and the name: some registries answer so for a package that they do not have",
-        ),
-        //   cause: HTTP status client error (429 Too Many Requests) for url (…)
-        //   cause: HTTP status server error (503 Service Unavailable) for url (…)
-        // Could not fetch URL https://registry.example/simple/six/: 429 Client Error: Too Many Requests for url: …
-        // Could not fetch URL …: Max retries exceeded with url: /simple/six/ (Caused by ResponseError('too many 503 error responses'))
-        // ERROR: HTTP error 503 while getting https://registry.example/packages/…
-        told(
-            r"429 Client Error|429 Too Many Requests|HTTP error 429",
-            "{host} gets too many requests (429)",
-            "try again later, or use a mirror that has no such limit",
-        ),
-        told(
-            r"too many (\d+) error responses|HTTP error (5\d\d)|\b(5\d\d) (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Timeout|Server Error)",
-            "{host} is in trouble ({status})",
-            "the registry is overloaded or down: try again later",
-        ),
-        // Failed to establish a new connection: [Errno 111] Connection refused
-        told(
-            r"Connection refused",
-            "{host} refuses connections",
-            "check the registry's URL, and HTTPS_PROXY or NO_PROXY if there is a proxy",
-        ),
-        // ConnectionResetError(104, 'Connection reset by peer')
-        told(
-            r"Connection reset by peer|RemoteDisconnected|Connection aborted|IncompleteRead|connection closed before",
-            "the connection to {host} was cut",
-            "try again; a proxy or firewall may have closed it",
-        ),
-        // ConnectTimeoutError(<…>, 'Connection to registry.example timed out. (connect timeout=15)')
-        told(
-            r"timed out|Network is unreachable|No route to host|fatal: unable to access .*Failed to connect to",
-            "{host} cannot be reached",
-            "check egress (network policy, a mesh's sidecar), HTTPS_PROXY and the registry's URL",
-        ),
-    ]
 });
 
 /// The host that was spoken to, without credentials.

@@ -1,0 +1,246 @@
+//! Brings a function's dependencies into `deps/node_modules`, with npm or with pnpm.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::commands;
+use super::lock::{self, Lock, Pinned};
+use super::manifest::{Kind, Manifest, PACKAGE, PNPM_WORKSPACE};
+use super::settings::{self, Configured};
+use crate::Inputs;
+use crate::diagnostic::Blame;
+use crate::entry::tool;
+use crate::error::PlanError;
+use crate::function::{Function, RelPath};
+use crate::plan::{Action, Arg, Capture, Dir, Network, Place, Step};
+use crate::steps::{helper, offline, run, scratch};
+use crate::toolchain::{BuildScripts, Tool};
+
+/// Who installs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Installer {
+    Npm,
+    Pnpm,
+}
+
+impl Installer {
+    /// The tool's name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Installer::Npm => "npm",
+            Installer::Pnpm => "pnpm",
+        }
+    }
+}
+
+/// Who installs the dependencies of a function; `None` where there are none, or where no plan can be made.
+pub(super) fn installer(function: &Function) -> Option<Installer> {
+    let manifest = Manifest::of(function).ok()??;
+    let lock = Lock::of(function, &manifest).ok()?;
+    manifest.asks().then(|| lock.map_or(Installer::Npm, |lock| lock.installer))
+}
+
+/// How the dependencies come in.
+#[derive(Debug)]
+pub(super) struct Install {
+    /// What was decided and why.
+    pub(super) because: Vec<String>,
+    /// The steps; none where there are no dependencies.
+    pub(super) steps: Vec<Step>,
+    /// The dependency files that the installer reads or writes.
+    pub(super) manifests: BTreeSet<Place>,
+    /// Values that no output may show.
+    pub(super) secrets: BTreeMap<String, String>,
+    /// The room from which the function is launched.
+    pub(super) root: Dir,
+}
+
+/// Decides how the dependencies of a function come in.
+pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> Result<Install, PlanError> {
+    let function = inputs.function;
+    let mut done = Install {
+        because: Vec::new(),
+        steps: Vec::new(),
+        manifests: written(function),
+        secrets: BTreeMap::new(),
+        root: Dir::Source,
+    };
+    let Some(manifest) = manifest.filter(|manifest| manifest.asks()) else {
+        done.because.push(match manifest.map(|manifest| manifest.path).or_else(|| function.top(PACKAGE)) {
+            Some(path) => format!("{path} asks for nothing"),
+            None => lock::alone(function).map(|()| "there is no dependency file".to_owned())?,
+        });
+        return Ok(done);
+    };
+    let lock = Lock::of(function, manifest)?;
+    let installer = lock.map_or(Installer::Npm, |lock| lock.installer);
+    let program = can_install(inputs, manifest, lock, installer)?;
+    done.because.push(format!("{} lists the dependencies", manifest.path));
+    let pinned = match lock {
+        Some(Lock { path, installer: Installer::Npm }) => {
+            let pinned = Pinned::read(function, path)?;
+            pinned.fits(path, manifest)?;
+            Some(pinned)
+        }
+        _ => None,
+    };
+    let configured = Configured::of(inputs, installer);
+    done.because.push(match (lock, manifest.manager.as_deref()) {
+        (Some(lock), _) => format!("{} installs: {}", installer.name(), lock.because(function)),
+        (None, Some(manager)) if manager != "npm" => format!("npm installs: there is no lock of {manager}"),
+        (None, _) => "npm installs: there is no lock".to_owned(),
+    });
+    let whole = needs_whole_source(function, manifest, installer);
+    if let Some(why) = &whole {
+        done.root = Dir::Deps;
+        done.because.push(format!("the function is launched from a copy beside its dependencies: {why}"));
+    }
+    done.steps.extend(copies(function, manifest, lock, whole));
+
+    let added = settings::added(inputs, installer, &configured);
+    if !added.obeyed.is_empty() {
+        done.because.push(format!("{} is obeyed", added.obeyed.join(", ")));
+    }
+    done.steps.push(Step {
+        name: "install".to_owned(),
+        why: format!("the packages that {} asks for", lock.map_or(manifest.path, |lock| lock.path)),
+        action: commands::install(installer, lock.is_some(), added.args, added.env),
+        blame: Blame::Author,
+        network: Network::Needed,
+    });
+    done.secrets = added.secrets;
+
+    let deny = inputs.policy.build_scripts == BuildScripts::Deny;
+    let mut args: Vec<Arg> = vec![scratch("packages.cjs").into(), Dir::Deps.into()];
+    args.extend(deny.then(|| "deny".into()));
+    let why = if deny { "what was installed; none of it may have a script" } else { "what was installed" };
+    done.steps.push(helper("nodejs/packages.cjs"));
+    done.steps.push(offline("packages", why, Blame::Author, run("node", args, Capture::Whole)));
+    if configured.get("ignore-scripts") == Some("true") {
+        done.because.push("no script runs: ignore-scripts is configured".to_owned());
+    } else if !deny {
+        let may_have = pinned.is_none_or(|pinned| pinned.may_have_scripts()) || done.root == Dir::Deps;
+        let scripts =
+            may_have.then(|| ("scripts".to_owned(), "what packages run when they are installed", None));
+        // pnpm runs those of the function itself, too, and `npm rebuild` all that end so.
+        let left = |name: &str| installer == Installer::Npm && !name.ends_with("install");
+        let own = manifest.scripts.iter().filter(|(name, _)| left(name)).map(|(name, _)| {
+            (format!("script {name}"), "what the function runs when it is installed", Some(*name))
+        });
+        done.steps.extend(scripts.into_iter().chain(own).map(|(name, why, script)| Step {
+            name,
+            why: why.to_owned(),
+            action: commands::scripts(installer, &program.identity.version, script),
+            blame: Blame::Author,
+            network: Network::Needed,
+        }));
+    }
+    Ok(done)
+}
+
+/// Refuses what the installer cannot install, and what it may not run; else returns the installer's program.
+fn can_install<'a>(
+    inputs: &Inputs<'a>,
+    manifest: &Manifest<'_>,
+    lock: Option<Lock<'_>>,
+    installer: Installer,
+) -> Result<&'a Tool, PlanError> {
+    for wanted in &manifest.dependencies {
+        wanted.is_within(inputs.function, manifest.path)?;
+        if let Kind::Only(only) = wanted.kind()
+            && only != installer.name()
+        {
+            let message = format!("{} is {only}'s, and {} installs here", wanted.wanted, installer.name());
+            let hint = match only {
+                "pnpm" => "deploy pnpm-lock.yaml, so that pnpm installs, or write a version",
+                _ => "write a version",
+            };
+            return Err(PlanError::Dependencies(wanted.value.says(message).hint(hint)));
+        }
+    }
+    if let (BuildScripts::Deny, Some((name, value))) = (inputs.policy.build_scripts, manifest.scripts.first())
+    {
+        let message =
+            format!("the script {name} would run while the function is built, which is not allowed here");
+        let hint = "run it before you deploy, or ask the operator for INJECTOR_BUILD_SCRIPTS=allow";
+        return Err(PlanError::Dependencies(value.says(message).hint(hint)));
+    }
+    let missing = |hint: &str| PlanError::NoTool {
+        tool: installer.name().to_owned(),
+        needed_for: lock.map_or(manifest.path, |lock| lock.path).to_string(),
+        hint: hint.to_owned(),
+    };
+    tool(inputs, installer.name(), PACKAGE).map_err(|_| match installer {
+        Installer::Npm => missing("choose an image that has npm"),
+        Installer::Pnpm => missing(
+            "choose an image that has pnpm, or deploy package-lock.json instead (`npm install --package-lock-only`)",
+        ),
+    })
+}
+
+/// Why the installer must see all of the function, if it must.
+fn needs_whole_source(function: &Function, manifest: &Manifest<'_>, installer: Installer) -> Option<String> {
+    let local = manifest.dependencies.iter().find(|wanted| matches!(wanted.kind(), Kind::Local(_)));
+    let settings =
+        [PNPM_WORKSPACE, ".pnpmfile.cjs", ".pnpmfile.mjs"].iter().find_map(|name| function.top(name));
+    let settings = settings.or(manifest.has_pnpm_settings.then_some(manifest.path));
+    if let Some((name, _)) = manifest.scripts.first() {
+        Some(format!("its script {name} runs there"))
+    } else if let Some(wanted) = local {
+        Some(format!("{} is a part of it", wanted.name))
+    } else if manifest.is_workspace {
+        Some("it is a workspace".to_owned())
+    } else {
+        let settings = settings.filter(|_| installer == Installer::Pnpm);
+        settings.map(|path| format!("pnpm's settings in {path} may name its files"))
+    }
+}
+
+/// Copies what the installer reads to where it installs.
+fn copies(
+    function: &Function,
+    manifest: &Manifest<'_>,
+    lock: Option<Lock<'_>>,
+    whole: Option<String>,
+) -> Vec<Step> {
+    let copy = |from: Place, to: Place, why: &str| {
+        let name = format!("copy {}", from.path.as_ref().map_or("source", RelPath::as_str));
+        offline(&name, why, Blame::Platform, Action::Copy { from, to })
+    };
+    if let Some(why) = whole {
+        return vec![copy(Dir::Source.into(), Dir::Deps.into(), &why)];
+    }
+    let files = [Some(manifest.path), lock.map(|lock| lock.path), function.top(".npmrc")];
+    let place = |dir, path: &str| Place { dir, path: path.parse().ok() };
+    files
+        .into_iter()
+        .flatten()
+        .map(|path| {
+            copy(place(Dir::Source, path.as_str()), place(Dir::Deps, path.name()), "what the installer reads")
+        })
+        .collect()
+}
+
+/// The dependency files of a function, its copies, and what installers write beside them.
+fn written(function: &Function) -> BTreeSet<Place> {
+    const OWN: [&str; 8] = [
+        PACKAGE,
+        ".npmrc",
+        PNPM_WORKSPACE,
+        "package-lock.json",
+        "npm-shrinkwrap.json",
+        lock::PNPM,
+        "yarn.lock",
+        "bun.lock",
+    ];
+    const INSTALLED: [&str; 5] = [
+        "package-lock.json",
+        "node_modules/.package-lock.json",
+        "node_modules/.modules.yaml",
+        "node_modules/.pnpm/lock.yaml",
+        "node_modules/.pnpm-workspace-state-v1.json",
+    ];
+    let own = function.files.keys().filter(|path| OWN.contains(&path.name()));
+    let own = own.flat_map(|path| [Dir::Source, Dir::Deps].map(|dir| Place::new(dir, path.clone())));
+    let installed = INSTALLED.iter().map(|path| Place { dir: Dir::Deps, path: path.parse().ok() });
+    own.chain(installed).collect()
+}

@@ -1,0 +1,166 @@
+//! The configuration of npm and pnpm: what Kubeless' variables become, and what is set where the user says nothing.
+//!
+//! Sources: <https://docs.npmjs.com/cli/v11/using-npm/config>, <https://pnpm.io/cli/install>,
+//! <https://github.com/vmware-archive/runtimes/blob/master/stable/nodejs/kubeless-npm-install.sh>.
+
+use std::collections::BTreeMap;
+
+use super::install::Installer;
+use super::manifest::PNPM_WORKSPACE;
+use crate::Inputs;
+use crate::plan::Arg;
+
+/// npm waits 10 s before it asks again, and 5 min for an answer: most of the time that a stage has.
+const PATIENCE: [(&str, &str); 3] =
+    [("fetch-retry-mintimeout", "1000"), ("fetch-retry-maxtimeout", "10000"), ("fetch-timeout", "90000")];
+
+/// What is added to the user's own configuration.
+#[derive(Debug, Default)]
+pub(super) struct Added {
+    /// Arguments.
+    pub(super) args: Vec<Arg>,
+    /// Variables.
+    pub(super) env: BTreeMap<String, Arg>,
+    /// The values behind the secret pieces.
+    pub(super) secrets: BTreeMap<String, String>,
+    /// Variables of Kubeless' that were obeyed.
+    pub(super) obeyed: Vec<&'static str>,
+}
+
+/// What the user configured, by key: in files, and in the environment.
+#[derive(Debug, Default)]
+pub(super) struct Configured {
+    files: BTreeMap<String, String>,
+    env: BTreeMap<String, String>,
+}
+
+impl Configured {
+    /// Reads the configuration: the function's own files win over the user's and the system's.
+    pub(super) fn of(inputs: &Inputs<'_>, installer: Installer) -> Self {
+        let own = [".npmrc", PNPM_WORKSPACE]
+            .into_iter()
+            .filter_map(|name| Some((name, inputs.function.text(inputs.function.top(name)?)?)));
+        let files = inputs.settings.files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+        let files = files.filter(|(path, _)| !path.ends_with("netrc")).chain(own);
+        let variables = |prefix: &'static str| {
+            inputs.settings.env.iter().filter_map(move |(name, value)| {
+                let (start, key) = name.split_at_checked(prefix.len())?;
+                let is_set = start.eq_ignore_ascii_case(prefix) && !value.is_empty() && name != EXTRA;
+                is_set.then(|| (kebab(key), value.clone()))
+            })
+        };
+        let pnpm = variables("pnpm_config_").filter(|_| installer == Installer::Pnpm);
+        Configured {
+            files: files.flat_map(|(path, text)| pairs(path, text)).collect(),
+            env: variables("npm_config_").chain(pnpm).collect(),
+        }
+    }
+
+    /// The value of a key; the environment wins.
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        self.env.get(key).or_else(|| self.files.get(key)).map(String::as_str)
+    }
+}
+
+/// Kubeless' variable, which npm takes for a key `extra` that it does not know.
+const EXTRA: &str = "NPM_CONFIG_EXTRA";
+
+/// Adds what Kubeless' variables say, and what is sensible where the user says nothing.
+pub(super) fn added(inputs: &Inputs<'_>, installer: Installer, configured: &Configured) -> Added {
+    let mut added = Added::default();
+    let said =
+        |name: &str| inputs.settings.env.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
+    let mut secret = |key: &str, name: &str, value: &str| {
+        if !configured.env.contains_key(key) {
+            added.set(installer, key, Arg::secret(name));
+            added.secrets.insert(name.to_owned(), value.to_owned());
+        }
+    };
+    if let Some(registry) = said("NPM_REGISTRY") {
+        let scope = said("NPM_SCOPE").map(|scope| format!("@{}:", scope.trim_start_matches('@')));
+        secret(&format!("{}registry", scope.unwrap_or_default()), "NPM_REGISTRY", registry);
+    }
+    for (number, (key, value)) in (1..).zip(said(EXTRA).map(assignments).unwrap_or_default()) {
+        secret(&key, &format!("{EXTRA}:{number}"), &value);
+    }
+    for (key, value) in
+        configured.env.iter().filter(|(key, _)| installer == Installer::Pnpm && is_about_network(key))
+    {
+        added.set(installer, key, Arg::secret(key));
+        added.secrets.insert(key.clone(), value.clone());
+    }
+    for (key, value) in PATIENCE.iter().filter(|(key, _)| configured.get(key).is_none()) {
+        added.set(installer, key, (*value).into());
+    }
+    added.env.extend(said(EXTRA).map(|_| (EXTRA.to_owned(), "".into())));
+    added.obeyed.extend(["NPM_REGISTRY", EXTRA].into_iter().filter(|name| said(name).is_some()));
+    added
+}
+
+/// Whether a key says where packages are, and how to get at them: `npm_config_*` means as much to pnpm, which
+/// has not read it since 11.
+fn is_about_network(key: &str) -> bool {
+    const KEYS: [&str; 8] = ["ca", "cafile", "cert", "key", "strict-ssl", "proxy", "https-proxy", "noproxy"];
+    key.starts_with("//") || key.starts_with("fetch-") || key.ends_with("registry") || KEYS.contains(&key)
+}
+
+impl Added {
+    /// Sets a key: for npm by a variable, but for scopes, whose `_` it would take for `-`; for pnpm, of
+    /// which each version reads other variables, by an argument.
+    fn set(&mut self, installer: Installer, key: &str, value: Arg) {
+        match installer {
+            Installer::Npm if key.starts_with('@') => {
+                self.args.push(Arg::from(format!("--{key}=")).then(value));
+            }
+            Installer::Npm if key.starts_with("//") => {
+                self.env.insert(format!("npm_config_{key}"), value);
+            }
+            Installer::Npm => {
+                self.env.insert(format!("npm_config_{}", key.replace('-', "_")), value);
+            }
+            Installer::Pnpm => self.args.push(Arg::from(format!("--config.{key}=")).then(value)),
+        }
+    }
+}
+
+/// What `npm config set` takes from its arguments: `key=value` or `key value`, several in a row.
+fn assignments(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut words = text.split_whitespace();
+    while let Some(word) = words.next() {
+        let (key, value) = word.split_once('=').unwrap_or_else(|| (word, words.next().unwrap_or_default()));
+        if !value.is_empty() {
+            found.push((key.to_owned(), value.to_owned()));
+        }
+    }
+    found
+}
+
+/// The keys and values of an `npmrc`, or of pnpm's settings in YAML.
+fn pairs(path: &str, text: &str) -> Vec<(String, String)> {
+    let separator = if path.rsplit('.').next() == Some("yaml") { ':' } else { '=' };
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with(['#', ';']));
+    lines
+        .filter_map(|line| line.split_once(separator))
+        .map(|(key, value)| (kebab(key), value.trim().trim_matches(['"', '\'']).to_owned()))
+        .collect()
+}
+
+/// A key as it is compared: `fetch_timeout`, `FETCH_TIMEOUT` and `fetchTimeout` are `fetch-timeout`.
+fn kebab(key: &str) -> String {
+    let key = key.trim();
+    if key.contains(['/', ':']) {
+        return key.to_owned();
+    }
+    let mut kebab = String::new();
+    for c in key.chars() {
+        if c.is_ascii_uppercase()
+            && kebab.ends_with(|last: char| last.is_ascii_lowercase())
+            && key.contains(char::is_lowercase)
+        {
+            kebab.push('-');
+        }
+        kebab.push(if c == '_' && !kebab.is_empty() { '-' } else { c.to_ascii_lowercase() });
+    }
+    kebab
+}

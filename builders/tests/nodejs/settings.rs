@@ -1,0 +1,111 @@
+//! How Kubeless' variables and the user's own configuration reach npm and pnpm.
+
+use super::{USUAL, WITH_MS, World, line, plan};
+
+const PNPM_LOCK: &str = "//- pnpm-lock.yaml\n";
+
+/// The installation, with npm or with pnpm, and what its secrets stand for.
+#[track_caller]
+fn installed(world: &World, rest: &str) -> (String, Vec<(String, String)>) {
+    let plan = plan(world, &format!("{WITH_MS}{rest}")).expect("a plan");
+    let shown = format!("{plan}{}", serde_json::to_string(&plan).expect("JSON"));
+    assert!(!shown.contains("s3cr3t"), "{shown}");
+    (line(&plan.to_string(), "install:").to_owned(), plan.secrets.0.into_iter().collect())
+}
+
+#[test]
+fn kubeless_variables_name_a_registry() {
+    let registry = "https://user:s3cr3t@registry.example/npm/";
+    let secret = vec![("NPM_REGISTRY".to_owned(), registry.to_owned())];
+    let world = World { env: &[("NPM_REGISTRY", "https://user:s3cr3t@registry.example/npm/")], ..USUAL };
+    let (npm, secrets) = installed(&world, "");
+    assert!(npm.contains(" npm_config_registry=<NPM_REGISTRY> npm install "), "{npm}");
+    assert_eq!(secrets, secret);
+    let (pnpm, secrets) = installed(&world, PNPM_LOCK);
+    assert!(pnpm.contains(" --config.registry=<NPM_REGISTRY> "), "{pnpm}");
+    assert_eq!(secrets, secret);
+    for scope in ["@my_org", "my_org"] {
+        let env = [("NPM_REGISTRY", "https://user:s3cr3t@registry.example/npm/"), ("NPM_SCOPE", scope)];
+        let world = World { env: env.to_vec().leak(), ..USUAL };
+        assert!(installed(&world, "").0.contains(" --@my_org:registry=<NPM_REGISTRY> "));
+        assert!(installed(&world, PNPM_LOCK).0.contains(" --config.@my_org:registry=<NPM_REGISTRY> "));
+    }
+}
+
+#[test]
+fn more_configuration_is_taken_as_npm_config_set_took_it() {
+    let extra = "//registry.example/:_authToken=s3cr3t fetch-retries 5 strict-ssl=false foo:bar";
+    let world = World {
+        env: &[(
+            "NPM_CONFIG_EXTRA",
+            "//registry.example/:_authToken=s3cr3t fetch-retries 5 strict-ssl=false foo:bar",
+        )],
+        ..USUAL
+    };
+    let (npm, secrets) = installed(&world, "");
+    assert!(npm.contains(" NPM_CONFIG_EXTRA= "), "npm would take it for a key: {npm}");
+    for set in [
+        "npm_config_//registry.example/:_authToken=<NPM_CONFIG_EXTRA:1>",
+        "npm_config_fetch_retries=<NPM_CONFIG_EXTRA:2>",
+        "npm_config_strict_ssl=<NPM_CONFIG_EXTRA:3>",
+    ] {
+        assert!(npm.contains(set), "{set} in {npm}");
+    }
+    let values: Vec<_> = secrets.iter().map(|(_, value)| value.as_str()).collect();
+    assert_eq!(values, ["s3cr3t", "5", "false"], "{extra}");
+    let (pnpm, _) = installed(&world, PNPM_LOCK);
+    assert!(pnpm.contains(" --config.//registry.example/:_authToken=<NPM_CONFIG_EXTRA:1>"), "{pnpm}");
+}
+
+#[test]
+fn what_the_user_says_wins() {
+    let patient = World {
+        env: &[
+            ("NPM_CONFIG_FETCH_TIMEOUT", "1000"),
+            ("npm_config_registry", "https://a.example/"),
+            ("NPM_REGISTRY", "https://b.example/"),
+        ],
+        ..USUAL
+    };
+    let (npm, _) = installed(&patient, "");
+    assert!(!npm.contains("fetch_timeout") && !npm.contains("<NPM_REGISTRY>"), "{npm}");
+    assert!(npm.contains("fetch_retry_mintimeout=1000"), "{npm}");
+    let (npm, _) = installed(&USUAL, "//- .npmrc\nfetch-retry-mintimeout = 7\n; fetch-timeout=5\n");
+    assert!(!npm.contains("mintimeout") && npm.contains("fetch_timeout=90000"), "{npm}");
+    let file = World { files: &[("~/.config/pnpm/config.yaml", "fetchTimeout: 1000\n")], ..USUAL };
+    assert!(!installed(&file, PNPM_LOCK).0.contains("fetch-timeout"));
+}
+
+#[test]
+fn pnpm_is_told_what_npms_variables_say_of_the_network() {
+    let env = &[
+        ("NPM_CONFIG_REGISTRY", "https://user:s3cr3t@registry.example/"),
+        ("npm_config_//registry.example/:_authToken", "s3cr3t"),
+        ("npm_config_cafile", "/ca.pem"),
+        ("npm_config_userconfig", "/npmrc"),
+        ("npm_config_loglevel", "silly"),
+    ];
+    let (pnpm, secrets) = installed(&World { env, ..USUAL }, PNPM_LOCK);
+    for told in [
+        "--config.registry=<registry>",
+        "--config.//registry.example/:_authToken=<//registry.example/:_authToken>",
+        "--config.cafile=<cafile>",
+    ] {
+        assert!(pnpm.contains(told), "{told} in {pnpm}");
+    }
+    assert!(!pnpm.contains("userconfig") && !pnpm.contains("loglevel"), "{pnpm}");
+    assert_eq!(secrets.len(), 3);
+    let own =
+        &[("NPM_CONFIG_REGISTRY", "https://a.example/"), ("PNPM_CONFIG_REGISTRY", "https://b.example/")];
+    assert_eq!(
+        installed(&World { env: own, ..USUAL }, PNPM_LOCK).1,
+        [("registry".to_owned(), "https://b.example/".to_owned())]
+    );
+}
+
+#[test]
+fn who_wants_no_scripts_gets_none() {
+    let plan = plan(&USUAL, &format!("{WITH_MS}//- .npmrc\nignore-scripts=true\n")).expect("a plan");
+    assert!(plan.because.contains(&"no script runs: ignore-scripts is configured".to_owned()), "{plan}");
+    assert!(plan.resolve.iter().all(|step| step.name != "scripts"), "{plan}");
+}

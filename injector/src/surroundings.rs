@@ -1,0 +1,543 @@
+//! What tools see of the environment and of the package clients' configuration: the one place where it is chosen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use builders::catalog::Runtime;
+use builders::function::Function;
+use builders::toolchain::{Settings, references};
+
+use crate::cli::Environment;
+use crate::provision::ProvisionError;
+use crate::report::credentials;
+use crate::sys::fs;
+
+/// What tools see of the environment: rebuilt from an allow-list, never inherited.
+#[derive(Clone, Default)]
+pub(crate) struct Surroundings {
+    /// The variables, HOME and TMPDIR aside.
+    pub(crate) env: BTreeMap<String, String>,
+    /// The package clients' configuration, for the builder.
+    pub(crate) settings: Settings,
+    /// Files to be linked into the tools' HOME: path below HOME, and the user's own file.
+    pub(crate) home: Vec<(String, PathBuf)>,
+    /// What no output may show.
+    pub(crate) secrets: BTreeSet<String>,
+    /// Configuration that is there and that no tool will read, as sentences.
+    pub(crate) unread: Vec<String>,
+    /// Variables that lead to the package clients' configuration, or hold a part of it.
+    confidential: BTreeSet<String>,
+}
+
+/// Variables that every language's tools may see, beside [`PROXIES`].
+const COMMON: [&str; 6] = ["LANG", "LC_ALL", "TZ", "SOURCE_DATE_EPOCH", ROOTS, "SSL_CERT_DIR"];
+/// The way out, in capitals and in small letters: some tools read only one of them, as curl does `http_proxy`
+/// (<https://curl.se/docs/manpage.html#httpproxy>). What is given in one is there in both.
+const PROXIES: [(&str, &str); 4] = [
+    ("HTTP_PROXY", "http_proxy"),
+    ("HTTPS_PROXY", "https_proxy"),
+    ("NO_PROXY", "no_proxy"),
+    ("ALL_PROXY", "all_proxy"),
+];
+/// The variable that names the roots of trust for most tools, and for all of them if it is given.
+const ROOTS: &str = "SSL_CERT_FILE";
+/// Where credentials and configuration are mounted, a directory for each secret.
+pub(crate) const MOUNTED: &str = "/var/run/secrets/kubeless.io";
+/// Where images keep the CA bundle: Debian and Alpine, Red Hat, SUSE, and OpenSSL's own default.
+const CA_BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+impl Surroundings {
+    /// What a tool needs to say what it is.
+    pub(crate) fn bare(env: &Environment) -> Self {
+        let own = [("PATH", env.path()), ("LANG", "C.UTF-8")];
+        let env = own.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Surroundings { env, ..Surroundings::default() }
+    }
+
+    /// Chooses what the tools of `runtime` may see: of the environment, the variables `further` among it, and
+    /// of the configuration files of the user, of the system, and below `mounted`.
+    pub(crate) fn select(
+        env: &Environment,
+        runtime: &Runtime,
+        further: &[String],
+        function: &Function,
+        mounted: &Path,
+    ) -> Self {
+        let rules = &runtime.environment;
+        let mut chosen = Surroundings::bare(env);
+        let passes = |name: &str| {
+            COMMON.contains(&name)
+                || is_proxy(name)
+                || rules.pass.iter().any(|rule| match rule.strip_suffix('*') {
+                    Some(prefix) => name.starts_with(prefix),
+                    None => name == rule,
+                })
+        };
+        for (name, value) in env.iter().filter(|(name, _)| passes(name)) {
+            chosen.env.insert(name.to_owned(), value.to_owned());
+        }
+        for (capitals, small) in PROXIES {
+            for (from, to) in [(capitals, small), (small, capitals)] {
+                if let (Some(value), None) = (env.get(from), env.get(to)) {
+                    chosen.env.insert(to.to_owned(), value.to_owned());
+                }
+            }
+        }
+        chosen.read_files(env, runtime, mounted);
+        chosen.read_trust(env, runtime);
+
+        let mut referred: BTreeSet<String> =
+            chosen.settings.files.iter().flat_map(|(_, text)| references(text)).collect();
+        for (path, file) in &function.files {
+            let Some(text) = &file.text else { continue };
+            if rules.mounted.contains_key(path.name()) {
+                chosen.secrets.extend(credentials::configuration(path.name(), text));
+                referred.extend(references(text));
+            } else {
+                chosen.secrets.extend(credentials::url_credentials(text));
+            }
+        }
+        chosen.pass(env, referred.iter().chain(further));
+        chosen.secrets.extend(further.iter().filter_map(|name| env.get(name)).map(str::to_owned));
+        for (name, value) in &chosen.env {
+            let found = credentials::env_credentials(name, value);
+            if !found.is_empty() && !is_proxy(name) {
+                chosen.confidential.insert(name.clone());
+            }
+            chosen.secrets.extend(found);
+        }
+        chosen.confidential.extend(rules.mounted.values().cloned());
+        chosen.settings.env = chosen.env.clone();
+        chosen
+    }
+
+    /// Passes on further variables, whose values appear nowhere; those that are passed on anyway are no secrets.
+    pub(crate) fn pass<'a>(&mut self, env: &Environment, names: impl IntoIterator<Item = &'a String>) {
+        for name in names {
+            if let (Some(value), false) = (env.get(name), self.env.contains_key(name)) {
+                self.env.insert(name.clone(), value.to_owned());
+                self.secrets.insert(value.to_owned());
+                self.confidential.insert(name.clone());
+            }
+        }
+    }
+
+    /// What a tool sees that fetches nothing with our credentials: no variable that holds some, and a HOME
+    /// without the user's configuration. The way out (proxies, CAs) stays, for scripts that download.
+    pub(crate) fn without_credentials(&self) -> BTreeMap<String, String> {
+        let mut env = self.env.clone();
+        env.retain(|name, _| !self.confidential.contains(name));
+        env.extend(self.env.get("TMPDIR").map(|tmp| ("HOME".to_owned(), tmp.clone())));
+        env
+    }
+
+    /// What tools see, without what differs in every run: the scratch room's paths.
+    pub(crate) fn inherited(&self) -> BTreeMap<String, String> {
+        let home = self.env.get("HOME").and_then(|home| home.strip_suffix("/home")).unwrap_or("\0");
+        self.env.iter().map(|(name, value)| (name.clone(), value.replace(home, "<scratch>"))).collect()
+    }
+
+    /// Reads the configuration files that tools will read: the system's and the user's own, and those to which
+    /// variables point. A mounted file gets its variable, unless that names another one already.
+    fn read_files(&mut self, env: &Environment, runtime: &Runtime, mounted: &Path) {
+        let kinds = &runtime.environment.mounted;
+        for secret in fs::names(mounted).unwrap_or_default() {
+            for (name, variable) in kinds {
+                let path = mounted.join(&secret).join(name);
+                if fs::is_file(&path) {
+                    let (variable, path) = (self.spelt(variable), path.display().to_string());
+                    let named = self.env.entry(variable.clone()).or_insert_with(|| path.clone());
+                    if *named != path {
+                        let text = fs::read_text(Path::new(&path));
+                        self.pass_over(name, &path, &variable, &text.unwrap_or_default());
+                    }
+                }
+            }
+        }
+        for listed in &runtime.environment.files {
+            let (path, below) = match (listed.strip_prefix("~/"), env.get("HOME")) {
+                (Some(below), Some(home)) => (user_file(env, home, below), Some(below)),
+                (Some(_), None) => continue,
+                (None, _) => (PathBuf::from(listed), None),
+            };
+            let Some(text) = fs::read_text(&path) else {
+                continue;
+            };
+            let variable = listed.rsplit('/').next().and_then(|name| kinds.get(name));
+            let variable = variable.map(|variable| self.spelt(variable));
+            let instead = variable.filter(|variable| below.is_some() && self.env.contains_key(variable));
+            if let Some(variable) = instead {
+                // What a variable names stands for the user's own file, not for the system's.
+                self.pass_over(listed, listed, &variable, &text);
+                continue;
+            }
+            self.add_file(listed, listed.clone(), text);
+            self.home.extend(below.map(|below| (below.to_owned(), path)));
+        }
+        for variable in kinds.values().map(|variable| self.spelt(variable)).collect::<BTreeSet<_>>() {
+            let Some(path) = self.env.get(&variable).cloned() else {
+                continue;
+            };
+            match read_present(Path::new(&path)) {
+                Ok(bytes) => {
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
+                    self.add_file(&variable, path, text);
+                }
+                Err(error) => {
+                    self.unread.push(format!(
+                        "{path}, which {variable} names, cannot be read: {}",
+                        fs::plain(&error)
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Adds a file; `kind` is the usual name of such files, or their variable.
+    fn add_file(&mut self, kind: &str, path: String, text: String) {
+        self.secrets.extend(credentials::configuration(kind, &text));
+        self.settings.files.push((path, text));
+    }
+
+    /// Leaves a file out, since the variable names another one.
+    fn pass_over(&mut self, kind: &str, path: &str, variable: &str, text: &str) {
+        self.secrets.extend(credentials::configuration(kind, text));
+        let named = &self.env[variable];
+        if named != path && named != "/dev/null" {
+            self.unread.push(format!("{path} is not read: {variable} names {named}"));
+        }
+    }
+
+    /// A variable as it is set: npm reads its own in any case.
+    fn spelt(&self, variable: &str) -> String {
+        let set = self.env.keys().find(|name| name.eq_ignore_ascii_case(variable));
+        set.map_or(variable, String::as_str).to_owned()
+    }
+
+    /// Gives the tools a HOME and a TMPDIR of their own in the scratch room, with the user's
+    /// configuration linked into it, and the CA bundle that they shall trust.
+    pub(crate) fn furnish(
+        &mut self,
+        scratch: &Path,
+        runtime: &Runtime,
+        ca_file: Option<&Path>,
+    ) -> Result<(), ProvisionError> {
+        let wrong = |path: &Path| {
+            let path = path.to_owned();
+            move |source| ProvisionError::Scratch { path, source }
+        };
+        let (home, tmp) = (scratch.join("home"), scratch.join("tmp"));
+        for dir in [&home, &tmp] {
+            fs::create_dirs(dir).map_err(wrong(dir))?;
+        }
+        for (below, file) in &self.home {
+            fs::link(file, &home.join(below)).map_err(wrong(&home))?;
+        }
+        self.trust(scratch, runtime, ca_file)?;
+        self.env.insert("HOME".to_owned(), home.display().to_string());
+        self.env.insert("TMPDIR".to_owned(), tmp.display().to_string());
+        self.settings.env.clone_from(&self.env);
+        Ok(())
+    }
+
+    /// Tells all tools whom to trust. What replaces the image's roots (`SSL_CERT_FILE`) or is added to them
+    /// (`INJECTOR_CA_FILE`) is for every tool, unless a tool's own configuration names another bundle, to which
+    /// is added then. Where nobody asked, the image's roots are for those that would bring their own, as uv does.
+    fn trust(
+        &mut self,
+        scratch: &Path,
+        runtime: &Runtime,
+        added: Option<&Path>,
+    ) -> Result<(), ProvisionError> {
+        let replacing = self.env.get(ROOTS).cloned();
+        let image = CA_BUNDLES.into_iter().find(|path| fs::is_file(Path::new(path))).map(str::to_owned);
+        let added = added.map(read_bundle).transpose()?;
+        let mut trusted = BTreeMap::from([(ROOTS.to_owned(), replacing.clone().or_else(|| image.clone()))]);
+        if added.is_some() || replacing.is_some() {
+            for client in &runtime.environment.ca {
+                let own =
+                    |variable: &String| self.env.get(&self.spelt(variable)).or(replacing.as_ref()).cloned();
+                match (&client.adds, own(&client.replaces)) {
+                    // To its own roots, which are not the image's, it takes others.
+                    (Some(adds), None) => trusted.insert(self.spelt(adds), own(adds)),
+                    (Some(adds), all) => {
+                        trusted.insert(self.spelt(adds), own(adds));
+                        trusted.insert(self.spelt(&client.replaces), all)
+                    }
+                    (None, all) => {
+                        trusted.insert(self.spelt(&client.replaces), all.or_else(|| image.clone()))
+                    }
+                };
+            }
+        }
+        for (variable, roots) in trusted {
+            let bundle = match &added {
+                None => roots,
+                Some(added) => {
+                    let roots =
+                        roots.map(|roots| read_bundle(Path::new(&roots))).transpose()?.unwrap_or_default();
+                    let path = scratch.join("ca").join(&variable);
+                    fs::write(&path, &[&roots, added.as_slice()].join(&b'\n'))
+                        .map_err(|source| ProvisionError::Scratch { path: path.clone(), source })?;
+                    Some(path.display().to_string())
+                }
+            };
+            self.env.extend(bundle.map(|bundle| (variable, bundle)));
+        }
+        Ok(())
+    }
+
+    /// What the clients' configuration files say of whom to trust, as the variable that says the same. What the
+    /// system's say is part of what `SSL_CERT_FILE` replaces.
+    fn read_trust(&mut self, env: &Environment, runtime: &Runtime) {
+        let rules = &runtime.environment;
+        let replaced = |path: &String| rules.files.contains(path) && !path.starts_with("~/");
+        let replacing = self.env.contains_key(ROOTS);
+        for client in &rules.ca {
+            let mut files =
+                self.settings.files.iter().rev().filter(|(path, _)| !(replacing && replaced(path)));
+            let named = client.key.as_ref().and_then(|key| files.find_map(|(_, text)| value_of(text, key)));
+            if let Some(path) = named {
+                let path = match (path.strip_prefix("~/"), env.get("HOME")) {
+                    (Some(below), Some(home)) => Path::new(home).join(below).display().to_string(),
+                    _ => path.to_owned(),
+                };
+                self.env.entry(self.spelt(&client.replaces)).or_insert(path);
+            }
+        }
+    }
+}
+
+/// The last value of a key in lines of `key = value`, as in INI, TOML and npm's configuration.
+fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let pairs = text.lines().rev().filter_map(|line| line.split_once(['=', ':']));
+    let value = pairs.filter(|(name, _)| name.trim() == key).map(|(_, value)| value.trim()).next()?;
+    Some(value.trim_matches(['"', '\''])).filter(|value| !value.is_empty())
+}
+
+/// Whether a variable is one of [`PROXIES`].
+fn is_proxy(name: &str) -> bool {
+    PROXIES.iter().any(|&(capitals, small)| name == capitals || name == small)
+}
+
+/// Certificates, as PEM. Roots that somebody named and that are not there are no reason to trust fewer.
+fn read_bundle(path: &Path) -> Result<Vec<u8>, ProvisionError> {
+    const BEGIN: &[u8] = b"CERTIFICATE-----";
+    let no_pem = || io::Error::new(io::ErrorKind::InvalidData, "it holds no certificate in PEM form");
+    let is_pem = |bytes: &Vec<u8>| bytes.windows(BEGIN.len()).any(|part| part == BEGIN);
+    let checked = read_present(path).and_then(|bytes| Some(bytes).filter(is_pem).ok_or_else(no_pem));
+    checked.map_err(|source| ProvisionError::CaFile { path: path.to_owned(), source })
+}
+
+/// The bytes of a file that must be there.
+fn read_present(path: &Path) -> io::Result<Vec<u8>> {
+    fs::read(path)?.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no such file"))
+}
+
+/// Where the user's own file is, `XDG_CONFIG_HOME` considered.
+fn user_file(env: &Environment, home: &str, below: &str) -> PathBuf {
+    match (below.strip_prefix(".config/"), env.get("XDG_CONFIG_HOME")) {
+        (Some(rest), Some(config)) => Path::new(config).join(rest),
+        _ => Path::new(home).join(below),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use builders::catalog::Catalog;
+
+    use super::*;
+    use crate::provision::TempDir;
+
+    /// A pod of the company: `home`, `mounted` and `scratch` below a directory that goes with the value.
+    struct Company(TempDir);
+
+    impl Company {
+        fn new(files: &[(&str, &str)]) -> Self {
+            let company = Company(TempDir::new(Path::new("/tmp")).expect("a directory"));
+            for (path, text) in files {
+                fs::write(&company.0.path.join(path), text.as_bytes()).expect("a file");
+            }
+            company
+        }
+
+        fn path(&self, below: &str) -> String {
+            self.0.path.join(below).display().to_string()
+        }
+
+        /// What the tools of a made-up runtime see, where `@/` is the company's directory.
+        fn tools(&self, rules: &str, env: &[(&str, &str)], ca_file: Option<&str>) -> Surroundings {
+            let text = format!(
+                "schema = 1\nid = 'x'\ntitle = 'X'\nversions = ['1']\nextensions = ['x']\nmanifests = []\n[environment]\n{rules}"
+            );
+            let catalog = Catalog::parse([("x", text.as_str())]).expect("a runtime");
+            let runtime = &catalog.runtimes()[0];
+            let env =
+                env.iter().map(|(name, value)| (name.into(), value.replace("@/", &self.path("")).into()));
+            let home = ("HOME".into(), self.path("home").into());
+            let env = Environment(env.chain([home]).collect());
+            let mut tools =
+                Surroundings::select(&env, runtime, &[], &Function::default(), &self.0.path.join("mounted"));
+            let ca_file = ca_file.map(|below| self.0.path.join(below));
+            tools.furnish(&self.0.path.join("scratch"), runtime, ca_file.as_deref()).expect("furnished");
+            tools
+        }
+    }
+
+    /// The certificates of the bundle that a variable names, by their made-up content.
+    fn bundle(tools: &Surroundings, variable: &str) -> String {
+        let bundle = fs::read_text(Path::new(&tools.env[variable])).expect("a bundle");
+        bundle
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with("--"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    fn certificate(content: &str) -> String {
+        format!("-----BEGIN CERTIFICATE-----\n{content}\n-----END CERTIFICATE-----\n")
+    }
+
+    #[test]
+    fn cargo_finds_its_configuration_its_ca_and_its_token() {
+        let rules = "pass = ['CARGO_*']\nfiles = ['~/.cargo/config.toml', '~/.cargo/credentials.toml']\n\
+                     ca = [{ replaces = 'CARGO_HTTP_CAINFO', key = 'cainfo' }]\n\
+                     [environment.mounted]\n'cargo.toml' = 'CARGO_CONFIG'\n";
+        let company = Company::new(&[
+            ("home/.cargo/config.toml", "[http]\ncainfo = \"~/theirs.pem\"\n"),
+            ("home/.cargo/credentials.toml", "[registries.company]\ntoken = \"Bearer cio-secret-1\"\n"),
+            ("home/theirs.pem", &certificate("THEIRS")),
+            ("ours.pem", &certificate("OURS")),
+            ("mounted/one/cargo.toml", "[registry]\nglobal-credential-providers = [\"${PROVIDER}\"]\n"),
+        ]);
+        let env = [("CARGO_NET_RETRY", "1"), ("PROVIDER", "passed-on"), ("AWS_TOKEN", "not-passed-on")];
+        let tools = company.tools(rules, &env, Some("ours.pem"));
+        assert_eq!(tools.env["CARGO_CONFIG"], company.path("mounted/one/cargo.toml"));
+        assert_eq!(
+            (tools.env["CARGO_NET_RETRY"].as_str(), tools.env["PROVIDER"].as_str()),
+            ("1", "passed-on")
+        );
+        assert!(!tools.env.contains_key("AWS_TOKEN"));
+        assert_eq!(bundle(&tools, "CARGO_HTTP_CAINFO"), "THEIRS OURS");
+        assert!(
+            tools.secrets.contains("cio-secret-1") && tools.secrets.contains("passed-on"),
+            "{:?}",
+            tools.secrets
+        );
+        let linked = Path::new(&tools.env["HOME"]).join(".cargo/credentials.toml");
+        assert!(fs::read_text(&linked).is_some_and(|text| text.contains("cio-secret-1")));
+        let withheld = tools.without_credentials();
+        assert!(!withheld.contains_key("CARGO_CONFIG") && !withheld.contains_key("PROVIDER"), "{withheld:?}");
+        assert!(withheld.contains_key("CARGO_HTTP_CAINFO"));
+    }
+
+    #[test]
+    fn go_finds_its_netrc_its_private_modules_and_its_ca() {
+        let rules = "pass = ['GO*', 'NETRC']\nfiles = ['~/.netrc']\nca = [{ replaces = 'GIT_SSL_CAINFO' }]\n\
+                     [environment.mounted]\n'.netrc' = 'NETRC'\n";
+        let company = Company::new(&[
+            ("home/.netrc", "machine a login me password go-secret-1\n"),
+            ("mounted/one/.netrc", "machine b login me password go-secret-2\n"),
+            ("mounted/two/.netrc", "machine c login me password go-secret-3\n"),
+            ("roots.pem", &certificate("ROOTS")),
+            ("ours.pem", &certificate("OURS")),
+        ]);
+        let env = [
+            ("GOPRIVATE", "*.corp.example"),
+            ("GOPROXY", "https://me:go-secret-4@proxy.example"),
+            ("SSL_CERT_FILE", "@/roots.pem"),
+            ("http_proxy", "http://me:go-secret-5@proxy.example:3128"),
+        ];
+        let tools = company.tools(rules, &env, Some("ours.pem"));
+        assert_eq!(tools.env["NETRC"], company.path("mounted/one/.netrc"));
+        assert_eq!(tools.env["GOPRIVATE"], "*.corp.example");
+        assert_eq!(tools.env["HTTP_PROXY"], tools.env["http_proxy"]);
+        for variable in ["SSL_CERT_FILE", "GIT_SSL_CAINFO"] {
+            assert_eq!(bundle(&tools, variable), "ROOTS OURS", "{variable}");
+        }
+        for number in 1..=5 {
+            assert!(tools.secrets.contains(&format!("go-secret-{number}")), "{number}: {:?}", tools.secrets);
+        }
+        let (one, two) = (company.path("mounted/one/.netrc"), company.path("mounted/two/.netrc"));
+        let unread = [
+            format!("{two} is not read: NETRC names {one}"),
+            format!("~/.netrc is not read: NETRC names {one}"),
+        ];
+        assert_eq!(tools.unread, unread);
+        assert_eq!(tools.settings.files.iter().map(|(path, _)| path).collect::<Vec<_>>(), [&one]);
+        let withheld = tools.without_credentials();
+        assert!(withheld.contains_key("GOPRIVATE") && !withheld.contains_key("GOPROXY"), "{withheld:?}");
+    }
+
+    #[test]
+    fn maven_finds_its_settings_and_their_variables() {
+        let rules = "pass = ['MAVEN_*']\nfiles = ['~/.m2/settings.xml']\n[environment.mounted]\n'settings.xml' = 'MAVEN_SETTINGS'\n";
+        let settings = "<settings><servers><server><id>company</id><username>me</username>\n\
+                        <password>mvn-secret-1</password></server><server><id>other</id>\n\
+                        <password>${env.OTHER_PASS}</password></server></servers></settings>\n";
+        let company = Company::new(&[("mounted/one/settings.xml", settings)]);
+        let tools =
+            company.tools(rules, &[("OTHER_PASS", "mvn-secret-2"), ("NO_PROXY", "*.corp.example")], None);
+        let file = company.path("mounted/one/settings.xml");
+        assert_eq!(tools.env["MAVEN_SETTINGS"], file);
+        assert_eq!(tools.settings.files, [(file, settings.to_owned())]);
+        assert_eq!(tools.env["no_proxy"], "*.corp.example");
+        assert_eq!(tools.env["OTHER_PASS"], "mvn-secret-2");
+        for secret in ["mvn-secret-1", "mvn-secret-2"] {
+            assert!(tools.secrets.contains(secret), "{secret}: {:?}", tools.secrets);
+        }
+    }
+
+    #[test]
+    fn a_client_with_roots_of_its_own_keeps_them_until_somebody_replaces_them() {
+        let rules = "pass = ['NPM_*', 'npm_config_*', 'EXTRA']\nfiles = ['~/.npmrc']\n\
+                     ca = [{ replaces = 'npm_config_cafile', adds = 'EXTRA', key = 'cafile' }]\n\
+                     [environment.mounted]\n'.npmrc' = 'NPM_CONFIG_USERCONFIG'\n";
+        let company = Company::new(&[
+            ("roots.pem", &certificate("ROOTS")),
+            ("theirs.pem", &certificate("THEIRS")),
+            ("ours.pem", &certificate("OURS")),
+        ]);
+        let seen = |env: &[(&str, &str)], ca_file| {
+            let tools = company.tools(rules, env, ca_file);
+            let of = |variable: &str| tools.env.contains_key(variable).then(|| bundle(&tools, variable));
+            (
+                of("EXTRA").unwrap_or_default(),
+                of("npm_config_cafile").or(of("NPM_CONFIG_CAFILE")).unwrap_or_default(),
+            )
+        };
+        let is = |extra: &str, all: &str| (extra.to_owned(), all.to_owned());
+        let roots = ("SSL_CERT_FILE", "@/roots.pem");
+        let extra = ("EXTRA", "@/theirs.pem");
+        let cafile = ("NPM_CONFIG_CAFILE", "@/theirs.pem");
+        assert_eq!(seen(&[], None), is("", ""));
+        assert_eq!(seen(&[], Some("ours.pem")), is("OURS", ""));
+        assert_eq!(seen(&[extra], Some("ours.pem")), is("THEIRS OURS", ""));
+        assert_eq!(seen(&[roots], None), is("ROOTS", "ROOTS"));
+        assert_eq!(seen(&[roots, extra], Some("ours.pem")), is("THEIRS OURS", "ROOTS OURS"));
+        assert_eq!(seen(&[roots, cafile], Some("ours.pem")), is("ROOTS OURS", "THEIRS OURS"));
+    }
+
+    #[test]
+    fn a_file_that_a_variable_names_and_that_is_no_help_is_told() {
+        let company = Company::new(&[("der.pem", "0\u{82}")]);
+        let rules =
+            "pass = ['NPM_*', 'npm_config_*']\n[environment.mounted]\n'.npmrc' = 'NPM_CONFIG_USERCONFIG'\n";
+        let tools = company.tools(rules, &[("npm_config_userconfig", "@/absent")], None);
+        let told = format!(
+            "{}, which npm_config_userconfig names, cannot be read: there is no such file",
+            company.path("absent")
+        );
+        assert_eq!(tools.unread, [told]);
+        let refused = read_bundle(&company.0.path.join("der.pem")).expect_err("no PEM");
+        assert!(
+            matches!(refused, ProvisionError::CaFile { source, .. } if source.to_string().contains("PEM"))
+        );
+    }
+}

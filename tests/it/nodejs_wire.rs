@@ -1,0 +1,205 @@
+//! How the Node.js function server speaks HTTP/1.1, with clients that behave and others.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::http::{Client, call, get};
+use crate::support::nodejs::{nodes, serve};
+
+/// Answers with what the request brought.
+const ECHO: &str = "exports.handler = ({ data, extensions: { request } }) =>
+    [request.method, request.path, typeof data === 'string' ? data : null, request.get('x') ?? null];";
+
+#[test]
+fn chunked_bodies_pipelines_and_keep_alive_are_understood() {
+    for node in nodes() {
+        let server = serve(node, ECHO);
+        let mut client = Client::connect(server.port);
+        client.write(b"POST /1 HTTP/1.1\r\nHost: f\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=b\r\nhello\r\n");
+        client.write(b"00001\r\n \r\n5\r\nwor\r\n\r\n0\r\nTrailer: t\r\n\r\n");
+        client.write(b"\r\nPURGE http://f/2?q HTTP/1.1\r\nX:  a\t\r\nx: b\r\nContent-Length: 2\r\n\r\nhi");
+        client.write(b"GET /3 HTTP/1.1\r\n\r\n");
+        let mut answer = || client.response().expect("an answer").json();
+        assert_eq!(answer(), json!(["POST", "/1", "hello wor\r\n", null]));
+        assert_eq!(answer(), json!(["PURGE", "/2", "hi", "a, b"]));
+        assert_eq!(answer(), json!(["GET", "/3", null, null]));
+    }
+}
+
+#[test]
+fn answers_of_a_pipeline_come_in_its_order() {
+    const FUNCTION: &str = "exports.handler = ({ extensions: { request } }) =>
+    new Promise((done) => setTimeout(done, request.path === '/slow' ? 300 : 0, request.path));";
+    for node in nodes() {
+        let server = serve(node, FUNCTION);
+        let mut client = Client::connect(server.port);
+        client.write(b"GET /slow HTTP/1.1\r\n\r\nGET /quick HTTP/1.1\r\n\r\nGET /healthz HTTP/1.1\r\n\r\n");
+        sleep(Duration::from_millis(100));
+        server.signal(Signal::TERM); // Those that have come are answered.
+        for expected in ["/slow", "/quick", "OK"] {
+            assert_eq!(client.response().expect("an answer").text(), expected);
+        }
+        assert!(client.is_closed());
+        assert_eq!(server.end().0.code(), Some(0));
+    }
+}
+
+#[test]
+fn a_client_that_waits_for_100_continue_gets_it() {
+    for node in nodes() {
+        let server = serve(node, ECHO);
+        let mut client = Client::connect(server.port);
+        client.write(b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+        assert_eq!(client.head().expect("an interim answer").status, 100);
+        client.write(b"body");
+        assert_eq!(client.response().expect("an answer").json(), json!(["PUT", "/", "body", null]));
+    }
+}
+
+#[test]
+fn connections_close_when_the_client_wants_it() {
+    for node in nodes() {
+        let server = serve(node, ECHO);
+        for request in ["GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"] {
+            let mut client = Client::connect(server.port);
+            client.write(request.as_bytes());
+            let response = client.response().expect("an answer");
+            assert_eq!((response.status, response.header("connection")), (200, Some("close")));
+            assert!(client.is_closed());
+        }
+    }
+}
+
+#[test]
+fn malformed_requests_are_refused_and_the_server_lives_on() {
+    let long = "a".repeat(70_000);
+    let cases = [
+        ("nonsense\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/x\r\n\r\n".to_owned(), 400),
+        ("G(T / HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("BREW / HTTP/1.1\r\n\r\n".to_owned(), 400), // Node knows its methods.
+        ("\u{16}\u{3}\u{1}\u{2}\r\n\r\n".to_owned(), 400), // TLS.
+        ("GET / HTTP/1.1\r\nno colon\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/1.1\r\nX: a\rb\r\n\r\n".to_owned(), 400),
+        ("POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n".to_owned(), 400),
+        ("POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_owned(), 400),
+        (
+            "POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
+            400,
+        ),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n".to_owned(), 400),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n".to_owned(), 400),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n".to_owned(), 400),
+        (format!("GET /{long} HTTP/1.1\r\n\r\n"), 431),
+        (format!("GET / HTTP/1.1\r\n{}\r\n", "X: aaaaaaaaaa\r\n".repeat(6_000)), 431),
+    ];
+    for node in nodes() {
+        let server = serve(node, ECHO);
+        for (request, status) in &cases {
+            let mut client = Client::connect(server.port);
+            client.write(request.as_bytes());
+            let shown = &request[..request.len().min(80)];
+            let response = client.response().unwrap_or_else(|error| panic!("{error}: {shown:?}"));
+            assert_eq!(response.status, *status, "{shown:?}");
+            assert_eq!(response.header("connection"), Some("close"));
+        }
+        let response = call(server.port, "GET", "/", &[("X", &long[..60_000])], b"");
+        assert_eq!((response.status, response.json()[3].as_str().map(str::len)), (200, Some(60_000)));
+        assert_eq!(server.log().lines().count(), 1, "{}", server.log());
+    }
+}
+
+#[test]
+fn a_body_that_ends_early_calls_nothing() {
+    for node in nodes() {
+        let server = serve(node, "exports.handler = () => console.error('called');");
+        for announced in
+            ["Content-Length: 9", "Content-Length: 9007199254740991", "Transfer-Encoding: chunked"]
+        {
+            let mut client = Client::connect(server.port);
+            client.write(format!("POST / HTTP/1.1\r\n{announced}\r\n\r\n4\r\nab").as_bytes());
+            sleep(Duration::from_millis(50));
+        }
+        assert_eq!(get(server.port, "/healthz").status, 200);
+        server.signal(Signal::TERM);
+        let (status, log) = server.end();
+        assert_eq!(status.code(), Some(0));
+        assert_eq!(log.lines().count(), 1, "neither a call nor a complaint: {log}");
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_stops_the_stream_and_nothing_else() {
+    const FUNCTION: &str = "const { Readable } = require('stream');
+exports.handler = ({ extensions: { request, response } }) => {
+    response.on('close', () => console.error('closed', request.path, response.writableFinished));
+    if (request.path === '/wait') return new Promise((done) => setTimeout(done, 300, 'too late'));
+    return new Readable({
+        read() { if (!this.begun) this.begun = this.push('first'); },
+        destroy(error, done) { console.error('stream destroyed'); done(error); },
+    });
+};";
+    for node in nodes() {
+        let server = serve(node, FUNCTION);
+        let mut client = Client::connect(server.port);
+        client.send("GET", "/stream", &[], b"");
+        assert_eq!(client.head().expect("the head").status, 200);
+        drop(client);
+        server.wait_for("stream destroyed");
+        server.wait_for("closed /stream false");
+        // As with Node alone, whoever closes only its own side is taken for gone, too.
+        let mut client = Client::connect(server.port);
+        client.send("GET", "/wait", &[], b"");
+        client.finish();
+        server.wait_for("closed /wait false");
+        assert!(client.is_closed());
+        sleep(Duration::from_millis(400));
+        assert_eq!(get(server.port, "/healthz").status, 200);
+        let log = server.log();
+        assert!(!log.contains("error"), "{log}");
+    }
+}
+
+#[test]
+fn big_bodies_pass_and_slow_clients_are_waited_for() {
+    const FUNCTION: &str = "let made = 0;
+exports.handler = ({ data, extensions: { request } }) => {
+    if (request.path === '/length') return data.length;
+    if (request.path === '/made') return made;
+    return (async function* () { for (; made < 64; made++) yield Buffer.alloc(1 << 20, 'x'); })();
+};";
+    let body = vec![b'x'; 64 << 20];
+    for node in nodes() {
+        let server = serve(node, FUNCTION);
+        assert_eq!(call(server.port, "POST", "/length", &[], &body).json(), 64 << 20);
+        let mut slow = Client::connect(server.port);
+        for piece in b"POST /length HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc" {
+            slow.write(&[*piece]);
+            sleep(Duration::from_millis(2));
+        }
+        assert_eq!(slow.response().expect("an answer").json(), 3);
+        slow.send("GET", "/", &[], b"");
+        assert_eq!(slow.head().expect("the head").header("transfer-encoding"), Some("chunked"));
+        sleep(Duration::from_millis(300));
+        let made = get(server.port, "/made").json().as_u64().expect("a number");
+        assert!(made < 64, "what the client does not fetch is not made: {made}");
+        let rest = std::iter::from_fn(|| slow.chunk().expect("the rest"));
+        let size: usize = rest.map(|chunk| chunk.len()).sum();
+        assert_eq!(size, 64 << 20);
+    }
+}
+
+#[test]
+fn both_versions_of_ip_are_served() {
+    for node in nodes() {
+        let server = serve(node, "exports.handler = (event) => event.extensions.request.ip");
+        assert!(get(server.port, "/").text().ends_with("127.0.0.1"));
+        match Client::to(&format!("[::1]:{}", server.port)) {
+            Ok(mut client) => assert_eq!(client.call("GET", "/", &[], b"").text(), "::1"),
+            Err(_) => eprintln!("SKIP IPv6: this machine has none"),
+        }
+    }
+}
