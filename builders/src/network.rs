@@ -136,7 +136,7 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         told(
             r"getaddrinfo (?:ENOTFOUND|EAI_AGAIN) \S+|\((?:ENOTFOUND|EAI_AGAIN)\)|Name or service not known|Temporary failure in name resolution|No address associated with hostname|dns error|failed to lookup address|Could not resolve host",
             "the name of {host} cannot be resolved",
-            "check the registry's URL and the cluster's DNS",
+            "check the registry's URL, the cluster's DNS, and HTTPS_PROXY if a proxy leads out",
         ),
         // WARNING: 401 Error, Credentials not correct for https://registry.example/simple/six/
         // hint: An index URL (…) could not be queried due to a lack of valid authentication credentials (401 Unauthorized)
@@ -151,7 +151,7 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         told(
             r"403 Client Error|403 Forbidden|HTTP error 403|GET 403 |code E403|Forbidden - 403|HTTP 403 ",
             "{host} refuses access (403)",
-            "check the registry's credentials and what they allow, and the name: some registries answer so for a package that they do not have",
+            "check the registry's credentials and what they allow, and the name: some registries answer so for a package that they do not have, and some proxies for a host that they bar (see NO_PROXY)",
         ),
         //   cause: HTTP status client error (429 Too Many Requests) for url (…)
         //   cause: HTTP status server error (503 Service Unavailable) for url (…)

@@ -270,7 +270,7 @@ fn a_registry_that_has_no_address(installer: Installer) {
     pod.build().fails(
         52,
         &[UNKNOWN_HOST, "cannot be resolved"],
-        &["hint: check the registry's URL and the cluster's DNS"],
+        &["hint: check the registry's URL, the cluster's DNS, and HTTPS_PROXY if a proxy leads out"],
     );
 }
 
@@ -287,7 +287,9 @@ fn a_registry_that_does_not_know_us(installer: Installer) {
     let Some(pod) = asking(installer, &registry) else {
         return;
     };
-    pod.build().fails(52, &[&registry.host, "401"], &["hint: mount the registry's credentials"]);
+    // npm does not say whom it asked.
+    let host = if installer == Installer::Npm { "the registry" } else { &registry.host };
+    pod.build().fails(52, &[host, "401"], &["hint: mount the registry's credentials"]);
 }
 
 fn a_registry_that_forbids(installer: Installer) {
@@ -346,7 +348,10 @@ fn a_proxy_that_lets_nobody_out(installer: Installer) {
         return;
     };
     pod.var("HTTPS_PROXY", &format!("http://{}", proxy.host));
-    pod.build().fails(52, &["the proxy refuses to connect to", &registry.host], &["NO_PROXY"]);
+    // npm takes the proxy's answer for the registry's.
+    let refuses =
+        if installer == Installer::Npm { "refuses access (403)" } else { "the proxy refuses to connect to" };
+    pod.build().fails(52, &[refuses, &registry.host], &["NO_PROXY"]);
 }
 
 fn a_file_that_is_cut(installer: Installer) {

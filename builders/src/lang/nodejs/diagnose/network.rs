@@ -97,7 +97,7 @@ fn behind_a_proxy(told: &str) -> Option<String> {
     let found = CONNECT.captures(told)?;
     let default = if &found[1] == "https" { "443" } else { "80" };
     let asked = found.get(3).map_or(default, |port| port.as_str());
-    (asked != &found[4]).then(|| found[2].to_owned())
+    (asked != &found[4]).then(|| host(&found[0]).unwrap_or_else(|| found[2].to_owned()))
 }
 
 /// What was not permitted.
@@ -123,7 +123,9 @@ pub(super) fn host(text: &str) -> Option<String> {
             pattern(r"(?:https?|git|ssh)://(?:[^@/\s]*@)?((?:\[[^\]\s]+\]|[^/\s:)`']+)(?::\d+)?)"),
         ]
     });
-    HOSTS.iter().find_map(|pattern| first_group(pattern, text)).map(str::to_owned)
+    // npm error   https://www.npmjs.com/forgot
+    let text = text.replace("https://www.npmjs.com/", "");
+    HOSTS.iter().find_map(|pattern| first_group(pattern, &text)).map(str::to_owned)
 }
 
 impl Said<'_> {
