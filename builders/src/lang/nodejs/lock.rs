@@ -118,6 +118,14 @@ impl<'a> Pinned<'a> {
         self.packages.is_empty() || self.packages.iter().any(|(path, value)| !path.is_empty() && has(value))
     }
 
+    /// The package with this digest, and its version.
+    pub(super) fn digested(&self, integrity: &str) -> Option<String> {
+        let text = |value: &Value<'_>, name| value.member(name).and_then(Value::get::<String>);
+        let is_it = |value: &Value<'_>| text(value, "integrity").is_some_and(|found| found == integrity);
+        let (path, value) = self.packages.iter().find(|(_, value)| is_it(value))?;
+        Some(format!("{} {}", path.rsplit_once("node_modules/")?.1, text(value, "version")?))
+    }
+
     /// Compares it with the manifest, as `npm ci` does, which however asks the registry first.
     ///
     /// # Errors
