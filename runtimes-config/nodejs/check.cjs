@@ -1,8 +1,8 @@
 // Says, as JSON, which files do not compile and whether the handler's file exports the function.
 //
-//     node --no-warnings --experimental-vm-modules check.cjs SOURCE_DIR HANDLER_FILE FUNCTION
+//     node --no-warnings --expose-internals --experimental-vm-modules check.cjs SOURCE_DIR HANDLER_FILE FUNCTION
 //
-// Nothing of the author's runs or is loaded: scripts are compiled as functions, and modules are linked to empty ones.
+// Nothing of the author's runs or is loaded: the files are compiled, and the handler's is parsed.
 // Exit status: 0 all is well, 1 it is not, 2 this helper failed. Output:
 //
 //     {"errors": [{"file", "line", "column", "message", "source"}],
@@ -11,11 +11,11 @@
 // `line` and `column` count from 1, in characters, and are null where Node does not know them.
 //
 // A handler is "missing" only where that is certain; a false alarm would keep a good function from starting:
-// - An ES module has the names that V8 finds, none by `export *`, and no default export (which may be the function).
-// - A CommonJS module mentions `module` and `exports` only as `exports.NAME`, `module.exports.NAME`,
+// - An ES module has no `export *` and no default export (which may be the function).
+// - A CommonJS module mentions `module` and `exports` only as `exports.NAME`, `module.exports.NAME`, `this.NAME`,
 //   `module.exports = { NAME, … }` with plain names and `Object.defineProperty(exports, 'NAME', …)`, or not at all, and has
-//   no `eval`, `arguments` or `with`, and no `this` but in `this.NAME`. Any of these names could be what is exported.
-// - Where only a parser could read on (what follows `)`: a division or a regular expression?) nothing is certain.
+//   no `eval`, `arguments` or `with`. Any of these names could be what is exported.
+// - Where Node has no acorn to parse the file with, or that cannot read it, nothing is certain.
 // One that is declared and not exported is an error with its place, as is `module.exports` in an ES module.
 'use strict';
 
@@ -31,10 +31,12 @@ const WRAPPER = ['exports', 'require', 'module', '__filename', '__dirname'];
 // Words of V8 that no CommonJS module can be the cause of, and some that call for another name, not another kind of file.
 const ESM = /^Cannot use import statement outside|^Unexpected token 'export'|^Cannot use 'import\.meta' outside/;
 const REDECLARED = /has already been declared$/;
-const IDENTIFIER = /[\p{ID_Start}$_][\p{ID_Continue}$\u200c\u200d]*/uy;
+// Node's own parser, for which the option --expose-internals is; https://github.com/acornjs/acorn
+const acorn = () => require('internal/deps/acorn/acorn/dist/acorn');
+const walk = () => require('internal/deps/acorn/acorn-walk/dist/walk');
 
 /** Prints the answer: the exit status. */
-async function main(root, handler, name) {
+function main(root, handler, name) {
     const files = scripts(root).sort();
     if (!files.includes(handler)) files.push(handler);
     const errors = [];
@@ -43,7 +45,7 @@ async function main(root, handler, name) {
     for (const file of files) {
         const checked = check(root, file);
         if (checked.error) errors.push(report(file, checked.error, checked.esm && located++ < LOCATED ? checked.text : null));
-        else if (file === handler) found = await look(checked, name);
+        else if (file === handler) found = look(checked, name);
     }
     const { misplaced, ...verdict } = found;
     if (misplaced) {
@@ -157,219 +159,138 @@ function moduleStack(input) {
 
 // The handler
 
-/** Whether the file exports the name; as far as that is certain. */
-async function look({ text, esm }, name) {
+/** Whether the file exports the name, as far as its syntax tree can say. */
+function look({ text, esm }, name) {
     const unknown = { state: 'unknown', names: [] };
     if (text.length > READABLE) return unknown;
     try {
-        return await (esm ? moduleHandler : commonjsHandler)(text, name);
-    } catch (error) {
-        if (error instanceof RangeError) return unknown; // A pattern, or V8, that runs out of stack.
-        throw error;
+        const sourceType = esm ? 'module' : 'script';
+        const accepted = { ecmaVersion: 'latest', allowHashBang: true, allowReturnOutsideFunction: true };
+        return verdict(acorn().parse(text, { sourceType, ...accepted, locations: true }), text, esm, name) ?? unknown;
+    } catch { // This Node's acorn is elsewhere or knows less syntax than V8, or the nesting is too deep.
+        return unknown;
     }
 }
 
-/** Whether the ES module exports the name: linked to modules that have every name that it could ask for, it says so. */
-async function moduleHandler(text, name) {
-    const words = text.match(new RegExp(IDENTIFIER, 'gu')) ?? [];
-    const STAR = 'by `export *`';
-    const anything = new vm.SyntheticModule([...new Set([...words, 'default', STAR])], () => {});
-    const module = new vm.SourceTextModule(text);
-    try {
-        await module.link(() => anything);
-    } catch { // It imports a name that is no identifier.
-        return { state: 'unknown', names: [] };
-    }
-    const exported = Object.getOwnPropertyNames(module.namespace);
-    if (exported.includes(STAR)) return { state: 'unknown', names: [] };
-    const tokens = tokenize(text);
-    const place = (word) => tokens?.find((token, at) => token.text === word && !isProperty(tokens, at))?.at;
-    const line = (at) => (at === undefined ? null : located(text, at).line);
-    const names = exported.map((word) => ({ name: word, line: line(place(word)) }));
-    if (exported.includes(name)) return { state: 'defined', names };
-    if (exported.includes('default')) return { state: 'unknown', names };
-    const at = tokens?.findIndex((token, index) => isCommonjs(tokens, index)) ?? -1;
-    if (at >= 0) {
-        const message = `${tokens[at].text} is not defined in an ES module: write export, or name the file .cjs`;
-        return { misplaced: { ...located(text, tokens[at].at), message } };
-    }
-    return absent(text, tokens, name, `export { ${name} }`) ?? { state: 'missing', names };
-}
-
-/** Whether the CommonJS module exports the name, as far as its text can say. */
-function commonjsHandler(text, name) {
-    const tokens = tokenize(text);
-    const exported = tokens && commonjsExports(tokens);
-    if (!exported) return { state: 'unknown', names: [] };
+function verdict(tree, text, esm, name) {
+    const exported = esm ? moduleExports(tree) : commonjsExports(tree);
+    if (!exported) return null;
     const shown = [...exported].filter(([word]) => !word.startsWith('_'));
-    const names = shown.map(([word, at]) => ({ name: word, line: located(text, at).line }));
+    const names = shown.map(([word, { loc }]) => ({ name: word, line: loc.start.line }));
     if (exported.has(name)) return { state: 'defined', names };
     if (exported.has('default') || name in Object.prototype) return { state: 'unknown', names };
-    return absent(text, tokens, name, `module.exports.${name} = ${name}`) ?? { state: 'missing', names };
+    const misplaced = (node, message) => ({ misplaced: { ...place(text, node), message } });
+    const foreign = esm && commonjsUse(tree);
+    if (foreign) return misplaced(foreign, `${foreign.name} is not defined in an ES module: write export, or name the file .cjs`);
+    const declarations = tree.body.filter(({ type }) => /^(?:Function|Class|Variable)Declaration$/.test(type));
+    const declared = declarations.flatMap(bound).find((node) => node.name === name);
+    const cure = esm ? `export { ${name} }` : `module.exports.${name} = ${name}`;
+    return declared ? misplaced(declared, `${name} is not exported: add the line ${cure}`) : { state: 'missing', names };
 }
 
-/** Where the function is declared, if it is, with what would export it. */
-function absent(text, tokens, name, cure) {
-    const declared = tokens?.find(({ text: word, depth }, at) => {
-        const before = tokens[at - 1]?.text === '*' ? tokens[at - 2] : tokens[at - 1];
-        return word === name && depth === 0 && /^(?:function|const|let|var|class)$/.test(before?.text);
+/** The names that an ES module exports, with their nodes; null if there may be others. */
+function moduleExports({ body }) {
+    if (body.some(({ type, exported }) => type === 'ExportAllDeclaration' && !exported)) return null;
+    const nodes = body.flatMap(({ type, exported, specifiers, declaration }) => {
+        if (type === 'ExportAllDeclaration') return [exported];
+        if (type !== 'ExportNamedDeclaration') return [];
+        return declaration ? bound(declaration) : specifiers.map((specifier) => specifier.exported);
     });
-    return declared && { misplaced: { ...located(text, declared.at), message: `${name} is not exported: add the line ${cure}` } };
+    const names = new Map(nodes.map((node) => [node.name ?? node.value, node]));
+    const unnamed = body.find(({ type }) => type === 'ExportDefaultDeclaration');
+    return unnamed ? names.set('default', unnamed) : names;
 }
 
-/** Line, column and the line itself of a place in the text. */
-function located(text, at) {
-    const lines = text.slice(0, at).split(/\r\n|[\n\r\u2028\u2029]/);
-    const start = at - lines.at(-1).length;
-    const source = text.slice(start).split(/[\n\r\u2028\u2029]/, 1)[0];
-    return { line: lines.length, column: [...lines.at(-1)].length + 1, source: source.slice(0, SOURCE) };
-}
-
-/** The names that may be exported, with their places; null if there may be others. */
-function commonjsExports(tokens) {
-    const names = new Map();
-    const text = (at) => tokens[at]?.text;
-    const isWord = (at) => tokens[at]?.kind === 'word';
-    for (let at = 0; at < tokens.length; at++) {
-        if (!isWord(at)) continue;
-        if (isProperty(tokens, at)) {
-            if (text(at) === 'exports' && text(at - 2) !== 'module') return null; // `require.cache[…].exports`
-            continue;
-        }
-        if (/^(?:eval|arguments|with)$/.test(text(at))) return null;
-        if (!/^(?:this|module|exports)$/.test(text(at))) continue;
-        if (text(at) === 'module' && /^===?$/.test(text(at - 1))) continue; // `require.main === module`
-        const defined = text(at - 2) === 'defineProperty' && text(at + 1) === ',' && tokens[at + 2]?.kind === 'string';
-        if (text(at) === 'exports' && defined) {
-            names.set(text(at + 2).slice(1, -1), tokens[at + 2].at);
-            continue;
-        }
-        let end = at;
-        if (text(at) === 'module') {
-            if (text(at + 1) !== '.' || text(at + 2) !== 'exports') return null;
-            end += 2;
-        }
-        if (text(end + 1) === '.' && isWord(end + 2)) {
-            names.set(text(end + 2), tokens[end + 2].at);
-        } else if (text(at) === 'this' || text(end + 1) !== '=' || !assigned(tokens, end + 2, names)) {
-            return null;
-        }
-    }
+/** The identifiers that a declaration binds. */
+function bound(declaration) {
+    if (declaration.id) return [declaration.id];
+    const names = [];
+    const { base, simple } = walk();
+    simple(declaration, { VariablePattern: (node) => names.push(node) }, { ...base, Expression() {} });
     return names;
 }
 
-/** Whether what is assigned is `{ NAME, … }`, whose names are added, or the start of another assignment. */
-function assigned(tokens, at, names) {
-    if (/^(?:module|exports)$/.test(tokens[at]?.text)) {
-        const end = tokens[at].text === 'module' ? at + 2 : at;
-        return tokens[end + 1]?.text === '=';
-    }
-    if (tokens[at]?.text !== '{') return false;
-    const { depth } = tokens[at];
-    let wanted = true; // A key comes next.
-    for (at++; tokens[at] && !(tokens[at].text === '}' && tokens[at].depth === depth); at++) {
-        const { kind, text } = tokens[at];
-        if (tokens[at].depth === depth + 1 && text === ',') {
-            wanted = true;
-        } else if (wanted && !(/^(?:async|get|set|\*)$/.test(text) && !/^[,:(}]$/.test(tokens[at + 1]?.text))) {
-            const key = kind === 'string' ? text.slice(1, -1) : text;
-            if (!/^(?:word|string|number)$/.test(kind) || key === '__proto__' || key.includes('\\')) return false;
-            names.set(key, tokens[at].at);
-            wanted = false;
-        }
-    }
-    const next = tokens[at + 1];
-    const onNewLine = next?.newLine && next.kind === 'word' && !/^(?:in|instanceof)$/.test(next.text);
-    return Boolean(tokens[at]) && (!next || onNewLine || /^[;})]$/.test(next.text));
+/** Where an ES module uses what only a CommonJS module is given, and has nothing of its own of that name. */
+function commonjsUse(tree) {
+    const uses = [];
+    const own = new Set(tree.body.flatMap(({ specifiers = [] }) => specifiers.map(({ local }) => local.name)));
+    walk().simple(tree, {
+        VariablePattern: ({ name }) => own.add(name),
+        MemberExpression(node) {
+            if (node.object.name === 'module' && keyOf(node) === 'exports') uses.push(node.object);
+        },
+        AssignmentExpression({ left }) {
+            if (left.object?.name === 'exports') uses.push(left.object);
+        },
+    });
+    return uses.find(({ name }) => !own.has(name));
 }
 
-/** Whether `module.exports` or an assignment to `exports.NAME` begins here. */
-function isCommonjs(tokens, at) {
-    const follows = (...words) => words.every((word, index) => tokens[at + 1 + index]?.text === word);
-    if (tokens[at].kind !== 'word' || isProperty(tokens, at)) return false;
-    if (tokens[at].text === 'module') return follows('.', 'exports');
-    return tokens[at].text === 'exports' && follows('.') && tokens[at + 3]?.text === '=';
+/** The names that a CommonJS module may export, with their nodes; null if there may be others. */
+function commonjsExports(tree) {
+    const names = new Map();
+    const add = (key, node) => names.has(key) || names.set(key, node);
+    const loose = new Set(); // Nodes by which any name could be exported, until what is around them rules that out.
+    const drop = (...nodes) => nodes.forEach((node) => loose.delete(node));
+    const isExports = (node) => loose.has(node) && (node.type !== 'Identifier' || node.name === 'exports');
+    const mention = (node) => /^(?:module|exports|eval|arguments)$/.test(node.name) && loose.add(node);
+    walk().simple(tree, { // What is within a node comes before it.
+        Identifier: mention,
+        VariablePattern: mention,
+        ThisExpression: (node) => loose.add(node),
+        WithStatement: (node) => loose.add(node),
+        ObjectPattern: ({ properties: keys }) => keys.some((node) => keyOf(node) === 'exports') && loose.add(keys),
+        MemberExpression(node) {
+            const { object, property } = node;
+            const key = keyOf(node);
+            if (key === 'exports') { // That of `require.cache[…]` remains.
+                loose.add(object.name === 'module' ? node : property);
+                if (object.name === 'module') drop(object);
+            } else if (key && isExports(object)) {
+                drop(object);
+                add(key, property);
+            }
+        },
+        AssignmentExpression(node) {
+            const { operator, left, right } = node;
+            const properties = right.type === 'ObjectExpression' && right.properties;
+            const known = properties ? properties.every(keyOf) : right.type === 'AssignmentExpression' && loose.has(right);
+            if (operator !== '=' || !isExports(left) || !known) return;
+            drop(left, right);
+            if (properties) properties.forEach((property) => add(keyOf(property), property));
+            loose.add(node);
+        },
+        CallExpression(node) {
+            const { callee, arguments: [object, key] } = node;
+            if (callee.object?.name !== 'Object' || keyOf(callee) !== 'defineProperty') return;
+            if (!isExports(object) || typeof key?.value !== 'string') return;
+            drop(object);
+            add(key.value, key);
+            loose.add(node);
+        },
+        ExpressionStatement: ({ expression }) => drop(expression),
+        LogicalExpression: ({ operator, left }) => operator === '&&' && drop(left), // `this && this.__awaiter`
+        BinaryExpression: ({ operator, left, right }) => /^===?$/.test(operator) && drop(left, right), // `require.main === module`
+    });
+    return loose.size ? null : names;
 }
 
-function isProperty(tokens, at) {
-    return /^\??\.$/.test(tokens[at - 1]?.text);
+/** The key of a member or a property, if it is plain, and not one that every object has: `__proto__` can bring in others. */
+function keyOf({ computed, key, property = key }) {
+    const name = property?.type === 'Literal' ? String(property.value) : computed ? undefined : property?.name;
+    return name in Object.prototype ? undefined : name;
 }
 
-const SKIPPED = /\s+|\/\/.*|\/\*[^]*?\*\//y;
-const STRING = /"(?:[^"\\\n\r]|\\(?:\r\n|[^]))*"|'(?:[^'\\\n\r]|\\(?:\r\n|[^]))*'/y;
-const NUMBER = /\.?\d[\w.]*/y;
-const REGEX = /\/(?:[^/\\[\n\r]|\\.|\[(?:[^\]\\\n\r]|\\.)*\])+\/\w*/y;
-const SIGN = /\.\.\.|\?\.(?!\d)|=>|[=!]==?|\+\+|--|[^]/y;
-const PIECE = /(?:[^`\\$]|\\[^]|\$(?!\{))*(`|\$\{)/y;
-// Words after which a slash begins a regular expression.
-const OPERATORS = /^(?:return|typeof|case|do|else|in|instanceof|new|of|throw|void|delete|await|yield)$/;
-
-/** The tokens of a text that compiles, with the depth of brackets around each; null where only a parser could tell. */
-function tokenize(text) {
-    if (text.includes('<!--') || text.includes('-->')) return null; // Comments, in scripts.
-    const tokens = [];
-    const open = []; // The brackets around, `${` among them.
-    let at = text.startsWith('#!') ? text.search(/[\n\r\u2028\u2029]|$/) : 0;
-    let newLine = false;
-    const read = (pattern) => {
-        pattern.lastIndex = at;
-        return pattern.exec(text)?.[0];
-    };
-    const add = (kind, token) => {
-        tokens.push({ kind, text: token, at, depth: open.length, newLine });
-        at += token.length;
-        newLine = false;
-    };
-    while (at < text.length) {
-        const skipped = read(SKIPPED);
-        if (skipped) {
-            newLine ||= /[\n\r\u2028\u2029]/.test(skipped);
-            at += skipped.length;
-            continue;
-        }
-        const continued = text[at] === '}' && open.at(-1) === '${';
-        if (text[at] === '`' || continued) {
-            if (continued) open.pop();
-            at++;
-            const piece = read(PIECE);
-            if (piece === undefined) return null;
-            add('template', piece);
-            if (piece.endsWith('${')) open.push('${');
-            continue;
-        }
-        const found = [['word', IDENTIFIER], ['string', STRING], ['number', NUMBER]].find(([, pattern]) => read(pattern));
-        if (found) {
-            add(found[0], read(found[1]));
-        } else if (text[at] === '/') {
-            const before = tokens.at(-1);
-            if (/^(?:\)|\}|\+\+|--)$/.test(before?.text)) return null;
-            const operator = before?.kind === 'word' && OPERATORS.test(before.text) && !isProperty(tokens, tokens.length - 1);
-            const divides = before && (before.kind === 'sign' ? before.text === ']' : !operator && !isOpen(before));
-            const token = divides ? '/' : read(REGEX);
-            if (token === undefined) return null;
-            add(divides ? 'sign' : 'regex', token);
-        } else {
-            const sign = read(SIGN);
-            if (sign === '\\') return null; // An escape in a name.
-            if (/^[)\]}]$/.test(sign)) open.pop();
-            add('sign', sign);
-            if (/^[([{]$/.test(sign)) open.push(sign);
-        }
-    }
-    return tokens;
+/** Line, column and the line itself of a node. */
+function place(text, { start, loc }) {
+    const line = start - loc.start.column;
+    const source = text.slice(line).split(/[\n\r\u2028\u2029]/, 1)[0];
+    return { line: loc.start.line, column: [...text.slice(line, start)].length + 1, source: source.slice(0, SOURCE) };
 }
 
-/** Whether the token is a template's piece before `${`. */
-function isOpen(token) {
-    return token.kind === 'template' && token.text.endsWith('${');
+try {
+    process.exitCode = main(...process.argv.slice(2));
+} catch (failure) { // Not 1, which Node would say: that is an answer.
+    console.error(`check.cjs: ${failure?.name}: ${failure?.message}`);
+    process.exitCode = 2;
 }
-
-main(...process.argv.slice(2)).then(
-    (status) => {
-        process.exitCode = status;
-    },
-    (failure) => { // Not 1, which Node would say: that is an answer.
-        console.error(`check.cjs: ${failure?.name}: ${failure?.message}`);
-        process.exitCode = 2;
-    },
-);

@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 use crate::support::machine::is_root;
 use crate::support::pod::{Pod, read};
 
-fn digest(text: &str) -> String {
+/// The digest of a text, in hexadecimal.
+pub(crate) fn digest(text: &str) -> String {
     Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 

@@ -7,7 +7,9 @@
     reason = "tests look at the operating system from outside, and say what they skip"
 )]
 
+mod container;
 mod contract;
+mod deploy;
 mod explain;
 mod fixtures;
 mod hostile;

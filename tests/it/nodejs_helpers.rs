@@ -9,11 +9,17 @@ use serde_json::{Value, json};
 use crate::support::nodejs::{Node, asset, nodes};
 use crate::support::python::{answer, put, run, tree};
 
+const OPTIONS: [&str; 3] = ["--no-warnings", "--experimental-vm-modules", "--expose-internals"];
+
 /// What `check.cjs` says of a folder whose handler is `handler` in the file, and its exit status.
 fn check(node: &Node, dir: &Path, file: &str) -> (Value, Option<i32>) {
+    check_with(&OPTIONS, node, dir, file)
+}
+
+fn check_with(options: &[&str], node: &Node, dir: &Path, file: &str) -> (Value, Option<i32>) {
     let script = asset("check.cjs");
-    let args = [Path::new("--no-warnings"), Path::new("--experimental-vm-modules"), &script, dir];
-    answer(&run(&node.path, args.into_iter().chain([Path::new(file), Path::new("handler")])))
+    let args = [&script, dir, Path::new(file), Path::new("handler")];
+    answer(&run(&node.path, options.iter().map(Path::new).chain(args)))
 }
 
 /// What it says of a single file: of the handler if it compiles.
@@ -219,10 +225,26 @@ fn hostile_files_are_errors_among_the_others() {
 }
 
 #[test]
-fn of_a_handler_in_a_very_long_file_nothing_is_said() {
+fn of_a_handler_in_a_file_that_is_not_parsed_nothing_is_said() {
     let long = format!("x = '{}'", "y".repeat(2 << 20));
+    let deep = vec!["1"; 200_000].join("+");
     for node in nodes() {
-        assert_eq!(verdict(node, "hello.js", &long).0["handler"]["state"], "unknown");
+        for source in [&long, &deep, "new.target // Which acorn takes for an error."] {
+            let unknown = json!({"errors": [], "handler": {"state": "unknown", "names": []}});
+            assert_eq!(verdict(node, "hello.cjs", source), (unknown, Some(0)), "{node:?}");
+        }
+    }
+}
+
+#[test]
+fn a_node_that_does_not_share_its_parser_still_finds_what_does_not_compile() {
+    let dir = tree(&[("hello.cjs", ""), ("hello.mjs", ""), ("bad.js", "x = (")]);
+    for node in nodes() {
+        for file in ["hello.cjs", "hello.mjs"] {
+            let (answer, status) = check_with(&OPTIONS[..2], node, dir.path(), file);
+            assert_eq!((&answer["handler"]["state"], status), (&json!("unknown"), Some(1)), "{node:?}");
+            assert_eq!(answer["errors"].as_array().map(Vec::len), Some(1), "{answer}");
+        }
     }
 }
 
@@ -239,10 +261,14 @@ fn whether_a_module_exports_the_handler_is_known_without_running_it() {
         ("export * from './other.js'", "unknown"),
         ("export default function () {}", "unknown"),
         ("export default { handler() {} }", "unknown"),
-        ("import { 'any text' as a } from './other.js'", "unknown"),
+        ("let a; export { a as 'handler' }", "defined"),
+        ("export const { a, ...handler } = f((q) => q)", "defined"),
+        ("export const { a = (handler) => 1, [handler]: c } = f()", "missing"),
+        ("import { 'any text' as a } from './other.js'; export * as 'b c' from 'd'", "missing"),
         ("export const Handler = 1; // export const handler = 1", "missing"),
         ("throw new Error('never run')", "missing"),
-        ("export let module = { exports: 1 }; export { exports } from 'x'", "missing"),
+        ("export let module = { exports: 1 }; export { exports } from 'x'; module.exports = 2", "missing"),
+        ("import exports from 'x'; exports.a = 1; (function (module) { module.exports = 1 })({})", "missing"),
     ];
     for node in nodes() {
         for (source, state) in cases {
@@ -263,6 +289,11 @@ fn whether_a_script_exports_the_handler_is_said_only_where_it_is_certain() {
         ("module.exports = exports = { 'handler': require('./other').handler }", "defined"),
         ("Object.defineProperty(exports, \"handler\", { get() { return f } })", "defined"),
         ("this.handler = f", "defined"),
+        ("module.exports = { h\\u0061ndler: f }", "defined"),
+        ("exports['h\\x61ndler'] = f", "defined"),
+        ("({ a: [exports.handler] } = f())", "defined"),
+        ("(module.exports = { a: 1 }).handler = f", "defined"),
+        ("module.exports = { init() { this.handler = f } }", "defined"),
         ("module.exports = handler", "unknown"),
         ("module.exports = () => {}", "unknown"),
         ("module.exports = require('./other')", "unknown"),
@@ -270,12 +301,9 @@ fn whether_a_script_exports_the_handler_is_said_only_where_it_is_certain() {
         ("module.exports = { ...other }", "unknown"),
         ("module.exports = { ['hand' + 'ler']: f }", "unknown"),
         ("module.exports = { __proto__: other }", "unknown"),
-        ("module.exports = { h\\u0061ndler: f }", "unknown"),
-        ("module.exports = { 'h\\x61ndler': f }", "unknown"),
         ("module.exports = { a: 1 }.a", "unknown"),
         ("module.exports = { a: 1 }\n|| f", "unknown"),
         ("module.exports = { a: 1 }\nin f", "unknown"),
-        ("exports['handler'] = f", "unknown"),
         ("exports[name] = f", "unknown"),
         ("module['exports'] = f", "unknown"),
         ("Object.assign(exports, other)", "unknown"),
@@ -288,10 +316,19 @@ fn whether_a_script_exports_the_handler_is_said_only_where_it_is_certain() {
         ("with (module) { f }", "unknown"),
         ("require.cache[__filename].exports = { handler: f }", "unknown"),
         ("exports.default = { handler: f }", "unknown"),
-        ("a = (b) / exports.c / d", "unknown"),
-        ("if (a) /'/.test(b); exports['handler'] = '';", "unknown"),
-        ("a++ / b; exports.c = 1", "unknown"),
-        ("exports.other = 1\n<!-- exports.handler", "unknown"),
+        ("exports.__proto__ = { handler: f }", "unknown"),
+        ("exports.valueOf().handler = f", "unknown"),
+        ("const app = module.exports = { a: 1 }; app.handler = f", "unknown"),
+        ("module.exports = exports.a = { b: 1 }; add(exports.a)", "unknown"),
+        ("module.exports = require('./other').exports", "unknown"),
+        ("module.exports = other.exports = { a: 1 }", "unknown"),
+        ("Object.assign(module.exports = { a: 1 }, other)", "unknown"),
+        ("const e = Object.defineProperty(exports, 'a', {}); e.handler = f", "unknown"),
+        ("const { exports: e } = require.cache[__filename]; e.handler = f", "unknown"),
+        ("({ a: module.exports } = other)", "unknown"),
+        ("module.exports ||= { a: 1 }", "unknown"),
+        ("module.exports = { init() { return this } }", "unknown"),
+        ("(function (exports) { exports.a = 1 })({})", "unknown"),
         ("", "missing"),
         (
             "const _ = require('lodash'); console.log(_, `${`exports.handler`}`, /exports[/]/, 4 / 2)",
@@ -306,6 +343,11 @@ fn whether_a_script_exports_the_handler_is_said_only_where_it_is_certain() {
         ("module.exports = { a: 1 };\nif (require.main === module) module.exports.b()", "missing"),
         ("Object.defineProperty(exports, '__esModule', { value: true }); exports.b = a.module.c", "missing"),
         ("x = y.return / 2; z = '/'; exports.b = 1", "missing"),
+        ("a = (b) / exports.c / d; a++ / b; if (a) /'/.test(b); exports['d'] = '';", "missing"),
+        ("exports.other = 1\n<!-- exports.handler", "missing"),
+        ("exports = module.exports = { a: 1 }", "missing"),
+        ("var __awaiter = (this && this.__awaiter) || function () {}; exports.a = 1", "missing"),
+        ("class A { #a = 1; b() { return this.#a } } exports: for (;;) break exports", "missing"),
     ];
     for node in nodes() {
         for (source, state) in cases {
@@ -333,6 +375,13 @@ fn a_handler_that_is_only_declared_is_shown_with_what_exports_it() {
             "\n\nconst handler = () => {}; module.exports = { other: 1 }",
             3,
             7,
+            "module.exports.handler = handler",
+        ),
+        (
+            "hello.cjs",
+            "let x, { a: [handler] } = require('./other')",
+            1,
+            14,
             "module.exports.handler = handler",
         ),
         ("hello.mjs", "function* handler() {}\nexport const other = 1;", 1, 11, "export { handler }"),
@@ -368,8 +417,8 @@ fn what_could_have_been_meant_is_listed() {
     for node in nodes() {
         let listed = |names: [(&str, u32); 2]| names.map(|(name, line)| json!({"name": name, "line": line}));
         for (file, source, names) in [
-            ("hello.cjs", SCRIPT, listed([("Handler", 4), ("later", 4)])),
-            ("hello.mjs", MODULE, listed([("Handler", 2), ("later", 1)])),
+            ("hello.cjs", SCRIPT, listed([("Handler", 1), ("later", 4)])),
+            ("hello.mjs", MODULE, listed([("Handler", 2), ("later", 3)])),
         ] {
             let expected = json!({"errors": [], "handler": {"state": "missing", "names": names}});
             assert_eq!(verdict(node, file, source), (expected, Some(1)));

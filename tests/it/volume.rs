@@ -191,7 +191,11 @@ fn an_image_without_the_language_or_with_another_version_says_so() {
     pod.set("FUNC_RUNTIME", "cobol1");
     pod.build().expect(
         31,
-        &["cobol", "one of: python3.9, python3.10, python3.11, python3.12, python3.13, python3.14"],
+        &[
+            "cobol",
+            "one of: nodejs18, ",
+            "python3.9, python3.10, python3.11, python3.12, python3.13, python3.14",
+        ],
     );
 
     // A version manager's shim for a version that is not installed.

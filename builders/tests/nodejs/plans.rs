@@ -16,7 +16,7 @@ because
 check
   check-helper: put nodejs/check.cjs at <scratch>/check.cjs
     our program behind `check`
-  check: in <scratch>: node --no-warnings --experimental-vm-modules <scratch>/check.cjs <source> hello.js handler
+  check: in <scratch>: node --no-warnings --expose-internals --experimental-vm-modules <scratch>/check.cjs <source> hello.js handler
     syntax of every file, and whether the handler is there
 ");
     assert!(plan.ends_with(
@@ -77,7 +77,7 @@ fn a_shrinkwrap_wins_and_locks_of_others_are_named() {
     let plan = text(&USUAL, &format!("{both}//- yarn.lock\n"));
     assert_eq!(
         line(&plan, "npm installs"),
-        "npm installs: npm-shrinkwrap.json pins them; package-lock.json, yarn.lock is not read"
+        "npm installs: npm-shrinkwrap.json pins them; package-lock.json and yarn.lock are not read"
     );
     assert!(lines(&plan, "copy package-lock").is_empty(), "{plan}");
     let yarn = WITH_MS.replace("}}", "}, \"packageManager\": \"yarn@4.1.0\"}");

@@ -137,10 +137,12 @@ fn a_path_stays_within_the_function() {
         "dependencies: package.json:1:26: file:../lib leads out of the function \
          | deploy the package within the function, and name it like `file:./lib`"
     );
-    for wanted in ["link:/opt/lib", "~/../../lib", "file:///opt/lib"] {
+    assert!(with("~/../../lib").contains("leads out of the function"));
+    for mounted in ["link:/opt/lib", "file:///opt/lib-1.0.0.tgz", "/opt/lib-1.0.0.tgz"] {
+        let fixture = WITH_MS.replace("^2.1.0", mounted);
         assert!(
-            with(wanted).contains("leads out of the function") || with(wanted).contains("is not among"),
-            "{wanted}"
+            !super::text(&USUAL, &fixture).contains("copy source"),
+            "{mounted} is no part of the function"
         );
     }
     assert!(with("file:lib").contains("lib is not among the function's files | deploy it with the function"));

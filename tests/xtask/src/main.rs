@@ -10,6 +10,7 @@
 
 #[path = "../../bench/own_cost.rs"]
 mod own_cost;
+mod containers;
 mod test;
 mod try_example;
 

@@ -11,6 +11,8 @@ use anyhow::{Context as _, bail, ensure};
 const UV: &str = "0.13.9";
 /// The version of pnpm that tests drive: the last that every supported Node.js from 18 on can run.
 const PNPM: &str = "10.34.8";
+/// The version of kubernetes-validate that judges manifests.
+const KUBERNETES_VALIDATE: &str = "1.37.0";
 /// The versions of Node.js that tests drive beside the machine's own.
 const NODES: [&str; 5] = ["18.20.8", "20.20.2", "22.23.3", "24.21.0", "26.10.0"];
 
@@ -19,7 +21,10 @@ const NODES: [&str; 5] = ["18.20.8", "20.20.2", "22.23.3", "24.21.0", "26.10.0"]
 /// # Errors
 /// When a tool that `REQUIRE` needs cannot be had, or a test fails.
 pub(crate) fn run(args: &[OsString]) -> anyhow::Result<()> {
-    let uv = available("python", "uv", uv())?;
+    available("podman", "images to test pods in", crate::containers::prepare())?;
+    let uv = available("python", "uv", pip("uv", UV, &["--no-deps"]))?;
+    let validate = pip("kubernetes-validate", KUBERNETES_VALIDATE, &[]);
+    let validate = available("python", "kubernetes-validate", validate)?;
     let pnpm = available("nodejs", "pnpm", npm("pnpm", PNPM, "pnpm"))?;
     let package = format!("node-linux-{}", if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" });
     let mut nodes = Vec::new();
@@ -29,7 +34,7 @@ pub(crate) fn run(args: &[OsString]) -> anyhow::Result<()> {
     }
     // Last on PATH: whatever the machine has comes first.
     let path = env::var_os("PATH").unwrap_or_default();
-    let path = env::join_paths(env::split_paths(&path).chain(uv).chain(pnpm))?;
+    let path = env::join_paths(env::split_paths(&path).chain([uv, validate, pnpm].into_iter().flatten()))?;
     let status = Command::new(env!("CARGO"))
         .args(["test", "--workspace"])
         .args(args)
@@ -42,27 +47,31 @@ pub(crate) fn run(args: &[OsString]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A tool's directory; `None`, which is said, if it cannot be had and `REQUIRE` does not list its language.
-fn available(language: &str, tool: &str, found: anyhow::Result<PathBuf>) -> anyhow::Result<Option<PathBuf>> {
-    let Err(reason) = found else { return found.map(Some) };
+/// What was found; `None`, which is said, if it cannot be had and `REQUIRE` does not list what needs it.
+fn available<T>(name: &str, tool: &str, found: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    let reason = match found {
+        Ok(found) => return Ok(Some(found)),
+        Err(reason) => reason,
+    };
     let required = env::var("REQUIRE").unwrap_or_default();
-    if required.split(',').any(|name| name == language) {
+    if required.split(',').any(|one| one == name) {
         bail!("REQUIRE={required} needs {tool}: {reason:#}");
     }
     eprintln!("SKIP {tool}: {reason:#}");
     Ok(None)
 }
 
-/// The directory that holds uv, installed there unless it already is.
-fn uv() -> anyhow::Result<PathBuf> {
+/// The directory that holds the program of a package from Python's index.
+fn pip(package: &str, version: &str, flags: &[&str]) -> anyhow::Result<PathBuf> {
     // `--target` needs no virtual environment, which Debian's Python cannot make without a further package.
-    installed("uv", UV, "uv", |home| {
+    installed(package, version, package, |home| {
         let mut command = Command::new("python3");
         command
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-            .args(["--only-binary=:all:", "--no-deps", "--upgrade", "--target"])
+            .args(["--only-binary=:all:", "--upgrade", "--target"])
             .arg(home)
-            .arg(format!("uv=={UV}"));
+            .args(flags)
+            .arg(format!("{package}=={version}"));
         command
     })
 }

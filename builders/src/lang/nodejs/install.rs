@@ -73,7 +73,7 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
     };
     let lock = Lock::of(function, manifest)?;
     let installer = lock.map_or(Installer::Npm, |lock| lock.installer);
-    let program = can_install(inputs, manifest, installer)?;
+    let program = can_install(inputs, manifest, lock)?;
     done.because.push(format!("{} lists the dependencies", manifest.path));
     let pinned = match lock {
         Some(Lock { path, installer: Installer::Npm }) => {
@@ -178,8 +178,9 @@ fn npm_rebuild(manifest: &Manifest<'_>, program: &Tool, added: &Added) -> Vec<St
 fn can_install<'a>(
     inputs: &Inputs<'a>,
     manifest: &Manifest<'_>,
-    installer: Installer,
+    lock: Option<Lock<'_>>,
 ) -> Result<&'a Tool, PlanError> {
+    let installer = lock.map_or(Installer::Npm, |lock| lock.installer);
     for wanted in &manifest.dependencies {
         wanted.is_within(inputs.function, manifest.path)?;
         if let Kind::Only(only) = wanted.kind()
@@ -200,16 +201,14 @@ fn can_install<'a>(
         let hint = "run it before you deploy, or ask the operator for INJECTOR_BUILD_SCRIPTS=allow";
         return Err(PlanError::Dependencies(value.says(message).hint(hint)));
     }
-    let missing = |hint: &str| PlanError::NoTool {
-        tool: installer.name().to_owned(),
-        needed_for: manifest.path.to_string(),
-        hint: hint.to_owned(),
-    };
-    tool(inputs, installer.name(), PACKAGE).map_err(|_| match installer {
-        Installer::Npm => missing("choose an image that has npm"),
-        Installer::Pnpm => missing(
-            "choose an image that has pnpm, or deploy package-lock.json instead (`npm install --package-lock-only`)",
-        ),
+    let needed_for = lock.map_or(manifest.path, |lock| lock.path);
+    tool(inputs, installer.name(), needed_for.as_str()).map_err(|error| match (installer, error) {
+        (Installer::Pnpm, PlanError::NoTool { tool, needed_for, hint }) => PlanError::NoTool {
+            hint: format!("{hint}, or deploy package-lock.json instead (`npm install --package-lock-only`)"),
+            tool,
+            needed_for,
+        },
+        (_, error) => error,
     })
 }
 

@@ -66,7 +66,8 @@ impl<'a> Lock<'a> {
             .collect();
         match others.as_slice() {
             [] => format!("{} pins them", self.path),
-            others => format!("{} pins them; {} is not read", self.path, others.join(", ")),
+            [other] => format!("{} pins them; {other} is not read", self.path),
+            others => format!("{} pins them; {} are not read", self.path, others.join(" and ")),
         }
     }
 }
@@ -115,6 +116,14 @@ impl<'a> Pinned<'a> {
         let flag = |value: &Value<'_>, name| value.member(name).and_then(Value::get) == Some(true);
         let has = |value: &Value<'_>| flag(value, "hasInstallScript") && !flag(value, "dev");
         self.packages.is_empty() || self.packages.iter().any(|(path, value)| !path.is_empty() && has(value))
+    }
+
+    /// The package with this digest, and its version.
+    pub(super) fn digested(&self, integrity: &str) -> Option<String> {
+        let text = |value: &Value<'_>, name| value.member(name).and_then(Value::get::<String>);
+        let is_it = |value: &Value<'_>| text(value, "integrity").is_some_and(|found| found == integrity);
+        let (path, value) = self.packages.iter().find(|(_, value)| is_it(value))?;
+        Some(format!("{} {}", path.rsplit_once("node_modules/")?.1, text(value, "version")?))
     }
 
     /// Compares it with the manifest, as `npm ci` does, which however asks the registry first.

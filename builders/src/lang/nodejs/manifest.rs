@@ -136,9 +136,9 @@ impl<'a> Manifest<'a> {
 /// What a dependency is, by the words of <https://docs.npmjs.com/cli/v11/using-npm/package-spec>.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind<'a> {
-    /// From a registry, a repository or a URL.
+    /// From a registry, a repository or a URL, or of the image: an absolute path, to what is mounted there.
     Remote,
-    /// A file or directory, as it is written.
+    /// A file or directory of the function, as it is written.
     Local(&'a str),
     /// A protocol that only this installer knows.
     Only(&'static str),
@@ -153,9 +153,11 @@ impl Dependency<'_> {
         let local = wanted.strip_prefix("file:").or_else(|| wanted.strip_prefix("link:"));
         if let Some((_, installer)) = protocols.iter().find(|(protocol, _)| wanted.starts_with(protocol)) {
             Kind::Only(installer)
+        } else if local.unwrap_or(wanted).starts_with('/') {
+            Kind::Remote
         } else if let Some(path) = local {
-            Kind::Local(path.strip_prefix("//").unwrap_or(path))
-        } else if wanted.starts_with(['.', '/', '~']) && wanted.contains('/')
+            Kind::Local(path)
+        } else if wanted.starts_with(['.', '~']) && wanted.contains('/')
             || !wanted.contains(':') && [".tgz", ".tar.gz", ".tar"].iter().any(|end| wanted.ends_with(end))
         {
             Kind::Local(wanted)

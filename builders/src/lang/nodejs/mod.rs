@@ -91,7 +91,8 @@ fn handler(function: &Function) -> Result<(Handler, RelPath), PlanError> {
 
 /// Parses every file and looks for the handler: one process, before a minute of downloads.
 fn check(file: &RelPath, handler: &Handler) -> Vec<Step> {
-    let mut args: Vec<Arg> = ["--no-warnings", "--experimental-vm-modules"].map(Arg::from).into();
+    let mut args: Vec<Arg> =
+        ["--no-warnings", "--expose-internals", "--experimental-vm-modules"].map(Arg::from).into();
     args.extend([scratch("check.cjs").into(), Dir::Source.into()]);
     args.extend([file.as_str().into(), handler.function.as_str().into()]);
     let why = "syntax of every file, and whether the handler is there";

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::super::lock::Pinned;
 use super::packages::corrupt;
 use super::words::{Said, archive, name_and_version};
 use crate::diagnostic::{Diagnostic, pattern};
@@ -131,12 +132,14 @@ pub(super) fn integrity(said: &Said<'_>) -> Option<Diagnostic> {
     }
     let hashes = HASHES.captures(&said.words)?;
     let [expected, got] = [1, 2].map(|at| hashes.get(at).map_or("", |hash| hash.as_str()).replace(' ', ""));
-    // npm names the package in its warnings alone:
+    // npm names the package in its warnings alone, and those come only where the lock has the archive's URL:
     // npm warn tarball tarball data for greet@https://registry.example/greet/-/greet-1.0.0.tgz (sha512-…) seems to be corrupted.
     let warned =
         said.text.lines().find(|line| line.contains("seems to be corrupted") && line.contains(&expected));
     let archive = archive(warned.unwrap_or(&said.words));
-    let what = archive.map_or("a package".to_owned(), |[_, name, version]| format!("{name} {version}"));
+    let named = archive.map(|[_, name, version]| format!("{name} {version}"));
+    let pinned = || Pinned::read(said.function, said.function.top(said.lock())?).ok()?.digested(&expected);
+    let what = named.or_else(pinned).unwrap_or_else(|| "a package".to_owned());
     let message = format!(
         "what was downloaded for {what} does not have the expected hash\n    expected {expected}\n    got      {got}"
     );

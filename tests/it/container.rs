@@ -1,0 +1,140 @@
+//! The manifests of `deploy/` in real containers: podman is the runtime, this test the kubelet.
+
+mod podman;
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::pod::until;
+use podman::{BARE, Pod};
+
+/// Who the pod's containers are; and more that a cluster or an operator may want.
+#[derive(Clone, Copy)]
+struct Context {
+    title: &'static str,
+    /// UID and GID of the build, and of the function.
+    build: (u32, u32),
+    function: (u32, u32),
+    /// The function's image, if it is not that of the build.
+    image: Option<&'static str>,
+}
+
+const CONTEXTS: &[Context] = &[
+    Context { title: "as the manifest has it", build: (65532, 65532), function: (65532, 65532), image: None },
+    Context { title: "UID 1000", build: (1000, 1000), function: (1000, 1000), image: None },
+    Context {
+        title: "an arbitrary UID, as OpenShift gives it, and no shell",
+        build: (1_000_680_000, 0),
+        function: (1_000_680_000, 0),
+        image: Some(BARE),
+    },
+    Context { title: "a UID for each container", build: (1001, 1001), function: (1002, 1002), image: None },
+];
+
+#[test]
+fn a_python_function_is_built_and_answers_in_every_security_context() {
+    answers_in_every_security_context("python");
+}
+
+#[test]
+fn a_nodejs_function_is_built_and_answers_in_every_security_context() {
+    answers_in_every_security_context("nodejs");
+}
+
+#[track_caller]
+fn answers_in_every_security_context(language: &'static str) {
+    for context in CONTEXTS {
+        let Some(mut pod) = Pod::of(language) else { return };
+        for (container, (uid, gid)) in [("build", context.build), ("function", context.function)] {
+            let security = &mut pod.container(container)["securityContext"];
+            security["runAsUser"] = json!(uid);
+            security["runAsGroup"] = json!(gid);
+        }
+        if let Some(image) = context.image {
+            pod.container("function")["image"] = json!(image);
+            // As docs/kubernetes.md advises for Node.js.
+            pod.set("function", "PATH", "/nodejs/bin:/usr/bin");
+        }
+        assert!(pod.play(), "{}: {}\n{}", context.title, pod.message("build"), pod.log("build"));
+        assert!(pod.message("build").starts_with("ready: "), "{}: {}", context.title, pod.message("build"));
+        until("the function is ready", || pod.is_ready());
+        let request = format!("{}/../examples/{language}/request.json", env!("CARGO_MANIFEST_DIR"));
+        let request = fs::read(request).expect("an example");
+        let json = [("content-type", "application/json")];
+        let answer = pod.client().call("POST", "/", &json, &request);
+        assert_eq!(answer.status, 200, "{}: {}", context.title, pod.log("function"));
+        assert!(answer.text().contains("Kubernetes"), "{}", answer.text());
+        is_confined(&pod, context);
+        assert_eq!(pod.stop(), "exited 0", "{}: {}", context.title, pod.log("function"));
+    }
+}
+
+/// The runtime did what the manifest asks for: else the test would prove little.
+#[track_caller]
+fn is_confined(pod: &Pod, context: &Context) {
+    for (container, (uid, gid)) in [("build", context.build), ("function", context.function)] {
+        let config = pod.config(container);
+        let process = &config["process"];
+        assert_eq!((&process["user"]["uid"], &process["user"]["gid"]), (&json!(uid), &json!(gid)));
+        assert_eq!((&process["noNewPrivileges"], &config["root"]["readonly"]), (&json!(true), &json!(true)));
+        let sets = process["capabilities"].as_object().into_iter().flatten();
+        assert!(sets.into_iter().all(|(_, set)| set == &json!([])), "{}", process["capabilities"]);
+        assert!(config["linux"]["seccomp"].is_object());
+    }
+    let (uid, gid) = context.function;
+    let status = pod.process("status");
+    for line in [
+        format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n"),
+        format!("Gid:\t{gid}\t{gid}\t{gid}\t{gid}\n"),
+        "CapEff:\t0000000000000000\n".to_owned(),
+        "CapBnd:\t0000000000000000\n".to_owned(),
+        "NoNewPrivs:\t1\n".to_owned(),
+        "Seccomp:\t2\n".to_owned(),
+    ] {
+        assert!(status.contains(&line), "{line}{status}");
+    }
+    let mounts = pod.process("mountinfo");
+    for (place, mode) in [("/", "ro"), ("/kubeless", "ro"), ("/injector-bin", "ro"), ("/tmp", "rw")] {
+        let found =
+            mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>()).find(|one| one[4] == place);
+        let options = found.unwrap_or_else(|| panic!("{place} is not mounted:\n{mounts}"))[5];
+        assert!(options.split(',').any(|option| option == mode), "{place} is {options}");
+    }
+    assert!(!mounts.contains("kubeless.io"), "the function sees what the build alone may read:\n{mounts}");
+    assert_eq!(pod.process("root/bin/sh").is_empty(), context.image == Some(BARE));
+    assert!(!pod.process("root/etc/passwd").contains(&uid.to_string()));
+}
+
+#[test]
+fn a_python_syntax_error_is_the_termination_message_of_the_build() {
+    let broken = "def handler(event, context)\n    return 'hello'\n";
+    says_in_its_termination_message(
+        "python",
+        ("hello.py", broken),
+        "E61 compile failed: hello.py:1:28: expected ':'\n",
+    );
+}
+
+#[test]
+fn a_nodejs_syntax_error_is_the_termination_message_of_the_build() {
+    let broken = "export function handler(event, context) {\n  return 'hello' +;\n}\n";
+    says_in_its_termination_message(
+        "nodejs",
+        ("hello.mjs", broken),
+        "E61 compile failed: hello.mjs:2:19: Unexpected token ';'\n",
+    );
+}
+
+#[track_caller]
+fn says_in_its_termination_message(language: &'static str, (file, text): (&str, &str), first: &str) {
+    let Some(mut pod) = Pod::of(language) else { return };
+    pod.source[file] = json!(text);
+    assert!(!pod.play());
+    assert_eq!(pod.status("build"), "exited 61");
+    assert!(pod.message("build").starts_with(first), "{}", pod.message("build"));
+    assert_eq!(
+        (pod.status("install"), pod.status("function")),
+        ("exited 0".to_owned(), "created 0".to_owned())
+    );
+}
