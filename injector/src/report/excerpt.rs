@@ -41,7 +41,7 @@ const TELLING: [&str; 24] = [
 /// What looks like a failure and is none.
 const REASSURING: [&str; 5] = ["0 errors", "no errors", "0 failed", "0 failures", "without error"];
 /// How lines begin that only say that time passes.
-const PROGRESS: [&str; 16] = [
+const PROGRESS: [&str; 17] = [
     "Collecting ",
     "Downloading ",
     "Downloaded ",
@@ -58,6 +58,7 @@ const PROGRESS: [&str; 16] = [
     "[INFO] Download",
     "go: downloading ",
     "go: extracting ",
+    "npm http ",
 ];
 
 /// What lines contain that lead to files which go with the build.

@@ -5,11 +5,14 @@ use super::settings::Added;
 use crate::plan::{Action, Arg, Capture, Credentials, Dir, Run};
 use crate::toolchain::Version;
 
+/// Has npm say whom it asks: without that, a refusal (`E401`) or a download that broke off names no host.
+const HOSTS: &str = "--loglevel=http";
+
 /// Installs in `deps/` without running anything of what it installs.
 pub(super) fn install(installer: Installer, is_locked: bool, added: &Added) -> Action {
     let what: &[&str] = match installer {
-        Installer::Npm if is_locked => &["ci", "--omit=dev"],
-        Installer::Npm => &["install", "--omit=dev"],
+        Installer::Npm if is_locked => &["ci", "--omit=dev", HOSTS],
+        Installer::Npm => &["install", "--omit=dev", HOSTS],
         Installer::Pnpm => &["install", "--prod", "--frozen-lockfile"],
     };
     let mut args: Vec<Arg> = what.iter().copied().map(Arg::from).collect();
