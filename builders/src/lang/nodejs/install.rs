@@ -130,7 +130,8 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
             done.steps.extend(
                 (has_packages && may_have).then(|| npm_rebuild(manifest, &added)).into_iter().flatten(),
             );
-            let own = manifest.scripts.iter().map(|(name, _)| script(installer, Whose::Function(name), &added));
+            let own =
+                manifest.scripts.iter().map(|(name, _)| script(installer, Whose::Function(name), &added));
             done.steps.extend(own);
         }
     }
