@@ -33,6 +33,11 @@ pub(super) fn of_packages(said: &Said<'_>) -> Vec<Diagnostic> {
         let hint = "allow them in pnpm-workspace.yaml: `pnpm approve-builds` writes what it needs";
         return vec![Diagnostic::new(message).hint(hint)];
     }
+    if said.code.as_deref() == Some("ERR_PNPM_CONFIG_CONFLICT_FROZEN_STORE_WITH_FORCE") {
+        let message = "pnpm does not run the function's own scripts with a store that is frozen";
+        let hint = "leave `frozen-store` out, and mount a store that may be written";
+        return vec![crate::network::platform(message, hint)];
+    }
     let script = if said.tool == "npm" { npm(said) } else { pnpm(said) };
     match script {
         Some(script) => vec![failed(said, &script)],
