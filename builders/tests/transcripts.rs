@@ -77,16 +77,21 @@ fn render(diagnostic: &Diagnostic) -> String {
     format!("{diagnostic}\n  | {hint}\n  | {blame}")
 }
 
-/// The function whose files a directory holds, side by side.
+/// The function whose files a directory holds.
 fn function(dir: &Path) -> Function {
-    let files = entries(dir).into_iter().map(|path| {
+    let files = below(dir).into_iter().map(|path| {
         let text = fs::read_to_string(&path).expect("a text");
-        let name: RelPath =
-            path.file_name().and_then(|name| name.to_str()).expect("a name").parse().expect("a path");
+        let name = path.strip_prefix(dir).ok().and_then(Path::to_str);
+        let name: RelPath = name.expect("a name").parse().expect("a path");
         let size = text.len() as u64;
         (name, SourceFile { size, sha256: Sha256([0; 32]), executable: false, text: Some(text) })
     });
     Function { files: files.collect(), ..Function::default() }
+}
+
+fn below(dir: &Path) -> Vec<PathBuf> {
+    let all = |path: PathBuf| if path.is_dir() { below(&path) } else { vec![path] };
+    entries(dir).into_iter().flat_map(all).collect()
 }
 
 fn entries(dir: &Path) -> Vec<PathBuf> {

@@ -257,11 +257,19 @@ fn every_asset_of_a_plan_exists() {
 }
 
 #[test]
-fn pnpm_12_installs_again_where_others_rebuild() {
-    let scripts = |version: &'static str| {
+fn pnpm_12_runs_the_functions_own_scripts_apart() {
+    let scripts = |version: &'static str, manifest: &str| {
         let world = World { installer_version: version, ..USUAL };
-        text(&world, &format!("{WITH_MS}//- pnpm-lock.yaml\n"))
+        text(&world, &format!("{manifest}//- pnpm-lock.yaml\n"))
     };
-    assert!(scripts("11.28.11").contains(" pnpm rebuild --recursive "));
-    assert!(scripts("12.0.0").contains(" pnpm install --prod --frozen-lockfile --offline --force "));
+    // Some of its versions run nothing of packages when they install again, and a frozen store forbids to.
+    let own = "//- hello.js\n//- package.json\n{\"dependencies\": {\"ms\": \"2\"}, \"scripts\": {\"postinstall\": \"x\"}}\n";
+    let again = " pnpm install --prod --frozen-lockfile --offline --force ";
+    for (version, manifest, runs_apart) in
+        [("11.28.11", own, false), ("12.0.0", WITH_MS, false), ("12.0.0", own, true)]
+    {
+        let plan = scripts(version, manifest);
+        assert!(plan.contains(" pnpm rebuild --recursive "), "{plan}");
+        assert_eq!(plan.contains(again), runs_apart, "{version}: {plan}");
+    }
 }

@@ -3,7 +3,6 @@
 use super::install::Installer;
 use super::settings::Added;
 use crate::plan::{Action, Arg, Capture, Credentials, Dir, Run};
-use crate::toolchain::Version;
 
 /// Has npm say whom it asks: without that, a refusal (`E401`) or a download that broke off names no host.
 const HOSTS: &str = "--loglevel=http";
@@ -31,18 +30,28 @@ pub(super) fn install(installer: Installer, is_locked: bool, added: &Added) -> A
     })
 }
 
-/// Runs what packages have for after their installation, or with npm, one such script of the function itself.
-pub(super) fn scripts(installer: Installer, version: &Version, own: Option<&str>, added: &Added) -> Action {
-    // From 12 on, it is `pnpm install` that runs what it was told to leave out before.
-    let rebuilds = "12".parse().is_ok_and(|changed: Version| *version < changed);
-    let what: &[&str] = match (installer, own) {
-        (Installer::Npm, None) => &["rebuild"],
+/// Whose scripts run after the installation.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Whose<'a> {
+    /// Those of packages; with pnpm up to 11, those of the function, too.
+    Packages,
+    /// One of the function's own, by its name.
+    Function(&'a str),
+    /// Those of the function and of its workspace, which pnpm from 12 on leaves out when it rebuilds.
+    Workspace,
+}
+
+/// Runs scripts that were left out when the packages were installed.
+pub(super) fn scripts(installer: Installer, whose: Whose<'_>, added: &Added) -> Action {
+    let what: &[&str] = match (installer, whose) {
         // Each is named by itself: none brings along those before and after it.
-        (Installer::Npm, Some(_)) => &["run", "--ignore-scripts"],
-        (Installer::Pnpm, _) if rebuilds => &["rebuild", "--recursive"],
-        (Installer::Pnpm, _) => &["install", "--prod", "--frozen-lockfile", "--offline", "--force"],
+        (_, Whose::Function(name)) => &["run", "--ignore-scripts", name],
+        // Without `--force`, it takes all that was installed before for done.
+        (_, Whose::Workspace) => &["install", "--prod", "--frozen-lockfile", "--offline", "--force"],
+        (Installer::Npm, Whose::Packages) => &["rebuild"],
+        (Installer::Pnpm, Whose::Packages) => &["rebuild", "--recursive"],
     };
-    let mut args: Vec<Arg> = what.iter().copied().chain(own).map(Arg::from).collect();
+    let mut args: Vec<Arg> = what.iter().copied().map(Arg::from).collect();
     args.extend(quiet(installer, added));
     Action::Run(Run {
         tool: installer.name().to_owned(),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::commands;
+use super::commands::{self, Whose};
 use super::lock::{self, Lock, Pinned};
 use super::manifest::{Kind, Manifest, PACKAGE, PNPM_WORKSPACE};
 use super::settings::{self, Added, Configured};
@@ -13,7 +13,7 @@ use crate::error::PlanError;
 use crate::function::{Function, RelPath};
 use crate::plan::{Action, Arg, Capture, Dir, Network, Place, Step};
 use crate::steps::{helper, offline, run, scratch};
-use crate::toolchain::{BuildScripts, Tool};
+use crate::toolchain::{BuildScripts, Tool, Version};
 
 /// Who installs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,29 +121,34 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
         let has_packages = !manifest.dependencies.is_empty() || manifest.is_workspace;
         let may_have = pinned.is_none_or(|pinned| pinned.may_have_scripts()) || done.root == Dir::Deps;
         if installer == Installer::Pnpm {
-            done.steps.push(script(installer, program, None, &added));
+            done.steps.push(script(installer, Whose::Packages, &added));
+            let leaves_out = "12".parse().is_ok_and(|changed: Version| program.identity.version >= changed);
+            done.steps.extend(
+                (leaves_out && done.root == Dir::Deps).then(|| script(installer, Whose::Workspace, &added)),
+            );
         } else {
             done.steps.extend(
-                (has_packages && may_have)
-                    .then(|| npm_rebuild(manifest, program, &added))
-                    .into_iter()
-                    .flatten(),
+                (has_packages && may_have).then(|| npm_rebuild(manifest, &added)).into_iter().flatten(),
             );
-            done.steps.extend(
-                manifest.scripts.iter().map(|(name, _)| script(installer, program, Some(name), &added)),
-            );
+            let own =
+                manifest.scripts.iter().map(|(name, _)| script(installer, Whose::Function(name), &added));
+            done.steps.extend(own);
         }
     }
     Ok(done)
 }
 
-/// Runs what packages have for after their installation (with pnpm: the function, too), or one script of the function.
-fn script(installer: Installer, program: &Tool, own: Option<&str>, added: &Added) -> Step {
-    let whose = if own.is_some() { "the function runs when it is" } else { "packages run when they are" };
+/// Runs what packages, or the function itself, have for after their installation.
+fn script(installer: Installer, whose: Whose<'_>, added: &Added) -> Step {
+    let (name, runs) = match whose {
+        Whose::Packages => ("scripts".to_owned(), "packages run when they are"),
+        Whose::Function(name) => (format!("script {name}"), "the function runs when it is"),
+        Whose::Workspace => ("scripts workspace".to_owned(), "the function runs when it is"),
+    };
     Step {
-        name: own.map_or_else(|| "scripts".to_owned(), |name| format!("script {name}")),
-        why: format!("what {whose} installed"),
-        action: commands::scripts(installer, &program.identity.version, own, added),
+        name,
+        why: format!("what {runs} installed"),
+        action: commands::scripts(installer, whose, added),
         blame: Blame::Author,
         network: Network::Needed,
     }
@@ -151,8 +156,8 @@ fn script(installer: Installer, program: &Tool, own: Option<&str>, added: &Added
 
 /// Lets npm run the scripts of packages. It would run those of the function, too, before the packages are
 /// ready, and so it is shown a manifest that has none; what it says of whose scripts may run stays.
-fn npm_rebuild(manifest: &Manifest<'_>, program: &Tool, added: &Added) -> Vec<Step> {
-    let rebuild = script(Installer::Npm, program, None, added);
+fn npm_rebuild(manifest: &Manifest<'_>, added: &Added) -> Vec<Step> {
+    let rebuild = script(Installer::Npm, Whose::Packages, added);
     if manifest.scripts.is_empty() {
         return vec![rebuild];
     }

@@ -10,11 +10,28 @@ use crate::network;
 
 /// What speaks for a failure that the author cannot mend, if anything does.
 pub(super) fn evidence(said: &Said<'_>) -> Option<Diagnostic> {
+    // npm error Only HTTP(S) protocols are supported
+    // node-fetch cannot load ftp://registry.example/greet. URL scheme "ftp" is not supported.
+    static SCHEME: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"Only HTTP\(S\) protocols are supported|URL scheme .* is not supported"));
+    // npm error Invalid auth configuration found: `_auth` must be renamed to `//registry.example/:_auth` in project config
+    static LOGIN: LazyLock<Regex> = LazyLock::new(|| pattern(r"`([^`]+)` must be renamed to `([^`]+)`"));
     let code = said.code.as_deref().unwrap_or_default();
     let words = if said.words.is_empty() { &said.text } else { &said.words };
-    if code == "ERR_INVALID_URL" || words.contains("relative URL without a base") {
+    let invalid = if code == "ERR_INVALID_URL" || words.contains("relative URL without a base") {
+        Some("the registry's URL is not one")
+    } else {
+        SCHEME.is_match(words).then_some("the registry's URL begins neither with http: nor with https:")
+    };
+    if let Some(message) = invalid {
         let hint = "write it whole, as in https://registry.example/npm/: see NPM_REGISTRY and .npmrc";
-        return Some(network::platform("the registry's URL is not one", hint));
+        return Some(network::platform(message, hint));
+    }
+    if code == "ERR_INVALID_AUTH"
+        && let Some(found) = LOGIN.captures(words)
+    {
+        let message = format!("`{}` does not say for which registry it is", &found[1]);
+        return Some(network::platform(message, &format!("write `{}` in .npmrc", &found[2])));
     }
     if let Some(what) = denied(words) {
         let hint = "the volumes of the build must be writable for its user: see securityContext and fsGroup";

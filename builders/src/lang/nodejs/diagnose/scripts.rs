@@ -7,6 +7,7 @@ use regex::Regex;
 use super::network;
 use super::words::Said;
 use crate::diagnostic::{Diagnostic, pattern};
+use crate::lang::nodejs::manifest::{Dependency, Kind};
 use crate::native;
 
 /// A script that was run.
@@ -31,6 +32,11 @@ pub(super) fn of_packages(said: &Said<'_>) -> Vec<Diagnostic> {
         let message = format!("pnpm may not run the scripts of {}", ignored.trim_end_matches('.'));
         let hint = "allow them in pnpm-workspace.yaml: `pnpm approve-builds` writes what it needs";
         return vec![Diagnostic::new(message).hint(hint)];
+    }
+    if said.code.as_deref() == Some("ERR_PNPM_CONFIG_CONFLICT_FROZEN_STORE_WITH_FORCE") {
+        let message = "pnpm does not run the function's own scripts with a store that is frozen";
+        let hint = "leave `frozen-store` out, and mount a store that may be written";
+        return vec![crate::network::platform(message, hint)];
     }
     let script = if said.tool == "npm" { npm(said) } else { pnpm(said) };
     match script {
@@ -85,8 +91,11 @@ fn npm(said: &Said<'_>) -> Option<Script> {
     // npm error command failed
     // npm error command sh -c node setup.js
     // npm error setup.js: the words for "xx" are not there
+    // What is a part of the function has no `node_modules` in its path.
     static SCRIPT: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r"(?m)^path \S*?node_modules/(\S+)$(?:\n.*)*?\n(?:signal (\w+)\n)?command sh -c (.*)$")
+        pattern(
+            r"(?m)^path (?:\S*?node_modules/|<deps>/)(\S+)$(?:\n.*)*?\n(?:signal (\w+)\n)?command sh -c (.*)$",
+        )
     });
     let found = SCRIPT.captures(&said.words)?;
     let group = |at: usize| found.get(at).map_or("", |group| group.as_str());
@@ -96,12 +105,21 @@ fn npm(said: &Said<'_>) -> Option<Script> {
     };
     let package = group(1).rsplit_once("node_modules/").map_or(group(1), |(_, package)| package);
     Some(Script {
-        package: package.to_owned(),
+        package: named(said, package),
         stage: String::new(),
         command: group(3).to_owned(),
         end,
         printed: said.words[found.get(0)?.end()..].to_owned(),
     })
+}
+
+/// The name by which the function asks for what lies in a directory of its own; of other packages, the directory is the name.
+fn named(said: &Said<'_>, directory: &str) -> String {
+    let is_it = |wanted: &&Dependency<'_>| match wanted.kind() {
+        Kind::Local(path) => path.trim_start_matches("./").trim_end_matches('/') == directory,
+        _ => false,
+    };
+    said.dependencies().find(is_it).map_or(directory, |wanted| wanted.name.as_str()).to_owned()
 }
 
 /// pnpm runs several at once; the one that failed has the last word. `.` is the function itself.
@@ -117,10 +135,11 @@ fn pnpm(said: &Said<'_>) -> Option<Script> {
         LazyLock::new(|| pattern(r"exit code (\d+)|exit status:\s+(\d+)|signal: \d+ \((\w+)\)"));
     let lines: Vec<_> = LINE.captures_iter(&said.text).collect();
     let last = lines.last()?;
-    let package = last[2].rsplit_once("node_modules/").map_or("", |(_, package)| package);
+    let directory = last[2].rsplit_once("node_modules/").map_or(&last[2], |(_, package)| package);
+    let package = if directory == "." { String::new() } else { named(said, directory) };
     let end = said.find(&END).unwrap_or("1");
     let mut script = Script {
-        package: package.to_owned(),
+        package,
         stage: last[3].to_owned(),
         end: if end.starts_with("SIG") { end.to_owned() } else { format!("exit {end}") },
         ..Script::default()

@@ -191,6 +191,8 @@ fn framed(text: &str) -> Option<Words> {
     // help: …
     let (before, frame) = text.split_once("  × ")?;
     let code = before.lines().rev().find_map(|line| line.strip_prefix("Error: ")).map(str::trim);
+    // What it was about comes first, then the causes, which tell more.
+    let frame = frame.find(['├', '╰']).map_or(frame, |causes| &frame[causes..]);
     let mut words = String::new();
     for line in frame.lines() {
         let content = line.trim_start_matches(|c: char| c.is_whitespace() || c == '│');

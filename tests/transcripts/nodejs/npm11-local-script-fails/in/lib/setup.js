@@ -1,0 +1,1 @@
+console.error('the words are not there'); process.exitCode = 3;
