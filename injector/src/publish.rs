@@ -138,7 +138,8 @@ pub(crate) fn withhold_credentials(
     for place in manifests {
         let file = rooms.place(place);
         // A link may lead to a file of somebody else's.
-        let text = fs::canonical(&file).ok().filter(|real| *real == file).and_then(|real| fs::read_text(&real));
+        let text =
+            fs::canonical(&file).ok().filter(|real| *real == file).and_then(|real| fs::read_text(&real));
         let (Some(path), Some(text)) = (&place.path, text) else { continue };
         let written = if runtime.environment.mounted.contains_key(path.name()) {
             credentials::configuration(path.name(), &text)

@@ -89,6 +89,10 @@ fn a_lock_that_drifted_is_refused_before_anything_is_asked_of_a_registry() {
         let fixture = WITH_MS.replace("^2.1.0", fine);
         assert!(super::plan(&USUAL, &format!("{fixture}{LOCK}")).is_ok(), "{fine} was refused");
     }
+    for any in ["*", ""] {
+        let fixture = format!("{WITH_MS}{LOCK}").replace("^2.1.0", any).replace("2.1.3", "3.0.0-beta.2");
+        assert!(super::plan(&USUAL, &fixture).is_ok(), "{any:?} admits pre-releases, too");
+    }
 }
 
 #[test]
