@@ -131,7 +131,7 @@ fn configuration_is_found_where_a_secret_is_mounted() {
 #[test]
 fn a_ca_bundle_that_is_not_there_is_named() {
     let Some(mut pod) = Pod::python() else { return };
-    pod.source("ca.pem", "");
+    pod.source("ca.pem", "-----BEGIN CERTIFICATE-----\n");
     let there = pod.dir("src/ca.pem").display().to_string();
     for (roots, added, absent) in [
         (&there[..], "/absent/company.pem", "/absent/company.pem"),
@@ -154,4 +154,13 @@ fn what_is_a_flag_is_a_variable_too() {
     pod.set("INJECTOR_DRY_RUN", "true");
     assert!(pod.run(&["build"]).stdout.starts_with("ready: "));
     assert!(!pod.function().exists());
+}
+
+#[test]
+fn a_tool_that_is_there_and_broken_is_not_said_to_be_absent() {
+    let Some(pod) = Pod::python() else { return };
+    pod.source("pyproject.toml", "[project]\nname = \"x\"\nversion = \"1\"\ndependencies = [\"demo\"]\n");
+    pod.source("uv.lock", "version = 1\n");
+    pod.tool("uv", "#!/bin/sh\necho 'no such syscall' >&2\nexit 1\n");
+    pod.build().expect(42, &["E42 provision failed: uv does not run: exit 1: no such syscall"]);
 }
