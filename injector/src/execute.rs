@@ -165,9 +165,9 @@ impl Workshop<'_> {
         let mut outputs = Vec::new();
         let fetches =
             |step: &Step| matches!(&step.action, Action::Run(run) if run.credentials == Credentials::Given);
-        let fetched = steps.iter().rposition(fetches).map(|last| last + 1);
+        let withheld_from = steps.iter().rposition(fetches).map(|last| last + 1);
         for (number, step) in steps.iter().enumerate() {
-            if Some(number) == fetched {
+            if Some(number) == withheld_from {
                 self.withhold_credentials()?;
             }
             if let Some(signal) = signal::received() {

@@ -177,3 +177,15 @@ fn scripts_may_be_forbidden() {
          allowed here | run it before you deploy, or ask the operator for INJECTOR_BUILD_SCRIPTS=allow"
     );
 }
+
+#[test]
+fn pnpm_is_given_no_url_with_credentials() {
+    let with = |wanted: &str| format!("{}//- pnpm-lock.yaml\n", WITH_MS.replace("^2.1.0", wanted));
+    for held in ["https://me:s3cr3t@h.example/ms.tgz", "git+https://t0ken@h.example/ms.git"] {
+        let said = error(&USUAL, &with(held));
+        assert!(said.contains("the URL of ms holds credentials") && !said.contains("s3cr3t"), "{said}");
+    }
+    for fine in ["https://h.example/@me/ms.tgz", "git+ssh://git@h.example/ms.git", "npm:@me/ms@1"] {
+        assert!(super::plan(&USUAL, &with(fine)).is_ok(), "{fine} was refused");
+    }
+}

@@ -193,6 +193,14 @@ fn can_install<'a>(
             };
             return Err(PlanError::Dependencies(wanted.value.says(message).hint(hint)));
         }
+        if installer == Installer::Pnpm && wanted.holds_credentials() {
+            let message = format!(
+                "the URL of {} holds credentials, which pnpm writes into names of directories",
+                wanted.name
+            );
+            let hint = "leave them out of the URL and of pnpm-lock.yaml, and mount an .npmrc with them, or for git a .netrc";
+            return Err(PlanError::Dependencies(wanted.value.says(message).hint(hint)));
+        }
     }
     if let (BuildScripts::Deny, Some((name, value))) = (inputs.policy.build_scripts, manifest.scripts.first())
     {
