@@ -265,3 +265,14 @@ fn pnpm_12_installs_again_where_others_rebuild() {
     assert!(scripts("11.28.11").contains(" pnpm rebuild --recursive "));
     assert!(scripts("12.0.0").contains(" pnpm install --prod --frozen-lockfile --offline --force "));
 }
+
+#[test]
+fn a_dependency_file_of_another_name_is_installed_and_masked_as_the_usual_one() {
+    let named = World { deps_file: Some("my-package.json"), ..USUAL };
+    let plan = plan(&named, &WITH_MS.replace("package.json", "my-package.json")).expect("a plan");
+    let copied = "copy my-package.json: copy <source>/my-package.json to <deps>/package.json";
+    assert_eq!(line(&plan.to_string(), "copy my-package.json:"), copied);
+    for place in ["<source>/my-package.json", "<deps>/package.json"] {
+        assert!(plan.manifests.contains(&place.parse().expect("a place")), "{place}");
+    }
+}
