@@ -57,9 +57,6 @@ pub struct ToolSpec {
     /// Program names to look for on PATH, best first. `{version}` is the version asked for; an
     /// entry that has it is passed over when no version was asked for.
     pub programs: Vec<String>,
-    /// Whether a build that needs it fails without it.
-    #[serde(default)]
-    pub required: bool,
     /// Whether its version is the runtime's.
     #[serde(default)]
     pub versioned: bool,

@@ -43,12 +43,7 @@ fn full() -> Runtime {
         texts: Vec::new(),
         near_misses: BTreeMap::new(),
         ignore: Vec::new(),
-        tools: vec![ToolSpec {
-            name: String::new(),
-            programs: Vec::new(),
-            required: false,
-            versioned: false,
-        }],
+        tools: vec![ToolSpec { name: String::new(), programs: Vec::new(), versioned: false }],
         environment: Environment {
             pass: Vec::new(),
             files: Vec::new(),

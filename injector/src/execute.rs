@@ -165,9 +165,9 @@ impl Workshop<'_> {
         let mut outputs = Vec::new();
         let fetches =
             |step: &Step| matches!(&step.action, Action::Run(run) if run.credentials == Credentials::Given);
-        let done = steps.iter().rposition(fetches).map(|last| last + 1);
+        let withheld_from = steps.iter().rposition(fetches).map(|last| last + 1);
         for (number, step) in steps.iter().enumerate() {
-            if Some(number) == done {
+            if Some(number) == withheld_from {
                 self.withhold_credentials()?;
             }
             if let Some(signal) = signal::received() {
@@ -246,7 +246,7 @@ impl Workshop<'_> {
             stderr: self.rooms.in_authors_terms(&outcome.stderr.text()),
         };
         let cause = match (outcome.ended, outcome.out_of_memory) {
-            (Ended::Exited(0), _) => return Ok(output),
+            (Ended::Exited(0), _) => return self.intact(section, step).map(|()| output),
             (Ended::Terminated(signal), _) => {
                 return Err(Failure::Terminated { signal, stage: section.stage() });
             }
@@ -278,6 +278,13 @@ impl Workshop<'_> {
             Capture::Whole => failure.output = output.stderr,
         }
         Err(failure.into())
+    }
+
+    /// Refuses to go on where code that ran has put a link in a room's place: it would lead us out of the volume.
+    fn intact(&self, section: Section, step: &Step) -> Result<(), Failure> {
+        let Some(dir) = self.rooms.replaced() else { return Ok(()) };
+        let said = io::Error::new(io::ErrorKind::NotADirectory, format!("it replaced the directory {dir}"));
+        Err(StepFailure { blame: step.blame, ..self.failed(section, step, Cause::Io(said)) }.into())
     }
 
     fn command(&self, run: &Run, deadline: Instant) -> Result<Command, Failure> {

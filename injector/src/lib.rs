@@ -59,11 +59,11 @@ fn obey(request: Request, reporter: &mut Reporter) -> Result<u8, Failure> {
         Verb::Plan(build, format) => {
             reporter.keep_to_yourself();
             let prepared = pipeline::prepare(&build, &env, reporter)?;
-            let (toolchain, _) = prepared.probe()?;
-            let plan = prepared.plan(&toolchain)?;
+            let mut probed = prepared.probe()?;
+            let plan = prepared.plan(&mut probed)?;
             reporter.print(&match format {
-                Format::Text => words::plan(&prepared, &toolchain, &plan),
-                Format::Json => words::plan_as_json(&prepared, &toolchain, &plan)?,
+                Format::Text => words::plan(&prepared, &probed.toolchain, &plan),
+                Format::Json => words::plan_as_json(&prepared, &probed.toolchain, &plan)?,
             });
             Ok(0)
         }

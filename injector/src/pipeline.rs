@@ -1,12 +1,12 @@
 //! The story, top to bottom: one call per stage.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use builders::assets;
 use builders::catalog::{Catalog, CatalogError, RuntimeName};
 use builders::detect::{Detected, detect};
+use builders::error::PlanError;
 use builders::function::{BadHandler, Handler, Sha256};
 use builders::plan::Plan;
 use builders::toolchain::{Policy, Toolchain};
@@ -23,6 +23,7 @@ use crate::surroundings::{self, Surroundings};
 use crate::survey::{Survey, survey};
 use crate::sys::volume::Executes;
 use crate::sys::{fs, signal};
+use crate::toolbox::Probed;
 use crate::{keys, toolbox, verdict};
 
 /// A function of which all is known that can be known before anything is written.
@@ -66,20 +67,26 @@ pub(crate) fn prepare(
 }
 
 impl Prepared {
-    /// Decides what shall be done with these tools.
-    pub(crate) fn plan(&self, toolchain: &Toolchain) -> Result<Plan, Failure> {
+    /// Decides what shall be done with these tools. One that is lacking and is there, but broken, is not called absent.
+    pub(crate) fn plan(&self, probed: &mut Probed) -> Result<Plan, Failure> {
         let inputs = Inputs {
             function: &self.survey.function,
             runtime: &self.detected.runtime,
-            toolchain,
+            toolchain: &probed.toolchain,
             settings: &self.surroundings.settings,
             policy: &self.policy,
         };
-        Ok(self.builder.plan(&inputs)?)
+        self.builder.plan(&inputs).map_err(|error| match &error {
+            PlanError::NoTool { tool, .. } => match probed.lacking.remove(tool) {
+                Some(broken @ ProvisionError::ToolBroken { .. }) => broken.into(),
+                _ => error.into(),
+            },
+            _ => error.into(),
+        })
     }
 
     /// Finds the tools, and asks each what it is.
-    pub(crate) fn probe(&self) -> Result<(Toolchain, BTreeMap<String, PathBuf>), Failure> {
+    pub(crate) fn probe(&self) -> Result<Probed, Failure> {
         let Detected { runtime, name, .. } = &self.detected;
         let function = &self.survey.function;
         Ok(toolbox::probe(self.builder, runtime, name, function, &self.surroundings)?)
@@ -134,8 +141,9 @@ fn run(
     surroundings.furnish(&rooms.scratch, &detected.runtime, request.ca_file.as_deref())?;
     let probed = prepared.probe();
     go_on(Stage::Provision)?;
-    let (toolchain, programs) = probed?;
-    let plan = prepared.plan(&toolchain)?;
+    let mut probed = probed?;
+    let plan = prepared.plan(&mut probed)?;
+    let Probed { toolchain, programs, .. } = probed;
     prepared.surroundings.pass(env, &plan.refers);
     reporter.hide(prepared.surroundings.secrets.iter().chain(plan.secrets.0.values()).cloned());
     let reporter: &Reporter = reporter;

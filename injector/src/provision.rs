@@ -201,6 +201,12 @@ impl Rooms {
         }
     }
 
+    /// A room of the tree that is no directory any more, since code that ran there put something in its place.
+    pub(crate) fn replaced(&self) -> Option<Dir> {
+        let rooms = [Dir::Tree].into_iter().chain(Dir::PUBLISHED);
+        rooms.into_iter().find(|&dir| !fs::is_real_dir(&self.dir(dir)))
+    }
+
     /// Where a place is.
     pub(crate) fn place(&self, place: &Place) -> PathBuf {
         let dir = self.dir(place.dir);

@@ -137,7 +137,10 @@ pub(crate) fn withhold_credentials(
     let mut held = Vec::new();
     for place in manifests {
         let file = rooms.place(place);
-        let (Some(path), Some(text)) = (&place.path, fs::read_text(&file)) else { continue };
+        // A link may lead to a file of somebody else's.
+        let text =
+            fs::canonical(&file).ok().filter(|real| *real == file).and_then(|real| fs::read_text(&real));
+        let (Some(path), Some(text)) = (&place.path, text) else { continue };
         let is_configuration = runtime.environment.mounted.contains_key(path.name());
         let written = if is_configuration {
             credentials::configuration(path.name(), &text)

@@ -32,12 +32,11 @@ fn tools(runtime: &Runtime, env: &Environment) -> Vec<String> {
     let name = RuntimeName { id: runtime.id.clone(), version: None };
     let surroundings = Surroundings::bare(env);
     let line = |spec: &builders::catalog::ToolSpec| {
-        let need = if spec.required { "required" } else { "optional" };
         let here = match toolbox::find(builder, runtime, spec, &name, &surroundings.env) {
             Ok(found) => format!("{} ({})", found.tool.identity.version, found.program.display()),
             Err(error) => format!("not here: {error}"),
         };
-        format!("{:<11} {here} [{need}]", spec.name)
+        format!("{:<11} {here}", spec.name)
     };
     runtime.tools.iter().map(line).collect()
 }

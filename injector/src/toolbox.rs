@@ -39,26 +39,40 @@ pub(crate) struct Found {
     pub(crate) program: PathBuf,
 }
 
-/// Looks for the tools that the function needs, and asks each what it is.
+/// What was found of the tools that a function needs.
+#[derive(Debug, Default)]
+pub(crate) struct Probed {
+    /// The tools that answered.
+    pub(crate) toolchain: Toolchain,
+    /// Their programs.
+    pub(crate) programs: BTreeMap<String, PathBuf>,
+    /// Why there is none of the others.
+    pub(crate) lacking: BTreeMap<String, ProvisionError>,
+}
+
+/// Looks for the tools that the function needs, and asks each what it is. That of the runtime's own version must be
+/// there; whether the others must, the plan says.
 pub(crate) fn probe(
     builder: &dyn Builder,
     runtime: &Runtime,
     name: &RuntimeName,
     function: &Function,
     surroundings: &Surroundings,
-) -> Result<(Toolchain, BTreeMap<String, PathBuf>), ProvisionError> {
-    let (mut toolchain, mut programs) = (Toolchain::default(), BTreeMap::new());
+) -> Result<Probed, ProvisionError> {
+    let mut probed = Probed::default();
     for spec in runtime.tools.iter().filter(|spec| builder.needs(&spec.name, function)) {
         match find(builder, runtime, spec, name, &surroundings.env) {
             Ok(found) => {
-                toolchain.tools.insert(spec.name.clone(), found.tool);
-                programs.insert(spec.name.clone(), found.program);
+                probed.toolchain.tools.insert(spec.name.clone(), found.tool);
+                probed.programs.insert(spec.name.clone(), found.program);
             }
-            Err(error) if spec.required => return Err(error),
-            Err(_) => {}
+            Err(error) if spec.versioned => return Err(error),
+            Err(error) => {
+                probed.lacking.insert(spec.name.clone(), error);
+            }
         }
     }
-    Ok((toolchain, programs))
+    Ok(probed)
 }
 
 /// The program names of a tool, with the version that was asked for filled in.

@@ -155,3 +155,12 @@ fn what_is_a_flag_is_a_variable_too() {
     assert!(pod.run(&["build"]).stdout.starts_with("ready: "));
     assert!(!pod.function().exists());
 }
+
+#[test]
+fn a_tool_that_is_there_and_broken_is_not_said_to_be_absent() {
+    let Some(pod) = Pod::python() else { return };
+    pod.source("pyproject.toml", "[project]\nname = \"x\"\nversion = \"1\"\ndependencies = [\"demo\"]\n");
+    pod.source("uv.lock", "version = 1\n");
+    pod.tool("uv", "#!/bin/sh\necho 'no such syscall' >&2\nexit 1\n");
+    pod.build().expect(42, &["E42 provision failed: uv does not run: exit 1: no such syscall"]);
+}

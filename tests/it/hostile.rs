@@ -148,3 +148,41 @@ fn what_a_tool_closed_is_cleared_away_by_its_own_user() {
     pod.build().expect(0, &["ready: "]);
     assert_eq!(pod.leftovers(), [""; 0]);
 }
+
+#[test]
+fn what_code_of_dependencies_plants_is_replaced_and_never_followed() {
+    let plants =
+        "cd @/volume/.injector/staging && mkfifo receipt.json && ln -s @/precious/file server/kubeless.py";
+    let Some(pod) = Pod::fake_pip(plants) else { return };
+    let file = precious(&pod).join("file");
+    pod.build().expect(0, &["ready: "]);
+    assert_eq!(read(&file), "precious");
+    for name in ["receipt.json", "server/kubeless.py"] {
+        let kind = fs::symlink_metadata(pod.function().join(name)).expect("a file").file_type();
+        assert!(kind.is_file(), "{name}: {kind:?}");
+    }
+}
+
+#[test]
+fn credentials_are_left_in_files_that_code_of_dependencies_links_to() {
+    let plants = "ln -sf @/precious/file @/volume/.injector/staging/source/requirements.txt";
+    let Some(pod) = Pod::fake_pip(plants) else { return };
+    let file = precious(&pod).join("file");
+    fs::write(&file, "https://me:hunter2hunter2@registry.example").expect("written");
+    pod.build().expect(0, &["ready: "]);
+    assert_eq!(read(&file), "https://me:hunter2hunter2@registry.example");
+}
+
+#[test]
+fn a_room_for_which_code_of_dependencies_puts_a_link_ends_the_build() {
+    let plants = "cd @/volume/.injector/staging && rmdir out && ln -s @/precious out";
+    let Some(pod) = Pod::fake_pip(plants) else { return };
+    let file = precious(&pod).join("file");
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("a mode");
+    pod.build().expect(
+        51,
+        &["E51 resolve failed: the step install could not be done: it replaced the directory <out>"],
+    );
+    assert_eq!(fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
+    pod.assert_empty();
+}

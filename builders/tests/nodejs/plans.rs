@@ -273,3 +273,14 @@ fn pnpm_12_runs_the_functions_own_scripts_apart() {
         assert_eq!(plan.contains(again), runs_apart, "{version}: {plan}");
     }
 }
+
+#[test]
+fn a_dependency_file_of_another_name_is_installed_and_masked_as_the_usual_one() {
+    let named = World { deps_file: Some("my-package.json"), ..USUAL };
+    let plan = plan(&named, &WITH_MS.replace("package.json", "my-package.json")).expect("a plan");
+    let copied = "copy my-package.json: copy <source>/my-package.json to <deps>/package.json";
+    assert_eq!(line(&plan.to_string(), "copy my-package.json:"), copied);
+    for place in ["<source>/my-package.json", "<deps>/package.json"] {
+        assert!(plan.manifests.contains(&place.parse().expect("a place")), "{place}");
+    }
+}

@@ -89,6 +89,10 @@ fn a_lock_that_drifted_is_refused_before_anything_is_asked_of_a_registry() {
         let fixture = WITH_MS.replace("^2.1.0", fine);
         assert!(super::plan(&USUAL, &format!("{fixture}{LOCK}")).is_ok(), "{fine} was refused");
     }
+    for any in ["*", ""] {
+        let fixture = format!("{WITH_MS}{LOCK}").replace("^2.1.0", any).replace("2.1.3", "3.0.0-beta.2");
+        assert!(super::plan(&USUAL, &fixture).is_ok(), "{any:?} admits pre-releases, too");
+    }
 }
 
 #[test]
@@ -172,4 +176,16 @@ fn scripts_may_be_forbidden() {
         "dependencies: package.json:3:20: the script postinstall would run while the function is built, which is not \
          allowed here | run it before you deploy, or ask the operator for INJECTOR_BUILD_SCRIPTS=allow"
     );
+}
+
+#[test]
+fn pnpm_is_given_no_url_with_credentials() {
+    let with = |wanted: &str| format!("{}//- pnpm-lock.yaml\n", WITH_MS.replace("^2.1.0", wanted));
+    for held in ["https://me:s3cr3t@h.example/ms.tgz", "git+https://t0ken@h.example/ms.git"] {
+        let said = error(&USUAL, &with(held));
+        assert!(said.contains("the URL of ms holds credentials") && !said.contains("s3cr3t"), "{said}");
+    }
+    for fine in ["https://h.example/@me/ms.tgz", "git+ssh://git@h.example/ms.git", "npm:@me/ms@1"] {
+        assert!(super::plan(&USUAL, &with(fine)).is_ok(), "{fine} was refused");
+    }
 }

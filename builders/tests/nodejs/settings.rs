@@ -130,3 +130,14 @@ fn a_mounted_cache_is_used() {
         "{pnpm}"
     );
 }
+
+#[test]
+fn kubeless_variable_is_configuration_as_any_other() {
+    let env = &[("NPM_CONFIG_EXTRA", "ignore-scripts true fetch-timeout=5000")];
+    let world = World { env, ..USUAL };
+    let (npm, _) = installed(&world, "");
+    assert!(npm.contains(" npm_config_fetch_timeout=5000 "), "{npm}");
+    let plan = plan(&world, WITH_MS).expect("a plan");
+    assert!(plan.because.contains(&"no script runs: ignore-scripts is configured".to_owned()), "{plan}");
+    assert!(!plan.resolve.iter().any(|step| step.name == "scripts"), "{plan}");
+}

@@ -80,10 +80,16 @@ pub(crate) fn swap_link(link: &Path, target: &Path, scratch: &Path) -> io::Resul
     fs::rename(new, link)
 }
 
-/// Writes a file that nobody reads yet, making its directories.
+/// Writes a file that nobody reads yet, making its directories. What stands there goes: code of dependencies may
+/// have left a link, which would lead elsewhere, or a FIFO, which would let us wait.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     create_parents(path)?;
-    fs::write(path, bytes)
+    let create = || fs::OpenOptions::new().write(true).create_new(true).open(path);
+    let file = match create() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => remove(path).and_then(|()| create()),
+        file => file,
+    };
+    file?.write_all(bytes)
 }
 
 /// Makes the directories above a path.

@@ -198,6 +198,14 @@ fn can_install<'a>(
             };
             return Err(PlanError::Dependencies(wanted.value.says(message).hint(hint)));
         }
+        if installer == Installer::Pnpm && wanted.holds_credentials() {
+            let message = format!(
+                "the URL of {} holds credentials, which pnpm writes into names of directories",
+                wanted.name
+            );
+            let hint = "leave them out of the URL and of pnpm-lock.yaml, and mount an .npmrc with them, or for git a .netrc";
+            return Err(PlanError::Dependencies(wanted.value.says(message).hint(hint)));
+        }
     }
     if let (BuildScripts::Deny, Some((name, value))) = (inputs.policy.build_scripts, manifest.scripts.first())
     {
@@ -255,7 +263,9 @@ fn copies(
         .into_iter()
         .flatten()
         .map(|path| {
-            copy(place(Dir::Source, path.as_str()), place(Dir::Deps, path.name()), "what the installer reads")
+            // A dependency file may be named otherwise, by the environment; installers know one name.
+            let name = if path == manifest.path { PACKAGE } else { path.name() };
+            copy(place(Dir::Source, path.as_str()), place(Dir::Deps, name), "what the installer reads")
         })
         .collect()
 }
@@ -272,14 +282,18 @@ fn written(function: &Function) -> BTreeSet<Place> {
         "yarn.lock",
         "bun.lock",
     ];
-    const INSTALLED: [&str; 5] = [
+    const INSTALLED: [&str; 6] = [
+        PACKAGE,
         "package-lock.json",
         "node_modules/.package-lock.json",
         "node_modules/.modules.yaml",
         "node_modules/.pnpm/lock.yaml",
         "node_modules/.pnpm-workspace-state-v1.json",
     ];
-    let own = function.files.keys().filter(|path| OWN.contains(&path.name()));
+    let own = function
+        .files
+        .keys()
+        .filter(|path| OWN.contains(&path.name()) || Some(*path) == function.deps_file.as_ref());
     let own = own.flat_map(|path| [Dir::Source, Dir::Deps].map(|dir| Place::new(dir, path.clone())));
     let installed = INSTALLED.iter().map(|path| Place { dir: Dir::Deps, path: path.parse().ok() });
     own.chain(installed).collect()

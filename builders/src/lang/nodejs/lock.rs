@@ -155,6 +155,8 @@ impl<'a> Pinned<'a> {
             nodejs_semver::Version::parse(&version).map_or(true, |version| range.satisfies(&version))
         };
         match nodejs_semver::Range::parse(&wanted.wanted) {
+            // npm takes a pre-release for any version, but not for a range that names none.
+            Ok(_) if matches!(wanted.wanted.trim(), "" | "*") => Ok(()),
             Ok(range) if wanted.kind() == Kind::Remote && !admits(&range) => {
                 drifted(format!("{name} is {version} in {lock}, and {} is asked for", wanted.wanted))
             }

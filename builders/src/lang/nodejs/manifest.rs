@@ -166,6 +166,15 @@ impl Dependency<'_> {
         }
     }
 
+    /// Whether it is a URL with a password or a token; the `git@` of SSH is neither.
+    pub(super) fn holds_credentials(&self) -> bool {
+        let Some((scheme, rest)) = self.wanted.split_once("://") else { return false };
+        let authority = rest.split('/').next().unwrap_or_default();
+        let login = authority.rsplit_once('@').map(|(login, _)| login);
+        login
+            .is_some_and(|login| login.contains(':') || scheme.ends_with("http") || scheme.ends_with("https"))
+    }
+
     /// Refuses a path that no copy of the function holds.
     ///
     /// # Errors

@@ -38,6 +38,8 @@ pub(super) struct Added {
 #[derive(Debug, Default)]
 pub(super) struct Configured {
     files: BTreeMap<String, String>,
+    /// What Kubeless' variable says.
+    extra: BTreeMap<String, String>,
     env: BTreeMap<String, String>,
 }
 
@@ -56,16 +58,23 @@ impl Configured {
                 is_set.then(|| (kebab(key), value.clone()))
             })
         };
+        let extra = inputs.settings.env.get(EXTRA).map(|text| assignments(text)).unwrap_or_default();
         let pnpm = variables("pnpm_config_").filter(|_| installer == Installer::Pnpm);
         Configured {
             files: files.flat_map(|(path, text)| pairs(path, text)).collect(),
+            extra: extra.into_iter().map(|(key, value)| (kebab(&key), value)).collect(),
             env: variables("npm_config_").chain(pnpm).collect(),
         }
     }
 
     /// The value of a key; the environment wins.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
-        self.env.get(key).or_else(|| self.files.get(key)).map(String::as_str)
+        self.variable(key).or_else(|| self.files.get(key)).map(String::as_str)
+    }
+
+    /// The value of a key in the environment, of which Kubeless' variable is the last.
+    fn variable(&self, key: &str) -> Option<&String> {
+        self.env.get(key).or_else(|| self.extra.get(key))
     }
 }
 
@@ -117,9 +126,8 @@ pub(super) fn added(inputs: &Inputs<'_>, installer: Installer, configured: &Conf
         }
     }
     for (key, room) in caches {
-        let extra = extra.iter().rev().find(|(asked, _)| asked == key).map(|(_, value)| value);
         // One that is mounted may hold all that is needed.
-        let value = match (configured.env.get(*key).or(extra), room) {
+        let value = match (configured.variable(key), room) {
             (Some(asked), _) => {
                 added.secrets.insert((*key).to_owned(), asked.clone());
                 Arg::secret(*key)
