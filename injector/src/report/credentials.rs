@@ -18,11 +18,14 @@ const NAMES: [&str; 11] = [
     "credentials",
 ];
 
+/// What a private key in PEM form says of itself, as npm's `key` holds one, whose name says nothing.
+const PRIVATE_KEY: &str = "PRIVATE KEY-----";
+
 /// The credentials in an environment variable: the value itself if the name says so, those of URLs in it, and
 /// what it assigns to names of credentials, as in `-Dsome.password=…` or `//registry.example/:_authToken …`.
 pub(crate) fn env_credentials(name: &str, value: &str) -> Vec<String> {
     let mut found = url_credentials(value);
-    if names_credential(name) {
+    if names_credential(name) || value.contains(PRIVATE_KEY) {
         found.extend(forms_of_value(value));
     }
     let mut words = value.split_whitespace().peekable();
@@ -90,7 +93,10 @@ fn ini_credentials(text: &str) -> Vec<String> {
     text.lines()
         .filter_map(|line| {
             let pairs = ['=', ':'].into_iter().filter_map(|separator| line.split_once(separator));
-            pairs.filter(|(key, _)| names_credential(key)).map(|(_, value)| value).next()
+            pairs
+                .filter(|(key, value)| names_credential(key) || value.contains(PRIVATE_KEY))
+                .map(|(_, value)| value)
+                .next()
         })
         .flat_map(forms_of_value)
         .collect()
@@ -244,6 +250,7 @@ mod tests {
             ("  \"auth\": \"bWU6aHVudGVyMg==\",", "me:hunter2"),
             ("export REGISTRY_TOKEN=abc", "abc"),
             ("api_key=a#b;c", "a#b;c"),
+            ("key=\"-----BEGIN PRIVATE KEY-----\\nabc\"", "-----BEGIN PRIVATE KEY-----\\nabc"),
         ] {
             let found = ini_credentials(line);
             assert!(found.iter().any(|value| value == expected), "{line}: {found:?}");
