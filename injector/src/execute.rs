@@ -183,7 +183,7 @@ impl Workshop<'_> {
     /// Takes the credentials out of the dependency files, whose readers are done: neither the code of packages
     /// nor the function's container has any business with them.
     pub(crate) fn withhold_credentials(&self) -> Result<(), Failure> {
-        for path in publish::withhold_credentials(self.rooms, self.runtime, self.manifests)? {
+        for path in publish::withhold_credentials(self.rooms, self.runtime, self.function, self.manifests)? {
             let mounted: Vec<_> = self.runtime.environment.mounted.keys().map(String::as_str).collect();
             self.reporter.warn(&format!(
                 "{path} holds credentials, which are left out of what is published; better mount them as a secret: {}",

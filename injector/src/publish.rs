@@ -1,9 +1,9 @@
 //! The staged tree gets its receipt and its name: receipt last, then the link swapped by rename.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::Path;
 use std::time::Duration;
+use std::{io, iter};
 
 use builders::Package;
 use builders::catalog::{Runtime, RuntimeName};
@@ -128,19 +128,21 @@ pub(crate) fn publish(rooms: &Rooms, built: Built<'_>) -> Result<Receipt, Publis
 }
 
 /// Takes the credentials out of the staged dependency files, which nobody reads after the build: the function's
-/// container has no business with them. Returns those of the function's own files that held some.
+/// container has no business with them. So it is with files of the function that are the same under another name,
+/// as one is to which a link led. Returns those of the function's own files that held some.
 pub(crate) fn withhold_credentials(
     rooms: &Rooms,
     runtime: &Runtime,
+    function: &Function,
     manifests: &BTreeSet<Place>,
 ) -> Result<Vec<RelPath>, PublishError> {
+    // A link may lead to a file of somebody else's.
+    let read = |file: &Path| {
+        fs::canonical(file).ok().filter(|real| real == file).and_then(|real| fs::read_text(&real))
+    };
     let mut held = Vec::new();
     for place in manifests {
-        let file = rooms.place(place);
-        // A link may lead to a file of somebody else's.
-        let text =
-            fs::canonical(&file).ok().filter(|real| *real == file).and_then(|real| fs::read_text(&real));
-        let (Some(path), Some(text)) = (&place.path, text) else { continue };
+        let (Some(path), Some(text)) = (&place.path, read(&rooms.place(place))) else { continue };
         let is_configuration = runtime.environment.mounted.contains_key(path.name());
         let written = if is_configuration {
             credentials::configuration(path.name(), &text)
@@ -155,10 +157,18 @@ pub(crate) fn withhold_credentials(
             let lines = clean.split_inclusive('\n').zip(text.split_inclusive('\n'));
             clean = lines.flat_map(|(clean, own)| [if clean == own { "" } else { "# " }, clean]).collect();
         }
-        if clean != text {
-            let wrong = |source| PublishError::Io { volume: rooms.volume.display().to_string(), source };
-            fs::write(&file, clean.as_bytes()).map_err(wrong)?;
-            held.extend((place.dir == Dir::Source).then(|| path.clone()));
+        if clean == text {
+            continue;
+        }
+        let own = function.files.get(path).map(|file| file.sha256);
+        let same = function.files.iter().filter(|(other, file)| *other != path && Some(file.sha256) == own);
+        for path in iter::once(path).chain(same.map(|(other, _)| other)) {
+            let file = rooms.place(&Place::new(place.dir, path.clone()));
+            if read(&file).as_ref() == Some(&text) {
+                let wrong = |source| PublishError::Io { volume: rooms.volume.display().to_string(), source };
+                fs::write(&file, clean.as_bytes()).map_err(wrong)?;
+                held.extend((place.dir == Dir::Source).then(|| path.clone()));
+            }
         }
     }
     Ok(held)

@@ -1,6 +1,7 @@
 //! npm and pnpm: where their credentials are, and what of them their packages see.
 
 use std::fmt::Write as _;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use base64::Engine as _;
@@ -65,6 +66,23 @@ fn credentials_in_the_urls_of_a_manifest_or_a_lock_are_not_published() {
     std::fs::remove_file(pod.path("src/package-lock.json")).expect("removed");
     pod.file("src/package.json", &serde_json::json!({ "dependencies": { "acmegreeting": git } }).to_string());
     pod.build().fails(52, &[CLOSED], &[]);
+}
+
+/// What is read under one name is published under another, too.
+#[test]
+fn credentials_in_an_npmrc_that_is_a_link_are_not_published() {
+    let Some(mut pod) = Pod::new(Installer::Npm, "") else {
+        return;
+    };
+    let manifest = serde_json::json!({ "scripts": { "postinstall": "true" } }).to_string();
+    pod.secret(TOKEN).file("src/package.json", &manifest);
+    pod.file("src/npm.conf", &format!("//registry.example/:_authToken={TOKEN}\n"));
+    symlink("npm.conf", pod.path("src/.npmrc")).expect("a link");
+    let ended = pod.build();
+    ended.succeeds();
+    for held in [".npmrc", "npm.conf"] {
+        assert!(ended.stderr.contains(&format!("{held} holds credentials")), "{}", ended.stderr);
+    }
 }
 
 /// The ways in which an `.npmrc` gives a login: what the registry asks for, and the lines; `@/` is the registry.

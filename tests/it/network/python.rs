@@ -1,5 +1,7 @@
 //! pip and uv: what of pip's configuration is obeyed, and what the code of packages sees of it.
 
+use std::os::unix::fs::symlink;
+
 use super::pod::{Installer, Pod};
 use super::{IN_URL, LOGIN, PASSWORD, TOKEN, asking, cells, tells_nothing};
 use crate::support::packages::PACKAGES;
@@ -28,6 +30,24 @@ both!(
     a_dependency_that_must_be_built_is_refused,
     a_build_sees_nothing_of_our_environment,
 );
+
+/// uv reads it from the function's directory; as a link, it has another name, too.
+#[test]
+fn credentials_of_the_functions_own_uv_toml_are_not_published() {
+    let registry = Registry::start(Scheme::Http, Manner::Asks(LOGIN.to_owned()));
+    let Some(mut pod) = Pod::new(Installer::Uv, "acmegreeting\n") else {
+        return;
+    };
+    let url = registry.url(&format!("ci-user:{IN_URL}@")) + "/simple";
+    pod.file("src/uv.conf", &format!("[pip]\nindex-url = \"{url}\"\n")).secret(PASSWORD);
+    symlink("uv.conf", pod.path("src/uv.toml")).expect("a link");
+    let ended = pod.build();
+    ended.succeeds();
+    pod.is_greeted();
+    for held in ["uv.toml", "uv.conf"] {
+        assert!(ended.stderr.contains(&format!("{held} holds credentials")), "{}", ended.stderr);
+    }
+}
 
 fn a_token_comes_from_the_users_pip_conf(installer: Installer) {
     let registry = Registry::start(Scheme::Http, Manner::Asks(format!("__token__:{TOKEN}")));

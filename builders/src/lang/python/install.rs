@@ -44,7 +44,10 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
         manifests: manifest
             .texts(inputs.function)
             .into_iter()
-            .map(|(path, _)| Place::new(Dir::Source, path.clone()))
+            .map(|(path, _)| path)
+            // uv reads it where it runs.
+            .chain(inputs.function.top("uv.toml"))
+            .map(|path| Place::new(Dir::Source, path.clone()))
             .collect(),
         refers: manifest.refers(inputs.function),
         ..Install::default()
