@@ -326,13 +326,6 @@ pub enum Action {
         /// The link.
         to: Place,
     },
-    /// Renames.
-    Move {
-        /// From.
-        from: Place,
-        /// To.
-        to: Place,
-    },
 }
 
 /// One step of a plan.
@@ -458,7 +451,6 @@ impl fmt::Display for Action {
             Action::Asset { id, to } => write!(f, "put {id} at {to}"),
             Action::Copy { from, to } => write!(f, "copy {from} to {to}"),
             Action::Link { from, to } => write!(f, "link {to} to {from}"),
-            Action::Move { from, to } => write!(f, "move {from} to {to}"),
         }
     }
 }

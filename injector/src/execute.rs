@@ -205,7 +205,6 @@ impl Workshop<'_> {
             },
             Action::Copy { from, to } => fs::copy(&path(from), &path(to)),
             Action::Link { from, to } => fs::link(&self.link_target(from, to), &path(to)),
-            Action::Move { from, to } => fs::rename(&path(from), &path(to)),
         };
         done.map(|()| None).map_err(|error| self.failed(section, step, Cause::Io(error)).into())
     }

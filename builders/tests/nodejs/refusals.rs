@@ -167,6 +167,22 @@ fn what_only_another_installer_knows_is_refused() {
 }
 
 #[test]
+fn a_function_that_is_installed_as_a_whole_has_its_manifest_at_the_top() {
+    for path in ["sub/package.json", "my-package.json"] {
+        let named = World { deps_file: Some(path), ..USUAL };
+        let fixture = format!("//- hello.js\n//- {path}\n{{\"scripts\": {{\"postinstall\": \"tsc\"}}}}\n");
+        assert_eq!(
+            error(&named, &fixture),
+            format!(
+                "dependencies: {path}: npm must see the whole function, and reads package.json at its top: its script \
+                 postinstall runs there | make it package.json at the top of the function, with its lock beside it, \
+                 and name that in KUBELESS_DEPS_FILE"
+            )
+        );
+    }
+}
+
+#[test]
 fn scripts_may_be_forbidden() {
     assert_eq!(
         error(

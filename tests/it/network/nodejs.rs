@@ -85,6 +85,23 @@ fn credentials_in_an_npmrc_that_is_a_link_are_not_published() {
     }
 }
 
+/// Nothing is lost of a function that is installed as a whole, whatever its files are called.
+#[test]
+fn a_function_with_scripts_keeps_its_files() {
+    let registry = Registry::start(Scheme::Http, Manner::Serves);
+    let Some(mut pod) = Pod::new(Installer::Npm, "acmegreeting\n") else {
+        return;
+    };
+    let manifest = serde_json::json!({
+        "dependencies": { "acmegreeting": "1.0.0" }, "scripts": { "postinstall": "true" },
+    })
+    .to_string();
+    pod.index(&registry.url("")).file("src/package.json", &manifest).file("src/package.json.own", "mine\n");
+    pod.build().succeeds();
+    assert_eq!(pod.published("deps/package.json"), manifest);
+    assert_eq!(pod.published("deps/package.json.own"), "mine\n");
+}
+
 /// The ways in which an `.npmrc` gives a login: what the registry asks for, and the lines; `@/` is the registry.
 fn logins() -> [(Manner, String); 4] {
     let encoded = |text: &str| STANDARD.encode(text);

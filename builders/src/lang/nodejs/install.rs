@@ -7,7 +7,7 @@ use super::lock::{self, Lock, Pinned};
 use super::manifest::{Kind, Manifest, PACKAGE, PNPM_WORKSPACE};
 use super::settings::{self, Added, Configured};
 use crate::Inputs;
-use crate::diagnostic::Blame;
+use crate::diagnostic::{Blame, Diagnostic};
 use crate::entry::tool;
 use crate::error::PlanError;
 use crate::function::{Function, RelPath};
@@ -91,6 +91,17 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
     });
     let whole = needs_whole_source(function, manifest, installer);
     if let Some(why) = &whole {
+        if manifest.path.as_str() != PACKAGE {
+            let message = format!(
+                "{} must see the whole function, and reads {PACKAGE} at its top: {why}",
+                installer.name()
+            );
+            let hint = format!(
+                "make it {PACKAGE} at the top of the function, with its lock beside it, and name that in KUBELESS_DEPS_FILE"
+            );
+            let found = Diagnostic::new(message).at(manifest.path.as_str(), None, None);
+            return Err(PlanError::Dependencies(found.hint(hint)));
+        }
         done.root = Dir::Deps;
         done.because.push(format!("the function is launched from a copy beside its dependencies: {why}"));
     }
@@ -161,21 +172,17 @@ fn npm_rebuild(manifest: &Manifest<'_>, added: &Added) -> Vec<Step> {
     if manifest.scripts.is_empty() {
         return vec![rebuild];
     }
-    let place = |name: &str| Place { dir: Dir::Deps, path: name.parse().ok() };
-    let (own, aside) = (place(PACKAGE), place("package.json.own"));
+    let place = |dir| Place { dir, path: PACKAGE.parse().ok() };
     let text = manifest
         .allowed
         .map_or_else(|| "{}".to_owned(), |allowed| format!("{{\"allowScripts\": {allowed}}}"));
     let deed = |name: &str, why, action| offline(name, why, Blame::Platform, action);
+    let stand_in = Action::Write { path: place(Dir::Deps), text };
+    let own = Action::Copy { from: place(Dir::Source), to: place(Dir::Deps) };
     vec![
-        deed(
-            "set aside",
-            "npm runs the function's own scripts too early",
-            Action::Move { from: own.clone(), to: aside.clone() },
-        ),
-        deed("stand-in", "whose scripts may run", Action::Write { path: own.clone(), text }),
+        deed("stand-in", "npm runs the function's own scripts too early", stand_in),
         rebuild,
-        deed("put back", "what was set aside", Action::Move { from: aside, to: own }),
+        deed("put back", "the function's own", own),
     ]
 }
 
