@@ -291,9 +291,7 @@ fn a_registry_that_does_not_know_us(installer: Installer) {
     let Some(pod) = asking(installer, &registry) else {
         return;
     };
-    // npm does not say whom it asked.
-    let host = if installer == Installer::Npm { "the registry" } else { &registry.host };
-    pod.build().fails(52, &[host, "401"], &["hint: mount the registry's credentials"]);
+    pod.build().fails(52, &[&registry.host, "401"], &["hint: mount the registry's credentials"]);
 }
 
 fn a_registry_that_forbids(installer: Installer) {
