@@ -137,7 +137,12 @@ struct Allowed {
 
 /// The runtimes that may be used, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Catalog(Vec<Runtime>);
+pub struct Catalog {
+    /// Those that may be used.
+    runtimes: Vec<Runtime>,
+    /// Those that an operator's file took away.
+    withheld: Vec<Runtime>,
+}
 
 impl Catalog {
     /// Reads and checks descriptions, each with the name of its file.
@@ -158,7 +163,7 @@ impl Catalog {
             }
             runtimes.push(runtime);
         }
-        Ok(Catalog(runtimes))
+        Ok(Catalog { runtimes, withheld: Vec::new() })
     }
 
     /// The runtimes that an operator's file leaves, with the versions that it leaves.
@@ -188,25 +193,33 @@ impl Catalog {
         if kept.is_empty() {
             return Err(invalid("it allows no runtime; list at least one under [runtimes]".to_owned()));
         }
-        Ok(Catalog(kept))
+        let is_kept = |runtime: &&Runtime| kept.iter().any(|kept: &Runtime| kept.id == runtime.id);
+        let withheld = self.runtimes.iter().filter(|runtime| !is_kept(runtime)).cloned().collect();
+        Ok(Catalog { runtimes: kept, withheld })
     }
 
     /// The runtimes, in order.
     #[must_use]
     pub fn runtimes(&self) -> &[Runtime] {
-        &self.0
+        &self.runtimes
+    }
+
+    /// The runtimes that are known and may not be used here, in order.
+    #[must_use]
+    pub fn withheld(&self) -> &[Runtime] {
+        &self.withheld
     }
 
     /// A runtime by ID or alias.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Runtime> {
-        self.0.iter().find(|runtime| runtime.id == name || runtime.aliases.iter().any(|alias| alias == name))
+        self.runtimes.iter().find(|runtime| runtime.is_called(name))
     }
 
     /// The IDs, in order.
     #[must_use]
     pub fn ids(&self) -> Vec<String> {
-        self.0.iter().map(|runtime| runtime.id.clone()).collect()
+        self.runtimes.iter().map(|runtime| runtime.id.clone()).collect()
     }
 
     /// The runtime that `hint` names.
@@ -214,9 +227,14 @@ impl Catalog {
     /// # Errors
     /// When it is not known, or its version is not allowed.
     pub fn find(&self, hint: &RuntimeName) -> Result<&Runtime, DetectError> {
-        let runtime = self.get(&hint.id).ok_or_else(|| DetectError::UnknownRuntime {
-            asked: hint.to_string(),
-            known: self.0.iter().flat_map(Runtime::choices).collect(),
+        let choices = || self.runtimes.iter().flat_map(Runtime::choices).collect();
+        let runtime = self.get(&hint.id).ok_or_else(|| {
+            match self.withheld.iter().find(|runtime| runtime.is_called(&hint.id)) {
+                Some(runtime) => {
+                    DetectError::RuntimeNotAllowed { title: runtime.title.clone(), allowed: choices() }
+                }
+                None => DetectError::UnknownRuntime { asked: hint.to_string(), known: choices() },
+            }
         })?;
         match &hint.version {
             Some(version) if !runtime.supports(version) => Err(DetectError::VersionNotAllowed {
@@ -230,6 +248,11 @@ impl Catalog {
 }
 
 impl Runtime {
+    /// Whether this is its ID or another name for that.
+    fn is_called(&self, name: &str) -> bool {
+        self.id == name || self.aliases.iter().any(|alias| alias == name)
+    }
+
     /// Whether a version, or one of which it is a prefix, is listed.
     #[must_use]
     pub fn supports(&self, version: &Version) -> bool {

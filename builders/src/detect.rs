@@ -42,10 +42,19 @@ pub fn detect(
             let name = RuntimeName { id: runtime.id.clone(), version: None };
             Ok(Detected { runtime: runtime.clone(), name, evidence })
         }
-        0 => Err(DetectError::NoRuntime {
-            found: function.files.keys().take(5).map(ToString::to_string).collect(),
-            known: catalog.runtimes().iter().flat_map(Runtime::choices).collect(),
-        }),
+        0 => {
+            let choices = catalog.runtimes().iter().flat_map(Runtime::choices).collect();
+            let is_for = |runtime: &&Runtime| evidence(runtime, function).is_some();
+            Err(match catalog.withheld().iter().find(is_for) {
+                Some(runtime) => {
+                    DetectError::RuntimeNotAllowed { title: runtime.title.clone(), allowed: choices }
+                }
+                None => DetectError::NoRuntime {
+                    found: function.files.keys().take(5).map(ToString::to_string).collect(),
+                    known: choices,
+                },
+            })
+        }
         _ => Err(DetectError::Ambiguous {
             candidates: candidates
                 .into_iter()
@@ -106,6 +115,20 @@ mod tests {
         assert!(matches!(several, Err(DetectError::Ambiguous { candidates }) if candidates.len() == 2));
         assert!(matches!(detect(None, &function(&["a.z"]), &catalog()), Err(DetectError::NoRuntime { .. })));
         assert!(matches!(detect(None, &function(&[]), &catalog()), Err(DetectError::Empty)));
+    }
+
+    #[test]
+    fn what_the_operator_took_away_is_not_allowed_rather_than_unknown() {
+        let catalog = catalog().restrict("file", "schema = 1\n[runtimes.xx]\n").expect("a catalog");
+        let name: RuntimeName = "yy1".parse().expect("a name");
+        for hint in [None, Some(&name)] {
+            let refused = detect(hint, &function(&["a.y"]), &catalog);
+            assert!(
+                matches!(&refused, Err(DetectError::RuntimeNotAllowed { title, allowed })
+                    if title == "yy" && allowed == &["xx1"]),
+                "{refused:?}"
+            );
+        }
     }
 
     #[test]

@@ -15,6 +15,14 @@ pub enum DetectError {
         /// What there is.
         known: Vec<String>,
     },
+    /// The runtime is known, and not among those that the operator allows.
+    #[error("{title} is not among the runtimes allowed here")]
+    RuntimeNotAllowed {
+        /// The runtime.
+        title: String,
+        /// What is allowed.
+        allowed: Vec<String>,
+    },
     /// The runtime is known, the version is not allowed.
     #[error("{id} {asked} is not among the versions allowed here")]
     VersionNotAllowed {

@@ -127,6 +127,9 @@ pub struct Tool {
 pub struct Toolchain {
     /// The tools that were found and answered.
     pub tools: BTreeMap<String, Tool>,
+    /// The names of those that were found and did not answer. What follows from that is in the plan.
+    #[serde(skip)]
+    pub broken: BTreeSet<String>,
 }
 
 impl Toolchain {

@@ -307,6 +307,9 @@ impl Workshop<'_> {
     fn failed(&self, section: Section, step: &Step, cause: Cause) -> StepFailure {
         let cause = match (cause, self.full()) {
             (Cause::Io(_), Some((path, space))) => Cause::Full(path, space),
+            (Cause::Io(error), None) => {
+                Cause::Io(io::Error::new(error.kind(), self.rooms.in_authors_terms(&fs::plain(&error))))
+            }
             (cause, _) => cause,
         };
         let blame = match cause {

@@ -185,6 +185,10 @@ fn run(
         if !steps.is_empty() {
             reporter.stage(section.stage());
             outputs.extend(workshop.run(section, steps)?);
+            if section == Section::Resolve {
+                // The code of dependencies has run, and no step so far puts anything there.
+                rooms.clear_tree()?;
+            }
             clock.lap(section.name());
         }
     }

@@ -1,5 +1,6 @@
 //! A place to work: the volume's lock and rooms, the scratch room, and the staged source.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -205,6 +206,14 @@ impl Rooms {
     pub(crate) fn replaced(&self) -> Option<Dir> {
         let rooms = [Dir::Tree].into_iter().chain(Dir::PUBLISHED);
         rooms.into_iter().find(|&dir| !fs::is_real_dir(&self.dir(dir)))
+    }
+
+    /// Removes what stands in the tree beside the rooms: code that ran there put it there.
+    pub(crate) fn clear_tree(&self) -> Result<(), ProvisionError> {
+        let is_room = |name: &OsString| Dir::PUBLISHED.iter().any(|dir| name == dir.name());
+        let wrong = |source| ProvisionError::Volume { path: self.volume.clone(), source };
+        let mut planted = fs::names(&self.staging).map_err(wrong)?.into_iter().filter(|name| !is_room(name));
+        planted.try_for_each(|name| fs::remove(&self.staging.join(name))).map_err(wrong)
     }
 
     /// Where a place is.

@@ -114,11 +114,7 @@ pub(crate) struct Built<'a> {
 /// Publishes the staged tree.
 pub(crate) fn publish(rooms: &Rooms, built: Built<'_>) -> Result<Receipt, PublishError> {
     let wrong = |source| PublishError::Io { volume: rooms.volume.display().to_string(), source };
-    let mut usage = Usage::default();
-    for dir in Dir::PUBLISHED {
-        let part = fs::open_to_all(&rooms.dir(dir)).map_err(wrong)?;
-        usage = Usage { files: usage.files + part.files, bytes: usage.bytes + part.bytes };
-    }
+    let usage = fs::open_to_all(&rooms.staging).map_err(wrong)?;
     let receipt = receipt(built, usage);
     let mut text = serde_json::to_vec_pretty(&receipt)?;
     text.push(b'\n');

@@ -68,6 +68,9 @@ pub(crate) fn probe(
             }
             Err(error) if spec.versioned => return Err(error),
             Err(error) => {
+                if let ProvisionError::ToolBroken { .. } = error {
+                    probed.toolchain.broken.insert(spec.name.clone());
+                }
                 probed.lacking.insert(spec.name.clone(), error);
             }
         }

@@ -2,8 +2,8 @@
 //
 //     node packages.cjs DIRECTORY [deny]
 //
-// Prints {"packages": [{"name", "version"}], "scripts": [{"name", "version", "script"}]}. Exits with 1 if it was told
-// to deny scripts and a package has one.
+// Prints {"packages": [{"name", "version"}], "scripts": [{"name", "version", "script"}]}. Exit status: 0 all is well,
+// 1 scripts are denied and a package has one, 2 this helper failed.
 "use strict";
 
 const fs = require("node:fs");
@@ -17,21 +17,24 @@ function collect(modules, found) {
     const real = fs.realpathSync(directory);
     if (found.has(real)) continue;
     const manifest = read(path.join(real, "package.json"));
-    found.set(real, manifest && { ...manifest, name: manifest.name || path.relative(modules, directory) });
+    const name = string(manifest?.name) || path.relative(modules, directory);
+    found.set(real, manifest && { ...manifest, name, version: string(manifest.version) ?? "0.0.0" });
     collect(path.join(real, "node_modules"), found);
   }
 }
 
-/** The packages' directories in a `node_modules`: its entries, those of its scopes, and pnpm's virtual store. */
+/** The packages' directories in a `node_modules` and in pnpm's virtual store within it. */
 function directories(modules) {
+  const store = path.join(modules, ".pnpm");
+  return [modules, ...entries(store).map((name) => path.join(store, name, "node_modules"))].flatMap(linked);
+}
+
+/** The packages' directories that stand in a `node_modules` itself: its entries and those of its scopes. */
+function linked(modules) {
   return entries(modules).flatMap((name) => {
     const inside = path.join(modules, name);
-    if (name === ".pnpm") {
-      return entries(inside).flatMap((store) => directories(path.join(inside, store, "node_modules")));
-    }
     if (name.startsWith(".")) return [];
-    if (name.startsWith("@")) return entries(inside).map((scoped) => path.join(inside, scoped));
-    return [inside];
+    return name.startsWith("@") ? entries(inside).map((scoped) => path.join(inside, scoped)) : [inside];
   });
 }
 
@@ -43,21 +46,29 @@ function entries(directory) {
   } catch {
     return [];
   }
-  const isDirectory = (entry) =>
-    entry.isDirectory() ||
-    (entry.isSymbolicLink() && fs.statSync(path.join(directory, entry.name), { throwIfNoEntry: false })?.isDirectory());
-  return all.filter(isDirectory).map((entry) => entry.name);
+  const leads = (entry) => entry.isSymbolicLink() && isDirectory(path.join(directory, entry.name));
+  return all.filter((entry) => entry.isDirectory() || leads(entry)).map((entry) => entry.name);
+}
+
+function isDirectory(file) {
+  try {
+    return fs.statSync(file).isDirectory();
+  } catch { // A link that leads nowhere, or in a circle.
+    return false;
+  }
 }
 
 /** A package's manifest, or nothing where it cannot be read. */
 function read(file) {
   try {
     const manifest = JSON.parse(fs.readFileSync(file, "utf8").replace(/^\uFEFF/, ""));
-    return typeof manifest === "object" ? manifest : null;
+    return typeof manifest === "object" && !Array.isArray(manifest) ? manifest : null;
   } catch {
     return null;
   }
 }
+
+const string = (value) => (typeof value === "string" ? value : undefined);
 
 /** The script that an installer runs for a package: the first of its own, or node-gyp's where there is a `binding.gyp`. */
 function scriptOf(directory, manifest) {
@@ -66,20 +77,28 @@ function scriptOf(directory, manifest) {
   return manifest.gypfile !== false && fs.existsSync(path.join(directory, "binding.gyp")) ? "install" : undefined;
 }
 
-const [directory, mode] = process.argv.slice(2);
-const found = new Map();
-collect(path.join(directory, "node_modules"), found);
-const packages = new Map();
-const scripts = new Map();
-for (const [real, manifest] of found) {
-  if (!manifest) continue;
-  const { name } = manifest;
-  const version = typeof manifest.version === "string" ? manifest.version : "0.0.0";
-  const key = `${name}@${version}`;
-  packages.set(key, { name, version });
-  const script = scriptOf(real, manifest);
-  if (script) scripts.set(key, { name, version, script });
+/** Prints the list: the exit status. */
+function main(directory, mode) {
+  const found = new Map();
+  collect(path.join(directory, "node_modules"), found);
+  const packages = new Map();
+  const scripts = new Map();
+  for (const [real, manifest] of found) {
+    if (!manifest) continue;
+    const { name, version } = manifest;
+    const key = `${name}@${version}`;
+    packages.set(key, { name, version });
+    const script = scriptOf(real, manifest);
+    if (script) scripts.set(key, { name, version, script });
+  }
+  const sorted = (map) => [...map.keys()].sort().map((key) => map.get(key));
+  console.log(JSON.stringify({ packages: sorted(packages), scripts: sorted(scripts) }));
+  return mode === "deny" && scripts.size > 0 ? 1 : 0;
 }
-const sorted = (map) => [...map.keys()].sort().map((key) => map.get(key));
-console.log(JSON.stringify({ packages: sorted(packages), scripts: sorted(scripts) }));
-if (mode === "deny" && scripts.size > 0) process.exitCode = 1;
+
+try {
+  process.exitCode = main(...process.argv.slice(2));
+} catch (failure) { // Not 1, which Node would say: that is an answer.
+  console.error(`packages.cjs: ${failure?.name}: ${failure?.message}`);
+  process.exitCode = 2;
+}

@@ -158,9 +158,14 @@ fn what_is_a_flag_is_a_variable_too() {
 
 #[test]
 fn a_tool_that_is_there_and_broken_is_not_said_to_be_absent() {
-    let Some(pod) = Pod::python() else { return };
+    let Some(mut pod) = Pod::python() else { return };
     pod.source("pyproject.toml", "[project]\nname = \"x\"\nversion = \"1\"\ndependencies = [\"demo\"]\n");
     pod.source("uv.lock", "version = 1\n");
     pod.tool("uv", "#!/bin/sh\necho 'no such syscall' >&2\nexit 1\n");
     pod.build().expect(42, &["E42 provision failed: uv does not run: exit 1: no such syscall"]);
+
+    fs::remove_file(pod.dir("src/uv.lock")).expect("removed");
+    pod.set("INJECTOR_PYTHON_INSTALLER", "auto");
+    let plan = pod.run(&["plan"]).stdout;
+    assert!(plan.contains("pip installs: uv does not run\n"), "{plan}");
 }

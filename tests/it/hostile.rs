@@ -7,6 +7,7 @@ use std::path::Path;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::support::machine::{is_root, public_python};
+use crate::support::nodejs::nodes;
 use crate::support::pod::{Pod, names, read};
 
 fn fifo(path: &Path) {
@@ -152,7 +153,8 @@ fn what_a_tool_closed_is_cleared_away_by_its_own_user() {
 #[test]
 fn what_code_of_dependencies_plants_is_replaced_and_never_followed() {
     let plants =
-        "cd @/volume/.injector/staging && mkfifo receipt.json && ln -s @/precious/file server/kubeless.py";
+        "cd @/volume/.injector/staging && mkfifo receipt.json && ln -s @/precious/file server/kubeless.py
+        ln -s @/precious link; mkdir extra closed; echo 1 >extra/file; chmod 0 closed";
     let Some(pod) = Pod::fake_pip(plants) else { return };
     let file = precious(&pod).join("file");
     pod.build().expect(0, &["ready: "]);
@@ -161,6 +163,43 @@ fn what_code_of_dependencies_plants_is_replaced_and_never_followed() {
         let kind = fs::symlink_metadata(pod.function().join(name)).expect("a file").file_type();
         assert!(kind.is_file(), "{name}: {kind:?}");
     }
+    assert_eq!(names(&pod.function()), ["deps", "out", "receipt.json", "server", "source"]);
+}
+
+/// A Node.js function with one dependency, which this script installs as npm.
+fn fake_npm(package: &str, installs: &str) -> Option<Pod> {
+    let node = nodes().last()?;
+    let pod = Pod::bare(&format!("{}:/usr/bin:/bin", node.path.parent()?.display()));
+    pod.source("hello.js", "exports.hello = () => 'hello'");
+    pod.source("package.json", package);
+    let script = format!("#!/bin/sh\ncase $1 in --version) echo 10.9.0 ;; install) {installs} ;; esac\n");
+    pod.tool("npm", &script);
+    Some(pod.with("FUNC_HANDLER", "hello.hello"))
+}
+
+#[test]
+fn the_link_to_the_packages_takes_the_place_of_what_is_planted_there() {
+    for plants in ["mkdir -p ../node_modules/demo", "ln -s @/precious ../node_modules"] {
+        let package = r#"{"dependencies": {"demo": "1"}}"#;
+        let Some(pod) = fake_npm(package, &format!("mkdir node_modules && {plants}")) else { return };
+        let precious = precious(&pod);
+        pod.build().expect(0, &["ready: "]);
+        let link = pod.function().join("node_modules");
+        assert_eq!(fs::read_link(link).expect("a link"), Path::new("deps/node_modules"));
+        assert_eq!(names(&precious), ["file"]);
+    }
+}
+
+#[test]
+fn a_deed_that_fails_is_told_without_paths_of_the_volume() {
+    let package = r#"{"dependencies": {"demo": "1"}, "scripts": {"postinstall": "true"}}"#;
+    let Some(pod) = fake_npm(package, "mkdir -p package.json.own/full") else { return };
+    let ended = pod.build();
+    ended.expect(
+        52,
+        &["E52 resolve failed: the step set aside could not be done: ", "<deps>/package.json.own"],
+    );
+    assert!(!ended.message.contains("staging"), "{}", ended.message);
 }
 
 #[test]

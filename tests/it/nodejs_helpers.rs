@@ -1,7 +1,7 @@
-//! The Node.js helpers of a build (check, probe), run by real versions of Node.js.
+//! The Node.js helpers of a build (check, packages, probe), run by real versions of Node.js.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -435,6 +435,45 @@ fn a_check_that_breaks_is_neither_yes_nor_no() {
         // A handler that is not there is the author's matter.
         let (answer, status) = check(node, tree(&[]).path(), "hello.js");
         assert_eq!((&answer["errors"][0]["message"], status), (&json!("no such file or directory"), Some(1)));
+    }
+}
+
+#[test]
+fn a_list_of_packages_survives_what_they_leave_behind() {
+    let dir = tree(&[
+        ("node_modules/a/package.json", r#"{"name": "a", "version": "1.0.0"}"#),
+        ("node_modules/b/package.json", r#"{"name": ["x"], "version": {}}"#),
+        ("node_modules/c/package.json", r#"["c"]"#),
+        ("node_modules/d/package.json", "null"),
+        ("node_modules/@e/f/package.json", r#"{"name": 1, "scripts": "install"}"#),
+        ("node_modules/.pnpm/g@1/node_modules/g/package.json", r#"{"name": "g", "version": "1"}"#),
+    ]);
+    let modules = dir.path().join("node_modules");
+    for (target, link) in [
+        ("loop", "loop"),
+        ("nowhere", "dangling"),
+        ("../@e", "@e/around"),
+        ("..", "a/node_modules"),
+        ("../..", ".pnpm/g@1/node_modules/.pnpm"),
+        ("../..", ".pnpm/g@1/node_modules/h"),
+    ] {
+        symlink(target, modules.join(link)).expect("a link");
+    }
+    let package = |name, version| json!({"name": name, "version": version});
+    let packages =
+        [package("@e/f", "0.0.0"), package("a", "1.0.0"), package("b", "0.0.0"), package("g", "1")];
+    for node in nodes() {
+        let said = answer(&run(&node.path, [&asset("packages.cjs"), dir.path(), Path::new("deny")]));
+        assert_eq!(said, (json!({"packages": packages, "scripts": []}), Some(0)), "{node:?}");
+    }
+}
+
+#[test]
+fn a_list_of_packages_that_cannot_be_made_is_no_denial() {
+    for node in nodes() {
+        let output = run(&node.path, [asset("packages.cjs")]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(output.stderr.starts_with(b"packages.cjs: "));
     }
 }
 

@@ -71,7 +71,7 @@ fn toolchain(world: &World) -> Toolchain {
     for name in world.tools {
         tools.insert((*name).to_owned(), tool(name, world.installer_version, BTreeMap::new()));
     }
-    Toolchain { tools }
+    Toolchain { tools, ..Toolchain::default() }
 }
 
 fn plan(world: &World, fixture: &str) -> Result<Plan, PlanError> {

@@ -39,7 +39,7 @@ fn without_a_lock_npm_chooses_and_scripts_run_without_credentials() {
     assert_eq!(
         line(&plan, "install:"),
         "install: in <deps>: CI=true npm_config_fetch_retry_maxtimeout=10000 \
-         npm_config_fetch_retry_mintimeout=1000 npm_config_fetch_timeout=90000 npm install --omit=dev \
+         npm_config_fetch_retry_mintimeout=1000 npm_config_fetch_timeout=90000 npm install --omit=dev --loglevel=http \
          --ignore-scripts --no-audit --no-fund --no-update-notifier --no-progress --color=false \
          --cache=<scratch>/npm-cache"
     );
@@ -57,7 +57,10 @@ fn without_a_lock_npm_chooses_and_scripts_run_without_credentials() {
 fn a_lock_is_obeyed_and_says_whether_anything_has_scripts() {
     let plan = text(&USUAL, &format!("{WITH_MS}{LOCK}"));
     assert_eq!(line(&plan, "npm installs"), "npm installs: package-lock.json pins them");
-    assert!(line(&plan, "install:").contains(" npm ci --omit=dev --ignore-scripts "), "{plan}");
+    assert!(
+        line(&plan, "install:").contains(" npm ci --omit=dev --loglevel=http --ignore-scripts "),
+        "{plan}"
+    );
     assert_eq!(
         line(&plan, "copy package-lock.json:"),
         "copy package-lock.json: copy <source>/package-lock.json to <deps>/package-lock.json"

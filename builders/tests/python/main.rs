@@ -76,7 +76,7 @@ fn toolchain(world: &World) -> Toolchain {
     if world.tools.contains(&"uv") {
         tools.insert("uv".to_owned(), tool("uv", "0.9.1", BTreeMap::new()));
     }
-    Toolchain { tools }
+    Toolchain { tools, ..Toolchain::default() }
 }
 
 fn plan(world: &World, fixture: &str) -> Result<Plan, PlanError> {

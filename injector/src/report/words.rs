@@ -176,6 +176,11 @@ fn detect(error: &DetectError) -> Message {
         DetectError::UnknownRuntime { known, .. } => {
             say(stage, error.to_string(), &[&format!("set FUNC_RUNTIME to one of: {}", known.join(", "))])
         }
+        DetectError::RuntimeNotAllowed { allowed, .. } => say(
+            stage,
+            error.to_string(),
+            &[&format!("allowed here: {}; or ask the operator for more", allowed.join(", "))],
+        ),
         DetectError::VersionNotAllowed { allowed, .. } => {
             say(stage, error.to_string(), &[&format!("versions allowed here: {}", list(allowed))])
         }

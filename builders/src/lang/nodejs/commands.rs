@@ -1,6 +1,7 @@
 //! The command lines of npm and pnpm.
 
 use super::install::Installer;
+use super::lock::Lock;
 use super::settings::Added;
 use crate::plan::{Action, Arg, Capture, Credentials, Dir, Run};
 
@@ -8,9 +9,9 @@ use crate::plan::{Action, Arg, Capture, Credentials, Dir, Run};
 const HOSTS: &str = "--loglevel=http";
 
 /// Installs in `deps/` without running anything of what it installs.
-pub(super) fn install(installer: Installer, is_locked: bool, added: &Added) -> Action {
+pub(super) fn install(installer: Installer, lock: Option<Lock<'_>>, added: &Added) -> Action {
     let what: &[&str] = match installer {
-        Installer::Npm if is_locked => &["ci", "--omit=dev", HOSTS],
+        Installer::Npm if lock.is_some() => &["ci", "--omit=dev", HOSTS],
         Installer::Npm => &["install", "--omit=dev", HOSTS],
         Installer::Pnpm => &["install", "--prod", "--frozen-lockfile"],
     };

@@ -114,7 +114,7 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
     done.steps.push(Step {
         name: "install".to_owned(),
         why: format!("the packages that {} asks for", lock.map_or(manifest.path, |lock| lock.path)),
-        action: commands::install(installer, lock.is_some(), &added),
+        action: commands::install(installer, lock, &added),
         blame: Blame::Author,
         network: Network::Needed,
     });

@@ -185,6 +185,7 @@ fn choose(
             Err(missing("uv", "choose an image that has uv, or leave the choice to the injector"))
         }
         "auto" if !has_uv && !has_pip => Err(missing("pip", "choose an image that has pip or uv")),
+        "auto" if inputs.toolchain.broken.contains("uv") => pip("uv does not run"),
         "auto" if !has_uv => pip("uv is not in this image"),
         "auto" if !lost.is_empty() && has_pip => pip(&format!("uv has no counterpart for {lost}")),
         _ => {
