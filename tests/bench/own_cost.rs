@@ -36,9 +36,12 @@ pub(crate) fn run(binary: &Path) -> anyhow::Result<()> {
     let mebibytes = own.peak_kib / 1024.0;
     row("P1 peak memory", format!("{mebibytes:.1} MiB"), "8 MiB");
 
-    let (ratio, extra) = against_pip(binary, &room)?;
+    let (ratio, extra) = against(binary, &room, "python", |example, to| Ok(pip(example, to)))?;
     row("P6 cold build of examples/python / pip install --target", format!("{ratio:.2} x"), "-");
     row("   of which check, conflicts and byte-code (pip makes its own)", format!("{extra:.2} s"), "-");
+    let (ratio, extra) = against(binary, &room, "nodejs", npm)?;
+    row("P6 cold build of examples/nodejs / npm ci", format!("{ratio:.2} x"), "-");
+    row("   of which check, npm's version and list of packages", format!("{extra:.2} s"), "-");
     Ok(())
 }
 
@@ -97,17 +100,40 @@ fn own_cost(binary: &Path, room: &Room) -> anyhow::Result<Cost> {
     Ok(Cost { time: times[times.len() / 2], peak_kib: peaks.into_iter().fold(0.0, f64::max) })
 }
 
-/// The medians of the ratio to pip alone, and of the difference.
-fn against_pip(binary: &Path, room: &Room) -> anyhow::Result<(f64, f64)> {
-    let example = crate::root().join("examples/python");
+/// What one would run without us, with nothing cached.
+fn pip(example: &Path, to: &Path) -> Command {
+    let mut pip = Command::new("python3");
+    pip.args(["-I", "-m", "pip", "install", "-q", "--no-cache-dir", "--target"]).arg(to);
+    pip.arg("-r").arg(example.join("requirements.txt"));
+    pip
+}
+
+/// Likewise.
+fn npm(example: &Path, to: &Path) -> anyhow::Result<Command> {
+    fs::create_dir_all(to)?;
+    for name in ["package.json", "package-lock.json"] {
+        fs::copy(example.join(name), to.join(name))?;
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--omit=dev", "--no-audit", "--no-fund", "--no-update-notifier", "--cache"]);
+    npm.arg(to.join("cache")).current_dir(to);
+    Ok(npm)
+}
+
+/// The medians of the ratio to the installer alone, and of the difference.
+fn against(
+    binary: &Path,
+    room: &Room,
+    language: &str,
+    installer: fn(&Path, &Path) -> anyhow::Result<Command>,
+) -> anyhow::Result<(f64, f64)> {
+    let example = crate::root().join("examples").join(language);
     let (mut ratios, mut extras) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS.1 {
-        let mut pip = Command::new("python3");
-        pip.args(["-I", "-m", "pip", "install", "-q", "--no-cache-dir", "--target"]);
-        pip.arg(room.fresh("pip", round)).arg("-r").arg(example.join("requirements.txt"));
-        let alone = timed(&mut pip)?.0.as_secs_f64();
+        let alone = room.fresh(&format!("{language}-alone"), round);
+        let alone = timed(&mut installer(&example, &alone)?)?.0.as_secs_f64();
         let mut build = Command::new(binary);
-        build.arg("build").arg(&example).arg("--volume").arg(room.fresh("example", round));
+        build.arg("build").arg(&example).arg("--volume").arg(room.fresh(language, round));
         let whole = timed(build.env("INJECTOR_PYTHON_INSTALLER", "pip"))?.0.as_secs_f64();
         ratios.push(whole / alone);
         extras.push(whole - alone);
