@@ -41,17 +41,27 @@ pub(crate) fn env_credentials(name: &str, value: &str) -> Vec<String> {
 }
 
 /// The user info of every URL in a text: the password and the whole `user:password`, or a user that stands
-/// alone, which is a token then. A proxy without a scheme can be given as `//user:password@host`.
+/// alone, which is a token then; and what its query gives to names of credentials, as in `?private_token=…`.
+/// A proxy without a scheme can be given as `//user:password@host`.
 pub(crate) fn url_credentials(text: &str) -> Vec<String> {
-    text.match_indices("//")
-        .filter_map(|(at, slashes)| {
-            let rest = &text[at + slashes.len()..];
-            let ends = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '<' | '>' | '\\');
-            let authority = rest.find(ends).map_or(rest, |end| &rest[..end]);
-            authority.rsplit_once('@').map(|(user_info, _)| user_info)
-        })
-        .flat_map(forms_of_pair)
-        .collect()
+    let mut found = Vec::new();
+    for (at, slashes) in text.match_indices("//") {
+        let rest = &text[at + slashes.len()..];
+        let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | '\\');
+        let url = rest.find(ends).map_or(rest, |end| &rest[..end]);
+        let authority = url.find(['/', '?', '#']).map_or(url, |end| &url[..end]);
+        found.extend(
+            authority.rsplit_once('@').into_iter().flat_map(|(user_info, _)| forms_of_pair(user_info)),
+        );
+        let query = url.split_once('?').map_or("", |(_, query)| query.split('#').next().unwrap_or(query));
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        found.extend(
+            pairs
+                .filter(|(key, _)| names_credential(key))
+                .map(|(_, value)| value.trim_end_matches(['\'', ',', ';', ')']).to_owned()),
+        );
+    }
+    found
 }
 
 /// The credentials of a package client's configuration file; `kind` is the usual name of such files, or
@@ -216,6 +226,8 @@ mod tests {
             ("https://TOKEN:@host", vec!["TOKEN", "TOKEN:"]),
             ("https://u:p@ss'word@host", vec!["p@ss'word", "u:p@ss'word"]),
             ("//u:secret@proxy:3128", vec!["secret", "u:secret"]),
+            ("'https://host/x.tgz?v=1&private_token=glpat-1#sha1=x'", vec!["glpat-1"]),
+            ("['https://host/x?token=one', 'https://a?x=https://u:two@b/']", vec!["one", "two", "u:two"]),
             ("https://a/,https://u:one@b|\"https://v:two@c\"", vec!["one", "u:one", "two", "v:two"]),
         ] {
             assert_eq!(url_credentials(text), expected, "{text}");
