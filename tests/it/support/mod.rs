@@ -8,3 +8,4 @@ pub(crate) mod pod;
 pub(crate) mod python;
 pub(crate) mod registry;
 pub(crate) mod server;
+pub(crate) mod wire;

@@ -1,0 +1,54 @@
+//! What every function server must do on the wire, whatever its language. The function answers with what it got:
+//! method, path, body, and the header `x`.
+
+use serde_json::json;
+
+use super::http::Client;
+use super::server::Server;
+
+/// A client that waits for `100 Continue` before it sends its body.
+pub(crate) fn continues(server: &Server) {
+    let mut client = Client::connect(server.port);
+    client.write(b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+    assert_eq!(client.head().expect("an interim answer").status, 100);
+    client.write(b"body");
+    assert_eq!(client.response().expect("an answer").json(), json!(["PUT", "/", "body", null]));
+}
+
+/// Clients that want their connection closed.
+pub(crate) fn closes(server: &Server) {
+    for request in ["GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"] {
+        let mut client = Client::connect(server.port);
+        client.write(request.as_bytes());
+        let response = client.response().expect("an answer");
+        assert_eq!((response.status, response.header("connection")), (200, Some("close")));
+        assert!(client.is_closed());
+    }
+}
+
+/// Requests that no server may take, and the status that each is refused with; in `particular`, those of one server.
+pub(crate) fn refuses(server: &Server, particular: &[(String, u16)]) {
+    let common = [
+        ("nonsense\r\n\r\n", 400),
+        ("GET / HTTP/x\r\n\r\n", 400),
+        ("G(T / HTTP/1.1\r\n\r\n", 400),
+        ("\u{16}\u{3}\u{1}\u{2}\r\n\r\n", 400), // TLS.
+        ("GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nX: a\rb\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
+        ("POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", 400),
+        (&format!("GET / HTTP/1.1\r\n{}\r\n", "X: aaaaaaaaaa\r\n".repeat(6_000)), 431),
+    ];
+    let particular = particular.iter().map(|(request, status)| (request.as_str(), *status));
+    for (request, status) in common.into_iter().chain(particular) {
+        let mut client = Client::connect(server.port);
+        client.write(request.as_bytes());
+        let shown = &request[..request.len().min(80)];
+        let response = client.response().unwrap_or_else(|error| panic!("{error}: {shown:?}"));
+        assert_eq!(response.status, status, "{shown:?}");
+        assert_eq!(response.header("connection"), Some("close"));
+    }
+}
