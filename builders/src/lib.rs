@@ -76,6 +76,11 @@ pub trait Builder: Sync {
         Vec::new()
     }
 
+    /// Says what is wrong with a file that [`plan::Action::Inspect`] names; `None` if there is no such file.
+    fn inspect(&self, _step: &Step, _file: Option<&[u8]>, _function: &Function) -> Vec<Diagnostic> {
+        Vec::new()
+    }
+
     /// Says what a failed step means, most important first; empty when the output tells nothing.
     fn diagnose(&self, step: &Step, output: &Output, function: &Function) -> Vec<Diagnostic>;
 }

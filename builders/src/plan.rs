@@ -21,18 +21,28 @@ pub enum Dir {
     Out,
     /// The function server of interpreted languages.
     Server,
-    /// Outside the volume and gone afterwards: tools' HOME, TMPDIR, caches, our helpers.
+    /// Outside the volume and gone afterwards: tools' HOME, TMPDIR, our helpers.
     Scratch,
+    /// Outside the volume: what makes the next build of an edited function cheap, such as the caches of tools and
+    /// compiled dependencies. Gone afterwards, unless somebody asked to keep it.
+    Kept,
     /// The published tree, which holds the other published rooms: for what must stand beside them.
     Tree,
 }
 
 impl Dir {
     /// All of them.
-    pub const ALL: [Dir; 6] = [Dir::Source, Dir::Deps, Dir::Out, Dir::Server, Dir::Scratch, Dir::Tree];
+    pub const ALL: [Dir; 7] =
+        [Dir::Source, Dir::Deps, Dir::Out, Dir::Server, Dir::Scratch, Dir::Kept, Dir::Tree];
 
     /// The rooms that are published, in the order in which the volume shows them.
     pub const PUBLISHED: [Dir; 4] = [Dir::Source, Dir::Deps, Dir::Out, Dir::Server];
+
+    /// Whether the room is a part of the published tree, or is that tree.
+    #[must_use]
+    pub fn is_published(self) -> bool {
+        !matches!(self, Dir::Scratch | Dir::Kept)
+    }
 
     /// The room's name, which is also its directory's.
     #[must_use]
@@ -43,6 +53,7 @@ impl Dir {
             Dir::Out => "out",
             Dir::Server => "server",
             Dir::Scratch => "scratch",
+            Dir::Kept => "kept",
             Dir::Tree => "tree",
         }
     }
@@ -302,8 +313,8 @@ pub enum Action {
     Write {
         /// Where to.
         path: Place,
-        /// The text.
-        text: String,
+        /// The text, which may name places: some tools take paths in files only.
+        text: Arg,
     },
     /// Puts an embedded file in place.
     Asset {
@@ -325,6 +336,11 @@ pub enum Action {
         from: Place,
         /// The link.
         to: Place,
+    },
+    /// Hands a file that was made to the builder, which says what is wrong with it.
+    Inspect {
+        /// The file.
+        file: Place,
     },
 }
 
@@ -372,6 +388,16 @@ pub enum Program {
     Built(Place),
 }
 
+/// On which of a function's files resolving depends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResolvesFrom {
+    /// On any of them.
+    All,
+    /// On these alone, so that what was resolved serves the function after an edit of another one.
+    Files(BTreeSet<RelPath>),
+}
+
 /// What shall be done with a function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
@@ -379,9 +405,11 @@ pub struct Plan {
     pub because: Vec<String>,
     /// Needs no dependencies, costs little, runs first: syntax, the handler, the manifest.
     pub check: Vec<Step>,
-    /// Brings in the dependencies.
+    /// Brings in the dependencies, into `<deps>` and `<kept>`.
     pub resolve: Vec<Step>,
-    /// Makes what is launched.
+    /// On which files that depends.
+    pub resolves_from: ResolvesFrom,
+    /// Makes what is launched: offline, from the function, `<deps>` and `<kept>`.
     pub compile: Vec<Step>,
     /// Asks whether what was made can be launched.
     pub verify: Vec<Step>,
@@ -447,10 +475,11 @@ impl fmt::Display for Action {
                 write!(f, "in {cwd}: ")?;
                 command(f, env, tool, args)
             }
-            Action::Write { path, text } => write!(f, "write {path}, {} bytes", text.len()),
+            Action::Write { path, text } => write!(f, "write {path}, {} bytes", text.to_string().len()),
             Action::Asset { id, to } => write!(f, "put {id} at {to}"),
             Action::Copy { from, to } => write!(f, "copy {from} to {to}"),
             Action::Link { from, to } => write!(f, "link {to} to {from}"),
+            Action::Inspect { file } => write!(f, "inspect {file}"),
         }
     }
 }

@@ -11,7 +11,7 @@ use builders::assets::asset;
 use builders::catalog::Runtime;
 use builders::diagnostic::{Blame, Diagnostic, Output};
 use builders::function::Function;
-use builders::plan::{Action, Arg, Capture, Credentials, Dir, Network, Piece, Place, Run, Secrets, Step};
+use builders::plan::{Action, Arg, Capture, Credentials, Network, Piece, Place, Run, Secrets, Step};
 
 use crate::failure::{Failure, Stage};
 use crate::provision::Rooms;
@@ -120,6 +120,8 @@ pub(crate) enum Cause {
     NotStarted(ExecError),
     /// A deed of our own failed.
     Io(io::Error),
+    /// What it made is not what it should be.
+    Rejected,
 }
 
 impl fmt::Display for Cause {
@@ -136,6 +138,7 @@ impl fmt::Display for Cause {
             }
             Cause::NotStarted(error) => write!(f, "{error}"),
             Cause::Io(error) => write!(f, "{}", fs::plain(error)),
+            Cause::Rejected => f.write_str("the result is not what it should be"),
         }
     }
 }
@@ -146,7 +149,7 @@ impl StepFailure {
         self.blame == Blame::Author
             && self.network == Network::Unused
             && self.stage == Stage::Compile
-            && matches!(self.cause, Cause::Status(_))
+            && matches!(self.cause, Cause::Status(_) | Cause::Rejected)
     }
 }
 
@@ -198,19 +201,33 @@ impl Workshop<'_> {
         let path = |place: &Place| self.rooms.place(place);
         let done = match &step.action {
             Action::Run(run) => return self.run_tool(section, step, run, deadline).map(Some),
-            Action::Write { path: to, text } => fs::write(&path(to), text.as_bytes()),
+            Action::Write { path: to, text } => fs::write(&path(to), self.resolve(text)?.as_bytes()),
             Action::Asset { id, to } => match asset(id) {
                 Some(text) => fs::write(&path(to), text.as_bytes()),
                 None => return Err(Failure::Bug(format!("there is no embedded file {id}"))),
             },
             Action::Copy { from, to } => fs::copy(&path(from), &path(to)),
             Action::Link { from, to } => fs::link(&self.link_target(from, to), &path(to)),
+            Action::Inspect { file } => match fs::read(&path(file)) {
+                Ok(bytes) => return self.inspected(section, step, bytes.as_deref()).map(|()| None),
+                Err(error) => Err(error),
+            },
         };
         done.map(|()| None).map_err(|error| self.failed(section, step, Cause::Io(error)).into())
     }
 
+    /// Asks the builder what is wrong with a file.
+    fn inspected(&self, section: Section, step: &Step, bytes: Option<&[u8]>) -> Result<(), Failure> {
+        let diagnostics = self.builder.inspect(step, bytes, self.function);
+        if diagnostics.is_empty() {
+            return Ok(());
+        }
+        let blame = blame(&diagnostics, step.blame);
+        Err(StepFailure { blame, diagnostics, ..self.failed(section, step, Cause::Rejected) }.into())
+    }
+
     fn link_target(&self, from: &Place, to: &Place) -> PathBuf {
-        let published = from.dir != Dir::Scratch && to.dir != Dir::Scratch;
+        let published = from.dir.is_published() && to.dir.is_published();
         if published { from.seen_from(to).into() } else { self.rooms.place(from) }
     }
 
@@ -313,7 +330,7 @@ impl Workshop<'_> {
             (cause, _) => cause,
         };
         let blame = match cause {
-            Cause::Status(_) => step.blame,
+            Cause::Status(_) | Cause::Rejected => step.blame,
             Cause::Killed(_)
             | Cause::OutOfMemory(_)
             | Cause::TimedOut(_)

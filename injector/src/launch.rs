@@ -59,6 +59,14 @@ pub(crate) enum LaunchError {
         /// What differs.
         mismatches: Vec<Mismatch>,
     },
+    /// The program was built for another processor.
+    #[error("the function was built for {built}, this machine is {found}")]
+    Architecture {
+        /// The build's.
+        built: String,
+        /// This machine's.
+        found: String,
+    },
     /// The program could not be started.
     #[error("{} cannot be started: {}", program.display(), fs::plain(source))]
     Exec {
@@ -74,7 +82,9 @@ impl LaunchError {
     pub(crate) fn code(&self) -> u8 {
         match self {
             LaunchError::Nothing(_) | LaunchError::Receipt { .. } => Stage::Publish.code(Blame::Platform),
-            LaunchError::Mismatch { .. } => Stage::Provision.code(Blame::Author),
+            LaunchError::Mismatch { .. } | LaunchError::Architecture { .. } => {
+                Stage::Provision.code(Blame::Author)
+            }
             LaunchError::NoProgram { .. } | LaunchError::Broken { .. } | LaunchError::Exec { .. } => {
                 Stage::Provision.code(Blame::Platform)
             }
@@ -122,7 +132,7 @@ fn read_receipt(bytes: &[u8]) -> Result<Receipt, String> {
 /// The program: one of this container's that is what the build used, or a built one.
 fn find(receipt: &Receipt, root: &Path, env: &Environment) -> Result<PathBuf, Failure> {
     let (tool, names, requires) = match &receipt.launch.program {
-        Program::Built(place) => return Ok(at(place, root)),
+        Program::Built(place) => return runs_here(receipt).map(|()| at(place, root)),
         Program::Tool { tool, names, requires } => (tool, names, requires),
     };
     let builder = builder(&receipt.builder).ok_or_else(|| {
@@ -158,6 +168,12 @@ fn find(receipt: &Receipt, root: &Path, env: &Environment) -> Result<PathBuf, Fa
     Err(failure.into())
 }
 
+/// Whether a program that was built runs on this machine's processor.
+fn runs_here(receipt: &Receipt) -> Result<(), Failure> {
+    let (built, found) = (receipt.arch.clone(), host::architecture());
+    if built == found { Ok(()) } else { Err(LaunchError::Architecture { built, found }.into()) }
+}
+
 fn resolve(piece: &Piece, root: &Path) -> OsString {
     match piece {
         Piece::Text(text) => text.into(),
@@ -171,7 +187,9 @@ fn resolve(piece: &Piece, root: &Path) -> OsString {
 fn at(place: &Place, root: &Path) -> PathBuf {
     let dir = match place.dir {
         Dir::Tree => root.to_owned(),
-        Dir::Source | Dir::Deps | Dir::Out | Dir::Server | Dir::Scratch => root.join(place.dir.name()),
+        Dir::Source | Dir::Deps | Dir::Out | Dir::Server | Dir::Scratch | Dir::Kept => {
+            root.join(place.dir.name())
+        }
     };
     place.path.as_ref().map_or_else(|| dir.clone(), |path| dir.join(path.as_str()))
 }

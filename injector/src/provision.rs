@@ -21,8 +21,10 @@ pub(crate) struct Rooms {
     pub(crate) volume: PathBuf,
     /// Where the tree is made that will be published.
     pub(crate) staging: PathBuf,
-    /// Outside the volume: HOME, TMPDIR, caches, helpers.
+    /// Outside the volume: HOME, TMPDIR, helpers.
     pub(crate) scratch: PathBuf,
+    /// Outside the volume: what makes the next build cheap.
+    kept: PathBuf,
     /// Whether another run may use the volume: not as long as this lives.
     _lock: Lock,
 }
@@ -189,7 +191,9 @@ pub(crate) fn provision(
     for dir in Dir::PUBLISHED {
         fs::create_dirs(&staging.join(dir.name())).map_err(wrong)?;
     }
-    Ok(Rooms { volume, staging, scratch, _lock: lock })
+    let kept = scratch.join("kept");
+    fs::create_dirs(&kept).map_err(|source| ProvisionError::Scratch { path: kept.clone(), source })?;
+    Ok(Rooms { volume, staging, scratch, kept, _lock: lock })
 }
 
 impl Rooms {
@@ -197,6 +201,7 @@ impl Rooms {
     pub(crate) fn dir(&self, dir: Dir) -> PathBuf {
         match dir {
             Dir::Scratch => self.scratch.clone(),
+            Dir::Kept => self.kept.clone(),
             Dir::Tree => self.staging.clone(),
             Dir::Source | Dir::Deps | Dir::Out | Dir::Server => self.staging.join(dir.name()),
         }
@@ -227,7 +232,7 @@ impl Rooms {
     pub(crate) fn in_authors_terms(&self, text: &str) -> String {
         let source = self.dir(Dir::Source).display().to_string();
         let mut text = text.replace(&format!("{source}/"), "").replace(&source, ".");
-        for dir in [Dir::Deps, Dir::Out, Dir::Server, Dir::Scratch, Dir::Tree] {
+        for dir in [Dir::Deps, Dir::Out, Dir::Server, Dir::Kept, Dir::Scratch, Dir::Tree] {
             text = text.replace(&self.dir(dir).display().to_string(), &dir.to_string());
         }
         text

@@ -264,3 +264,16 @@ fn an_operators_file_restricts_the_runtimes() {
     fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("a mode");
     pod.build().expect(12, &["invalid utf-8"]);
 }
+
+#[test]
+fn a_program_that_was_built_for_another_processor_is_told() {
+    let Some(pod) = Pod::python() else { return };
+    pod.build().expect(0, &[]);
+    let path = pod.dir("volume/function/receipt.json");
+    let mut receipt: serde_json::Value =
+        serde_json::from_slice(&fs::read(&path).expect("a receipt")).expect("JSON");
+    receipt["arch"] = "s390x".into();
+    receipt["launch"]["program"] = serde_json::json!({"built": "<out>/server"});
+    fs::write(&path, receipt.to_string()).expect("written");
+    pod.run(&["launch"]).expect(41, &["the function was built for s390x, this machine is "]);
+}

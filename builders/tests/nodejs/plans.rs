@@ -168,10 +168,10 @@ fn npm_rebuilds_packages_without_the_functions_own_scripts() {
     assert_eq!(named, ["packages", "stand-in", "scripts", "put back", "script install"]);
     assert_eq!(line(&text, "put back:"), "put back: copy <source>/package.json to <deps>/package.json");
     let written = plan.resolve.iter().find_map(|step| match &step.action {
-        Action::Write { text, .. } => Some(text.as_str()),
+        Action::Write { text, .. } => Some(text.to_string()),
         _ => None,
     });
-    assert_eq!(written, Some("{\"allowScripts\": {\"ms\": false}}"));
+    assert_eq!(written.as_deref(), Some("{\"allowScripts\": {\"ms\": false}}"));
 }
 
 #[test]

@@ -107,10 +107,10 @@ fn a_project_is_installed_from_its_list() {
     assert!(!shown.contains("s3cr3t"), "{shown}");
     assert!(plan.secrets.0.values().any(|value| value == url));
     let written = plan.resolve.iter().find_map(|step| match &step.action {
-        Action::Write { path, text } => Some((path.to_string(), text.as_str())),
+        Action::Write { path, text } => Some((path.to_string(), text.to_string())),
         _ => None,
     });
-    assert_eq!(written, Some(("<scratch>/requirements.txt".to_owned(), "six\n")));
+    assert_eq!(written, Some(("<scratch>/requirements.txt".to_owned(), "six\n".to_owned())));
     assert!(shown.contains("<pyproject.toml:2>"), "{shown}");
 }
 

@@ -348,7 +348,7 @@ fn step(failure: &StepFailure) -> Message {
         Ran { argv: argv.clone(), outcome }
     });
     let (sentence, hint) = match &failure.cause {
-        Cause::Status(_) if !failure.diagnostics.is_empty() => return message,
+        Cause::Status(_) | Cause::Rejected if !failure.diagnostics.is_empty() => return message,
         Cause::Status(status) => (format!("the step {} ended with exit status {status}", failure.step), None),
         Cause::Killed(_) => (
             format!("the step {} was {}", failure.step, failure.cause),
@@ -368,7 +368,7 @@ fn step(failure: &StepFailure) -> Message {
             }),
         ),
         Cause::Full(..) => (failure.cause.to_string(), Some(MORE_ROOM)),
-        Cause::NotStarted(_) | Cause::Io(_) => {
+        Cause::NotStarted(_) | Cause::Io(_) | Cause::Rejected => {
             (format!("the step {} could not be done: {}", failure.step, failure.cause), None)
         }
     };
@@ -408,6 +408,13 @@ fn launch(error: &LaunchError) -> Message {
         LaunchError::Broken { .. } => {
             say(Stage::Provision, error.to_string(), &["is the image complete, and for this architecture?"])
         }
+        LaunchError::Architecture { .. } => say(
+            Stage::Provision,
+            error.to_string(),
+            &[
+                "build in the same pod: a volume of another machine was mounted, or an image for another processor is emulated",
+            ],
+        ),
         LaunchError::Mismatch { runtime, program, mismatches } => {
             let mut message = say(Stage::Provision, error.to_string(), &[]);
             // The version says most: an ABI of another one is its consequence.

@@ -177,7 +177,7 @@ fn npm_rebuild(manifest: &Manifest<'_>, added: &Added) -> Vec<Step> {
         .allowed
         .map_or_else(|| "{}".to_owned(), |allowed| format!("{{\"allowScripts\": {allowed}}}"));
     let deed = |name: &str, why, action| offline(name, why, Blame::Platform, action);
-    let stand_in = Action::Write { path: place(Dir::Deps), text };
+    let stand_in = Action::Write { path: place(Dir::Deps), text: text.into() };
     let own = Action::Copy { from: place(Dir::Source), to: place(Dir::Deps) };
     vec![
         deed("stand-in", "npm runs the function's own scripts too early", stand_in),

@@ -14,7 +14,7 @@ use crate::diagnostic::{Blame, Diagnostic, Output};
 use crate::entry::{self, misspelt, tool};
 use crate::error::PlanError;
 use crate::function::{Function, Handler, RelPath};
-use crate::plan::{Action, Arg, Capture, Dir, Launch, Place, Plan, Program, Secrets, Step};
+use crate::plan::{Action, Arg, Capture, Dir, Launch, Place, Plan, Program, ResolvesFrom, Secrets, Step};
 use crate::steps::{Bare, helper, offline, requires, run, scratch, server};
 use crate::toolchain::{Identity, Tool};
 use crate::{Builder, Inputs, Package, assets};
@@ -69,6 +69,7 @@ impl Builder for Nodejs {
             executes: bare == Bare::No,
             launch: launch(node, install.root, &file, &handler, bare),
             resolve: install.steps,
+            resolves_from: ResolvesFrom::All,
             manifests: install.manifests,
             refers: BTreeSet::new(),
             secrets: Secrets(install.secrets),
@@ -104,7 +105,7 @@ fn compile(function: &Function, bare: Bare, root: Dir) -> Vec<Step> {
     let mut steps: Vec<Step> = server("nodejs").collect();
     if manifest::is_empty(function) {
         let path = Place { dir: Dir::Source, path: PACKAGE.parse().ok() };
-        let write = Action::Write { path, text: "{}\n".to_owned() };
+        let write = Action::Write { path, text: "{}\n".into() };
         steps.push(offline("manifest", "Node.js loads no file beside an empty one", Blame::Platform, write));
     }
     if bare == Bare::No && root == Dir::Source {

@@ -92,7 +92,7 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
                     "write-requirements",
                     why,
                     Blame::Platform,
-                    Action::Write { path, text },
+                    Action::Write { path, text: text.into() },
                 ));
             }
         }

@@ -15,7 +15,7 @@ use crate::diagnostic::{Blame, Diagnostic, Output, pattern};
 use crate::entry::{self, misspelt, tool};
 use crate::error::PlanError;
 use crate::function::{Function, Handler, RelPath};
-use crate::plan::{Action, Arg, Capture, Dir, Launch, Place, Plan, Program, Secrets, Step};
+use crate::plan::{Action, Arg, Capture, Dir, Launch, Place, Plan, Program, ResolvesFrom, Secrets, Step};
 use crate::steps::{Bare, helper, offline, requires, run, scratch, server};
 use crate::toolchain::{Identity, Tool};
 use crate::{Builder, Inputs, Package, assets};
@@ -68,6 +68,7 @@ impl Builder for Python {
             executes: !install.steps.is_empty(),
             launch: launch(python, &file, &handler, bare),
             resolve: install.steps,
+            resolves_from: ResolvesFrom::All,
             manifests: install.manifests,
             refers: install.refers,
             secrets: Secrets(install.secrets),
