@@ -86,7 +86,7 @@ pub trait Builder: Sync {
 }
 
 /// Every language that the injector knows.
-pub static BUILDERS: &[&dyn Builder] = &[&lang::nodejs::Nodejs, &lang::python::Python];
+pub static BUILDERS: &[&dyn Builder] = &[&lang::java::Java, &lang::nodejs::Nodejs, &lang::python::Python];
 
 /// The builder of a runtime ID.
 #[must_use]
