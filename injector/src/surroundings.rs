@@ -163,26 +163,39 @@ impl Surroundings {
                     }
                 }
             }
+            // Further files are found by those alone that name them, as git's configuration names its credentials.
+            for name in fs::names(&mounted.join(&secret)).unwrap_or_default() {
+                let (path, name) = (mounted.join(&secret).join(&name), name.to_string_lossy());
+                if let (false, Some(text)) = (kinds.contains_key(&*name), fs::read_text(&path)) {
+                    self.secrets.extend(credentials::configuration(&name, &text));
+                    self.secrets.extend(credentials::env_credentials(&name, &text));
+                }
+            }
         }
         for listed in &runtime.environment.files {
-            let (path, below) = match (listed.strip_prefix("~/"), env.get("HOME")) {
-                (Some(below), Some(home)) => (user_file(env, home, below), Some(below)),
-                (Some(_), None) => continue,
-                (None, _) => (PathBuf::from(listed), None),
+            let below = listed.strip_prefix("~/");
+            let path = match (below, env.get("HOME")) {
+                (Some(below), Some(home)) => Some(user_file(env, home, below)),
+                (Some(_), None) => None,
+                (None, _) => Some(PathBuf::from(listed)),
             };
-            let Some(text) = fs::read_text(&path) else {
-                continue;
-            };
+            let text = path.as_deref().and_then(fs::read_text);
             let variable = listed.rsplit('/').next().and_then(|name| kinds.get(name));
             let variable = variable.map(|variable| self.spelt(variable));
-            let instead = variable.filter(|variable| below.is_some() && self.env.contains_key(variable));
-            if let Some(variable) = instead {
-                // What a variable names stands for the user's own file, not for the system's.
-                self.pass_over(listed, listed, &variable, &text);
-                continue;
+            let instead = variable.and_then(|variable| Some((self.env.get(&variable)?.clone(), variable)));
+            if let (Some(below), Some((named, variable))) = (below, instead) {
+                // What a variable names stands for the user's own file, not for the system's; for programs that
+                // know no variable, too: git reads no NETRC.
+                if let Some(text) = text {
+                    self.pass_over(listed, listed, &variable, &text);
+                }
+                if fs::is_file(Path::new(&named)) {
+                    self.home.push((below.to_owned(), named.into()));
+                }
+            } else if let (Some(path), Some(text)) = (path, text) {
+                self.add_file(listed, listed.clone(), text);
+                self.home.extend(below.map(|below| (below.to_owned(), path)));
             }
-            self.add_file(listed, listed.clone(), text);
-            self.home.extend(below.map(|below| (below.to_owned(), path)));
         }
         for variable in kinds.values().map(|variable| self.spelt(variable)).collect::<BTreeSet<_>>() {
             let Some(path) = self.env.get(&variable).filter(|path| *path != NOTHING).cloned() else {
@@ -260,6 +273,10 @@ impl Surroundings {
         added: Option<&Path>,
     ) -> Result<(), ProvisionError> {
         let replacing = self.env.get(ROOTS).cloned();
+        let directories = runtime.environment.ca.iter().filter_map(|client| client.directories.clone());
+        for directories in directories.filter(|_| replacing.is_some()) {
+            self.env.entry(directories).or_insert_with(|| NOTHING.to_owned());
+        }
         let image = CA_BUNDLES.into_iter().find(|path| fs::is_file(Path::new(path))).map(str::to_owned);
         let added = added.map(read_bundle).transpose()?;
         let mut trusted = BTreeMap::from([(ROOTS.to_owned(), replacing.clone().or_else(|| image.clone()))]);
@@ -331,7 +348,10 @@ impl Surroundings {
 /// The last value of a key in lines of `key = value`, as in INI, TOML and npm's configuration.
 fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let pairs = text.lines().rev().filter_map(|line| line.split_once(['=', ':']));
-    let value = pairs.filter(|(name, _)| name.trim() == key).map(|(_, value)| value.trim()).next()?;
+    let value = pairs
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case(key))
+        .map(|(_, value)| value.trim())
+        .next()?;
     Some(value.trim_matches(['"', '\''])).filter(|value| !value.is_empty())
 }
 
@@ -453,12 +473,16 @@ mod tests {
 
     #[test]
     fn go_finds_its_netrc_its_private_modules_and_its_ca() {
-        let rules = "pass = ['GO*', 'NETRC']\nfiles = ['~/.netrc']\nca = [{ replaces = 'GIT_SSL_CAINFO' }]\n\
+        let rules = "pass = ['GO*', 'NETRC']\nfiles = ['~/.netrc', '~/.gitconfig']\n\
+                     ca = [{ replaces = 'SSL_CERT_FILE', directories = 'SSL_CERT_DIR' }, { replaces = 'GIT_SSL_CAINFO' }]\n\
                      [environment.mounted]\n'.netrc' = 'NETRC'\n";
         let company = Company::new(&[
             ("home/.netrc", "machine a login me password go-secret-1\n"),
             ("mounted/one/.netrc", "machine b login me password go-secret-2\n"),
             ("mounted/two/.netrc", "machine c login me password go-secret-3\n"),
+            ("mounted/two/token", "go-secret-6\n"),
+            ("mounted/two/.git-credentials", "https://me:go-secret-7@git.example\n"),
+            ("home/.gitconfig", "[http]\n\textraHeader = Authorization: Bearer go-secret-8\n"),
             ("roots.pem", &certificate("ROOTS")),
             ("ours.pem", &certificate("OURS")),
         ]);
@@ -475,7 +499,9 @@ mod tests {
         for variable in ["SSL_CERT_FILE", "GIT_SSL_CAINFO"] {
             assert_eq!(bundle(&tools, variable), "ROOTS OURS", "{variable}");
         }
-        for number in 1..=5 {
+        // It reads the image's directories beside that file.
+        assert_eq!(tools.env["SSL_CERT_DIR"], NOTHING);
+        for number in 1..=8 {
             assert!(tools.secrets.contains(&format!("go-secret-{number}")), "{number}: {:?}", tools.secrets);
         }
         let (one, two) = (company.path("mounted/one/.netrc"), company.path("mounted/two/.netrc"));
@@ -484,7 +510,11 @@ mod tests {
             format!("~/.netrc is not read: NETRC names {one}"),
         ];
         assert_eq!(tools.unread, unread);
-        assert_eq!(tools.settings.files.iter().map(|(path, _)| path).collect::<Vec<_>>(), [&one]);
+        let read: Vec<_> = tools.settings.files.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(read, ["~/.gitconfig", &one]);
+        // git looks for it where it always is.
+        let linked = fs::read_text(&Path::new(&tools.env["HOME"]).join(".netrc"));
+        assert!(linked.is_some_and(|text| text.contains("go-secret-2")));
         let withheld = tools.without_credentials();
         assert!(withheld.contains_key("GOPRIVATE") && !withheld.contains_key("GOPROXY"), "{withheld:?}");
     }
