@@ -3,3 +3,4 @@
 pub mod go;
 pub mod nodejs;
 pub mod python;
+pub mod rust;
