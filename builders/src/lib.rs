@@ -94,7 +94,7 @@ pub trait Builder: Sync {
 
 /// Every language that the injector knows.
 pub static BUILDERS: &[&dyn Builder] =
-    &[&lang::go::Go, &lang::nodejs::Nodejs, &lang::python::Python, &lang::rust::Rust];
+    &[&lang::go::Go, &lang::java::Java, &lang::nodejs::Nodejs, &lang::python::Python, &lang::rust::Rust];
 
 /// The builder of a runtime ID.
 #[must_use]
