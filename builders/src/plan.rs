@@ -413,8 +413,8 @@ pub struct Plan {
     pub compile: Vec<Step>,
     /// Asks whether what was made can be launched.
     pub verify: Vec<Step>,
-    /// Whether files of the volume must be executable or mappable there.
-    pub executes: bool,
+    /// The rooms whose files are executed or mapped: there a volume must not be mounted `noexec`.
+    pub executes: BTreeSet<Dir>,
     /// How it is started.
     pub launch: Launch,
     /// The dependency files that the installer reads or writes, wherever they are published:
