@@ -91,6 +91,8 @@ pub(crate) struct Build {
     pub(crate) deps_file: Option<PathBuf>,
     /// Where tools' HOME, TMPDIR and caches go; `None` is a fresh directory in TMPDIR or `/tmp`.
     pub(crate) scratch: Option<PathBuf>,
+    /// Where dependencies outlive the build.
+    pub(crate) keep: Option<PathBuf>,
     /// Whether dependencies' code may run.
     pub(crate) scripts: BuildScripts,
     /// Whether a failure that would repeat is repeated at once.
@@ -275,6 +277,7 @@ fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
         deps_checksum: digest("FUNC_DEPS_CHECKSUM", args.deps_checksum, bare_or_named)?,
         deps_file: path(args.deps_file),
         scratch: path(args.scratch),
+        keep: path(args.keep),
         scripts: choice(
             "INJECTOR_BUILD_SCRIPTS",
             args.build_scripts,

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use builders::function::{Function, Sha256};
-use builders::plan::Plan;
-use builders::toolchain::Toolchain;
+use builders::function::{Function, RelPath, Sha256};
+use builders::plan::{Plan, ResolvesFrom};
+use builders::toolchain::{Settings, Toolchain};
 use sha2::Digest as _;
 
 /// The digest of what a build is made of: the function's tree, the plan, the tools.
@@ -18,6 +18,30 @@ pub(crate) fn build(
     fields.add(&serde_json::to_vec(&function.links)?);
     fields.add(&serde_json::to_vec(plan)?);
     fields.add(&serde_json::to_vec(toolchain)?);
+    Ok(fields.digest())
+}
+
+/// The digest of what dependencies are resolved from: the files that count, how, and with what.
+pub(crate) fn deps(
+    function: &Function,
+    plan: &Plan,
+    toolchain: &Toolchain,
+    settings: &Settings,
+) -> Result<Sha256, serde_json::Error> {
+    let mut fields = Fields::new(concat!("deps-1 ", env!("CARGO_PKG_VERSION")));
+    let counts = |path: &RelPath| match &plan.resolves_from {
+        ResolvesFrom::All => true,
+        ResolvesFrom::Files(files) => files.contains(path),
+    };
+    let files: BTreeMap<_, _> = function.files.iter().filter(|(path, _)| counts(path)).collect();
+    fields.add(&serde_json::to_vec(&files)?);
+    fields.add(&serde_json::to_vec(&function.links)?);
+    fields.add(&serde_json::to_vec(&plan.resolve)?);
+    fields.add(&serde_json::to_vec(toolchain)?);
+    for (path, text) in &settings.files {
+        fields.add(path.as_bytes());
+        fields.add(text.as_bytes());
+    }
     Ok(fields.digest())
 }
 

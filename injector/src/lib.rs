@@ -9,6 +9,7 @@ mod surroundings;
 mod toolbox;
 mod provision;
 mod keys;
+mod keep;
 mod verdict;
 mod execute;
 mod publish;

@@ -8,13 +8,14 @@ use builders::catalog::{Catalog, CatalogError, RuntimeName};
 use builders::detect::{Detected, detect};
 use builders::error::PlanError;
 use builders::function::{BadHandler, Handler, Sha256};
-use builders::plan::Plan;
+use builders::plan::{Dir, Plan};
 use builders::toolchain::{Policy, Toolchain};
 use builders::{Builder, Inputs, Package, builder};
 
 use crate::cli::{Build, Environment, Replay};
 use crate::execute::{Outputs, Section, Workshop};
 use crate::failure::{Failure, Stage};
+use crate::keep::Keep;
 use crate::provision::{self, ProvisionError, TempDir};
 use crate::publish::{self, Built, Receipt};
 use crate::report::Reporter;
@@ -131,8 +132,13 @@ fn run(
 
     reporter.stage(Stage::Provision);
     let scratch = TempDir::new(&scratch_parent(request, env))?;
-    let rooms = provision::provision(&request.volume, &scratch.path, request.timeout, || {
-        reporter.warn("another injector holds the volume; waiting for it");
+    let waiting = |what: &str| reporter.warn(&format!("another injector holds {what}; waiting for it"));
+    let keep = request.keep.as_deref();
+    let keep = keep.map(|dir| Keep::open(dir, request.timeout, || waiting("what is kept"))).transpose();
+    go_on(Stage::Provision)?;
+    let keep = keep?;
+    let rooms = provision::provision(&request.volume, &scratch.path, keep.as_ref(), request.timeout, || {
+        waiting("the volume");
     });
     go_on(Stage::Provision)?;
     let rooms = rooms?;
@@ -174,22 +180,38 @@ fn run(
         timeout: request.timeout,
         reporter,
     };
-    let mut outputs = Outputs::new();
+    let deps = keys::deps(function, &plan, &toolchain, &surroundings.settings)
+        .map_err(|error| bug(&error.to_string()))?;
+    let mut packages = Vec::new();
     for (section, steps) in [
         (Section::Check, &plan.check),
         (Section::Resolve, &plan.resolve),
         (Section::Compile, &plan.compile),
         (Section::Verify, &plan.verify),
     ] {
-        if !steps.is_empty() {
-            reporter.stage(section.stage());
-            outputs.extend(workshop.run(section, steps)?);
-            if section == Section::Resolve {
-                // The code of dependencies has run, and no step so far puts anything there.
-                rooms.clear_tree()?;
-            }
-            clock.lap(section.name());
+        if steps.is_empty() {
+            continue;
         }
+        reporter.stage(section.stage());
+        let keep = keep.as_ref().filter(|_| section == Section::Resolve);
+        if let Some(kept) = keep.and_then(|keep| keep.restore(deps, &rooms.dir(Dir::Deps))) {
+            packages.extend(kept);
+            reporter.step(section.name(), "kept from an earlier build").done(clock.lap(section.name()));
+            continue;
+        }
+        let outputs = workshop.run(section, steps)?;
+        packages.extend(resolved(*builder, &outputs));
+        if section == Section::Resolve {
+            // The code of dependencies has run, and no step so far puts anything there.
+            rooms.clear_tree()?;
+        }
+        if let Some(keep) = keep {
+            workshop.withhold_credentials()?;
+            if let Err(error) = keep.store(deps, &packages, &rooms.dir(Dir::Deps)) {
+                reporter.warn(&format!("the dependencies cannot be kept: {}", fs::plain(&error)));
+            }
+        }
+        clock.lap(section.name());
     }
 
     reporter.stage(Stage::Publish);
@@ -201,7 +223,7 @@ fn run(
         handler: function.handler.clone().ok_or_else(|| bug("there is a plan without a handler"))?,
         function,
         toolchain: &toolchain,
-        packages: packages(*builder, &outputs),
+        packages,
         key,
         launch: plan.launch,
         durations: clock.laps,
@@ -250,7 +272,7 @@ fn versioned(detected: &Detected, toolchain: &Toolchain) -> RuntimeName {
     RuntimeName { id: runtime.id.clone(), version: version.cloned() }
 }
 
-fn packages(builder: &dyn Builder, outputs: &Outputs) -> Vec<Package> {
+fn resolved(builder: &dyn Builder, outputs: &Outputs) -> Vec<Package> {
     outputs.iter().flat_map(|(step, output)| builder.packages(step, output)).collect()
 }
 
@@ -274,8 +296,10 @@ impl Clock {
         Clock { last: Instant::now(), laps: Vec::new() }
     }
 
-    fn lap(&mut self, name: &'static str) {
-        self.laps.push((name, self.last.elapsed()));
+    fn lap(&mut self, name: &'static str) -> Duration {
+        let took = self.last.elapsed();
+        self.laps.push((name, took));
         self.last = Instant::now();
+        took
     }
 }

@@ -11,6 +11,7 @@ use builders::function::{Function, RelPath};
 use builders::plan::{Dir, Place};
 use builders::toolchain::Version;
 
+use crate::keep::Keep;
 use crate::survey::Survey;
 use crate::sys::volume::{self, Executes, Lock, Locked, Space};
 use crate::sys::{fs, host, signal};
@@ -75,9 +76,25 @@ pub(crate) enum ProvisionError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The scratch room lies where the function's container could read it.
-    #[error("the scratch directory {} lies in the shared volume", .0.display())]
-    ScratchInVolume(PathBuf),
+    /// The scratch room, or what is kept, lies where the function's container could read it.
+    #[error("the directory {} lies in the shared volume", .0.display())]
+    InVolume(PathBuf),
+    /// What shall be kept has no place.
+    #[error("the directory {} is not usable", path.display())]
+    Keep {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Another run uses what is kept.
+    #[error("another injector has used {} for {} s", path.display(), waited.as_secs())]
+    KeepBusy {
+        /// The directory.
+        path: PathBuf,
+        /// How long we waited.
+        waited: Duration,
+    },
     /// A CA bundle that the environment names cannot be read.
     #[error("the CA bundle {} cannot be read", path.display())]
     CaFile {
@@ -141,7 +158,9 @@ impl ProvisionError {
             | ProvisionError::Full { .. }
             | ProvisionError::Busy { .. }
             | ProvisionError::Scratch { .. }
-            | ProvisionError::ScratchInVolume(_)
+            | ProvisionError::InVolume(_)
+            | ProvisionError::Keep { .. }
+            | ProvisionError::KeepBusy { .. }
             | ProvisionError::CaFile { .. }
             | ProvisionError::NoTool { .. }
             | ProvisionError::ToolBroken { .. }
@@ -169,6 +188,7 @@ const RESERVE: u64 = 64 * 1024;
 pub(crate) fn provision(
     volume: &Path,
     scratch: &Path,
+    keep: Option<&Keep>,
     patience: Duration,
     waiting: impl FnOnce(),
 ) -> Result<Rooms, ProvisionError> {
@@ -177,8 +197,9 @@ pub(crate) fn provision(
     let volume = fs::canonical(volume).map_err(wrong)?;
     let scratch = fs::canonical(scratch)
         .map_err(|source| ProvisionError::Scratch { path: scratch.to_owned(), source })?;
-    if scratch.starts_with(&volume) {
-        return Err(ProvisionError::ScratchInVolume(scratch));
+    let kept = keep.map_or_else(|| scratch.join("kept"), Keep::room);
+    if let Some(inside) = [&scratch, &kept].into_iter().find(|dir| dir.starts_with(&volume)) {
+        return Err(ProvisionError::InVolume(inside.clone()));
     }
     let private = volume.join(PRIVATE);
     fs::create_private_dir(&private).map_err(wrong)?;
@@ -194,7 +215,6 @@ pub(crate) fn provision(
     for dir in Dir::PUBLISHED {
         fs::create_dirs(&staging.join(dir.name())).map_err(wrong)?;
     }
-    let kept = scratch.join("kept");
     fs::create_dirs(&kept).map_err(|source| ProvisionError::Scratch { path: kept.clone(), source })?;
     Ok(Rooms { volume, staging, scratch, kept, _lock: lock })
 }

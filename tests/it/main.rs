@@ -14,6 +14,7 @@ mod explain;
 mod fixtures;
 mod hostile;
 mod house;
+mod keep;
 mod launch;
 mod lifecycle;
 mod network;

@@ -146,6 +146,11 @@ pub(super) struct BuildArgs {
     #[arg(long, value_name = "DIR", env = "INJECTOR_SCRATCH", hide_env_values = true)]
     pub(super) scratch: Option<OsString>,
 
+    /// A directory where dependencies, and what was compiled of them, outlive this build, so that the next one of the
+    /// same function need not make them again; not to be shared by functions [default: nothing is kept]
+    #[arg(long, value_name = "DIR", env = "INJECTOR_KEEP", hide_env_values = true)]
+    pub(super) keep: Option<OsString>,
+
     /// Whether code of dependencies may run at build time (setup.py, postinstall, build.rs): allow or deny [default: allow]
     #[arg(long, value_name = "POLICY", env = "INJECTOR_BUILD_SCRIPTS", hide_env_values = true)]
     pub(super) build_scripts: Option<String>,

@@ -293,11 +293,19 @@ fn provision(error: &ProvisionError) -> Message {
             );
             say(stage, format!("{error}: {}", fs::plain(source)), &[&hint])
         }
-        ProvisionError::ScratchInVolume(_) => say(
+        ProvisionError::InVolume(_) => say(
             stage,
             error.to_string(),
-            &["name a directory elsewhere in INJECTOR_SCRATCH: it will hold credentials"],
+            &["name a directory elsewhere in INJECTOR_SCRATCH or INJECTOR_KEEP: it may hold credentials"],
         ),
+        ProvisionError::Keep { source, .. } => say(
+            stage,
+            format!("{error}: {}", fs::plain(source)),
+            &["name a directory of your own in INJECTOR_KEEP, or none"],
+        ),
+        ProvisionError::KeepBusy { .. } => {
+            say(stage, error.to_string(), &["give each function a directory of its own in INJECTOR_KEEP"])
+        }
         ProvisionError::CaFile { source, .. } => say(
             stage,
             format!("{error}: {}", fs::plain(source)),

@@ -1,0 +1,70 @@
+//! `--keep`: what was resolved serves the next build of the same function, and never another one.
+
+use std::fs;
+
+use crate::support::pod::{Pod, names};
+
+/// Installs a package of one file, which says what the function asked for.
+const PIP: &str = "cp @/src/requirements.txt @/volume/.injector/staging/deps/demo.txt; exit 0";
+
+/// A pod that keeps, and how often its pip was called.
+fn pod() -> Option<Pod> {
+    let pod = Pod::fake_pip(PIP)?;
+    let keep = pod.dir("keep").display().to_string();
+    Some(pod.with("INJECTOR_KEEP", keep))
+}
+
+fn installed(pod: &Pod) -> usize {
+    fs::read_to_string(pod.dir("calls"))
+        .map_or(0, |calls| calls.lines().filter(|line| *line == "pip").count())
+}
+
+fn demo(pod: &Pod) -> String {
+    fs::read_to_string(pod.function().join("deps/demo.txt")).expect("it was installed, or kept")
+}
+
+#[test]
+fn what_was_resolved_is_not_resolved_again_until_something_changes() {
+    let Some(pod) = pod() else { return };
+    let first = pod.build();
+    first.expect(0, &[]);
+    let second = pod.build();
+    second.expect(0, &[]);
+    assert!(second.stderr.contains("kept from an earlier build"), "{}", second.stderr);
+    assert_eq!((installed(&pod), demo(&pod).as_str()), (1, "demo\n"));
+
+    pod.source("requirements.txt", "demo>1\n");
+    pod.build().expect(0, &[]);
+    assert_eq!((installed(&pod), demo(&pod).as_str()), (2, "demo>1\n"));
+}
+
+#[test]
+fn what_is_kept_and_not_whole_is_made_anew() {
+    let Some(pod) = pod() else { return };
+    pod.build().expect(0, &[]);
+    fs::write(pod.dir("keep/entry.json"), "{").expect("written");
+    pod.build().expect(0, &[]);
+    assert_eq!(installed(&pod), 2);
+    fs::remove_dir_all(pod.dir("keep/deps")).expect("removed");
+    pod.build().expect(0, &[]);
+    assert_eq!((installed(&pod), demo(&pod).as_str()), (3, "demo\n"));
+}
+
+#[test]
+fn a_failed_build_keeps_nothing() {
+    let Some(pod) = Pod::fake_pip("exit 1") else { return };
+    let pod = pod.with("INJECTOR_KEEP", "").with("INJECTOR_KEEP", "/proc/none");
+    pod.build()
+        .expect(42, &["E42 provision failed: the directory /proc/none is not usable", "INJECTOR_KEEP"]);
+    let keep = pod.dir("keep").display().to_string();
+    let pod = pod.with("INJECTOR_KEEP", keep);
+    pod.build().expect(51, &[]);
+    assert_eq!(names(&pod.dir("keep")), ["kept", "lock"]);
+}
+
+#[test]
+fn what_is_kept_does_not_lie_on_the_volume() {
+    let Some(pod) = pod() else { return };
+    let inside = pod.dir("volume/keep").display().to_string();
+    pod.with("INJECTOR_KEEP", inside).build().expect(42, &["lies in the shared volume", "INJECTOR_KEEP"]);
+}
