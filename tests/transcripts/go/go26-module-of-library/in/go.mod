@@ -1,3 +1,0 @@
-module log
-
-go 1.21
