@@ -51,6 +51,23 @@ fn plain(text: &str) -> Option<Diagnostic> {
     })
 }
 
+/// A build script that failed; one of the function's own that panicked names its line.
+fn script_failed(package: &str, script: &str) -> Diagnostic {
+    let mut lines = script.lines().map(str::trim).skip_while(|line| !line.contains("panicked at "));
+    let place = lines.next().and_then(|line| line.split("panicked at ").nth(1));
+    let said = lines.next().or_else(|| script.lines().map(str::trim).rfind(|line| !line.is_empty()));
+    let said = said.map(|line| format!(": {line}")).unwrap_or_default();
+    let found = Diagnostic::new(format!("the build script of {package} failed{said}"));
+    let place: Vec<&str> =
+        place.map(|place| place.trim_end_matches(':').split(':').collect()).unwrap_or_default();
+    match place[..] {
+        [file, line, column] if !file.starts_with(['/', '<']) => {
+            found.at(file, line.parse().ok(), column.parse().ok())
+        }
+        _ => found,
+    }
+}
+
 /// What of the manifest the lock does not have.
 fn drift(function: &Function) -> Option<String> {
     let manifest = Manifest::of(function).ok()?;
@@ -187,14 +204,7 @@ static CAUSES: LazyLock<Vec<(Regex, Explain)>> = LazyLock::new(|| {
             let package = found[1].split(" (").next().unwrap_or_default();
             match native::lack(script) {
                 Some(lack) => platform(format!("{lack}; {package} needs it"), "choose an image that has it"),
-                None => {
-                    let panicked =
-                        script.lines().skip_while(|line| !line.contains("panicked at")).nth(1).map(str::trim);
-                    let said =
-                        panicked.or_else(|| script.lines().map(str::trim).rfind(|line| !line.is_empty()));
-                    let said = said.map(|line| format!(": {line}")).unwrap_or_default();
-                    Diagnostic::new(format!("the build script of {package} failed{said}"))
-                }
+                None => script_failed(package, script),
             }
         }),
         // error: linker `cc` not found
