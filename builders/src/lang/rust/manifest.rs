@@ -98,6 +98,14 @@ impl<'a> Manifest<'a> {
         listed.any(|one| one.package() != API) || self.at(&["workspace", "members"]).is_some()
     }
 
+    /// The packages that are asked for, each with its version.
+    pub(super) fn asked(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.listed().filter(|one| one.package() != API).map(|one| {
+            let version = one.value.as_str().or_else(|| one.value.get("version")?.as_str());
+            (one.value.get("package").and_then(Value::as_str).unwrap_or(one.name), version)
+        })
+    }
+
     /// What was decided.
     pub(super) fn because(&self) -> Option<String> {
         let chosen = self.at(&["profile", "release", "panic"])?.as_str()?;
@@ -323,7 +331,11 @@ pub(super) fn files(function: &Function) -> BTreeSet<RelPath> {
 /// A file that is not TOML.
 pub(super) fn syntax(path: &str, text: &str, error: &toml::de::Error) -> PlanError {
     let (line, column) = error.span().map(|span| position(text, span.start)).unzip();
-    PlanError::Manifest(Diagnostic::new(error.message().replace('\n', ", ")).at(path, line, column))
+    let found = Diagnostic::new(error.message().replace('\n', ", ")).at(path, line, column);
+    PlanError::Manifest(match error.message().contains("float") {
+        true => found.hint("a version is a text: \"1.0.0\""),
+        false => found,
+    })
 }
 
 /// Line and column, in characters, of a byte.

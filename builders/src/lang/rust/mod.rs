@@ -90,7 +90,7 @@ impl Builder for Rust {
                 blame: Blame::Author,
                 network: Network::Needed,
             });
-            resolve.push(packages::step(inputs.policy.build_scripts, &target));
+            resolve.push(packages::step(inputs.policy.build_scripts, &target, &rustc.identity.version));
             let kept = "so that every build has the same versions";
             resolve.push(deed("keep-lock", kept, copy(crate_file(LOCK), resolved_lock())));
             steps.push(deed(
