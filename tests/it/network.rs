@@ -1,5 +1,6 @@
-//! The company's network: private registries, their credentials, its CA and its proxy, with pip, uv, npm and pnpm.
+//! The company's network: private registries, their credentials, its CA and its proxy, with pip, uv, npm, pnpm and Maven.
 
+mod java;
 mod nodejs;
 mod pod;
 mod python;
@@ -32,7 +33,7 @@ use cells;
 macro_rules! all {
     ($($case:ident),* $(,)?) => { $(
         mod $case {
-            cells!($case, with_pip Pip, with_uv Uv, with_npm Npm, with_pnpm Pnpm);
+            cells!($case, with_pip Pip, with_uv Uv, with_npm Npm, with_pnpm Pnpm, with_maven Maven);
         }
     )* };
 }
@@ -181,6 +182,10 @@ fn a_secret_is_found_where_it_is_mounted(installer: Installer) {
             let place = format!("//{}/npm/", registry.host);
             let login = format!("{place}:username=ci-user\n{place}:_password={password}\n");
             (".npmrc", "NPM_CONFIG_USERCONFIG", format!("registry={}/npm/\n{login}", registry.url("")))
+        }
+        Installer::Maven => {
+            let text = java::settings(&registry.url(&format!("ci-user:{IN_URL}@")), "");
+            ("settings.xml", "INJECTOR_MAVEN_SETTINGS", text)
         }
     };
     pod.file(&format!("secrets/first/{file}"), &text)
@@ -354,6 +359,7 @@ fn a_proxy_that_lets_nobody_out(installer: Installer) {
         Installer::Pip | Installer::Uv => "the proxy refuses to connect to",
         // They take the proxy's answer for the registry's.
         Installer::Npm | Installer::Pnpm => "refuses access (403)",
+        Installer::Maven => "the proxy refuses to connect to",
     };
     pod.build().fails(52, &[refuses, &registry.host], &["NO_PROXY"]);
 }

@@ -12,7 +12,7 @@ use crate::Inputs;
 use crate::diagnostic::Blame;
 use crate::entry::tool;
 use crate::error::PlanError;
-use crate::plan::{Action, Arg, Capture, Credentials, Network, Run, Step};
+use crate::plan::{Action, Arg, Capture, Credentials, Run, Step};
 use crate::steps::{offline, scratch};
 
 /// The variable that names the user's settings; what is mounted as `settings.xml` gets it.

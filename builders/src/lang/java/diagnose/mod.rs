@@ -1,6 +1,7 @@
 //! What a failed step of a Java function means: what javac and Maven say.
 
 mod javac;
+mod network;
 
 use crate::diagnostic::{Diagnostic, Output};
 use crate::function::Function;
@@ -10,6 +11,7 @@ use crate::plan::Step;
 pub(super) fn diagnose(step: &Step, output: &Output, _function: &Function) -> Vec<Diagnostic> {
     match step.name.as_str() {
         "build" | "server" => javac::errors(&output.stderr),
+        "fetch" => network::evidence(&output.stdout).into_iter().collect(),
         _ => Vec::new(),
     }
 }
