@@ -47,6 +47,7 @@ fn full() -> Runtime {
         environment: Environment {
             pass: Vec::new(),
             files: Vec::new(),
+            homes: BTreeMap::new(),
             mounted: BTreeMap::new(),
             choices: Vec::new(),
             ca: Vec::new(),
