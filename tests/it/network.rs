@@ -185,7 +185,7 @@ fn a_secret_is_found_where_it_is_mounted(installer: Installer) {
         }
         Installer::Maven => {
             let text = java::settings(&registry.url(&format!("ci-user:{IN_URL}@")), "");
-            ("settings.xml", "INJECTOR_MAVEN_SETTINGS", text)
+            ("settings.xml", "~/.m2/settings.xml", text)
         }
     };
     pod.file(&format!("secrets/first/{file}"), &text)

@@ -15,16 +15,14 @@ use crate::error::PlanError;
 use crate::plan::{Action, Arg, Capture, Credentials, Run, Step};
 use crate::steps::{offline, scratch};
 
-/// The variable that names the user's settings; what is mounted as `settings.xml` gets it.
-const SETTINGS: &str = "INJECTOR_MAVEN_SETTINGS";
-/// The variable that names the file with the password by which those in the settings are encrypted.
-const SECURITY: &str = "INJECTOR_MAVEN_SECURITY";
-/// Where the user's settings are otherwise.
+/// The user's settings, or what is mounted in their place.
 const OWN: &str = "~/.m2/settings.xml";
 /// The variables that lead our `Trust.java` to CA bundles.
 const BUNDLES: [&str; 2] = ["INJECTOR_JAVA_ROOTS", "INJECTOR_JAVA_CA"];
 /// How a JVM is told whom to trust.
 const STORE: &str = "-Djavax.net.ssl.trustStore=";
+/// The store that is made for it.
+const STORE_FILE: &str = "trust.p12";
 /// Maven waits half an hour for an answer, and asks a registry that has had enough for minutes: most of the time that
 /// a stage has, or more. The names are those of Maven 3.8 and before, of 3.9, and of 4.
 const PATIENCE: &str = "-Dmaven.wagon.rto=90000 -Dmaven.wagon.httpconnectionManager.maxBackoffSeconds=10 \
@@ -42,35 +40,38 @@ pub(super) struct Settings {
     pub(super) secrets: BTreeMap<String, String>,
     /// Arguments of a run with credentials.
     args: Vec<Arg>,
-    /// Options of the JVM of such a run.
-    options: Option<Arg>,
-    /// Those of the operator's options for the JVM that define no property, which might be a password.
+    /// Options for the JVM of such a run.
+    options: Vec<Arg>,
+    /// Those of the operator's own that define no property, which might be a password.
     harmless: String,
 }
 
 impl Settings {
-    /// Reads the package client's configuration.
+    /// Reads Maven's configuration.
+    ///
+    /// # Errors
+    /// When CAs are given and there is no `java` to make a trust store of them.
     pub(super) fn of(inputs: &Inputs<'_>) -> Result<Self, PlanError> {
         let env = &inputs.settings.env;
-        let mut told = Settings { args: vec!["-U".into()], ..Settings::default() };
         let own = env.get("MAVEN_OPTS").map_or("", String::as_str);
-        let (properties, others): (Vec<_>, Vec<_>) =
+        let (properties, harmless): (Vec<_>, Vec<_>) =
             own.split_whitespace().partition(|word| word.starts_with("-D"));
-        told.harmless = others.join(" ");
-        let mut options = Arg::from(format!("{PATIENCE} "));
-        if let Some(path) = env.get(SECURITY) {
-            options = options.then("-Dsettings.security=").then(told.secret(SECURITY, path)).then(" ");
-        }
-        options = options.then(told.settings(inputs));
+        let mut told = Settings {
+            // What was not there an hour ago, as a kept repository remembers, may be there now.
+            args: vec!["-U".into()],
+            options: vec![PATIENCE.into()],
+            harmless: harmless.join(" "),
+            ..Settings::default()
+        };
+        told.proxies(inputs);
         if !properties.is_empty() {
-            options = options.then(told.secret("MAVEN_OPTS", &properties.join(" ")));
+            let own = told.secret("MAVEN_OPTS", properties.join(" "));
+            told.options.push(own);
         }
-        let names_store = properties.iter().any(|word| word.starts_with(STORE));
         if BUNDLES.iter().any(|name| env.contains_key(*name)) {
             tool(inputs, "java", "the CAs that Maven shall trust")?;
-            options = options.then(told.trust(env, names_store));
+            told.trust(env, properties.iter().any(|word| word.starts_with(STORE)));
         }
-        told.options = Some(options);
         Ok(told)
     }
 
@@ -85,93 +86,86 @@ impl Settings {
     /// Variables for Maven, whose JVM takes the user's home from the system's list of users, whatever HOME says.
     pub(super) fn env(&self, credentials: Credentials) -> BTreeMap<String, Arg> {
         // What is short needs no second compiler; the operator's own options come later, and win.
-        let quick = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Djava.io.tmpdir=";
-        let options = Arg::from(quick).then(scratch("tmp")).then(" ").then(self.harmless.as_str());
-        let options = options.then(" -Duser.home=");
-        let options = match (credentials, &self.options) {
-            (Credentials::Given, Some(told)) => options.then(scratch("home")).then(" ").then(told.clone()),
-            // What was fetched is there whatever the mirror was called: else Maven asks for that mirror.
-            _ => options
-                .then(scratch("tmp"))
-                .then(" -Daether.enhancedLocalRepository.trackingFilename=_withheld"),
+        let mut options = Arg::from("-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto");
+        let (home, told) = match credentials {
+            Credentials::Given => ("home", self.options.as_slice()),
+            Credentials::Withheld => ("tmp", [].as_slice()),
         };
-        // Not /etc/mavenrc, which would set them once more.
+        options = options.then(" -Djava.io.tmpdir=").then(scratch("tmp"));
+        options = options.then(" -Duser.home=").then(scratch(home));
+        if credentials == Credentials::Withheld {
+            // What was fetched is there whatever its mirror was called: else Maven asks for that mirror.
+            options = options.then(" -Daether.enhancedLocalRepository.trackingFilename=_withheld");
+        }
+        for more in
+            told.iter().cloned().chain((!self.harmless.is_empty()).then(|| self.harmless.as_str().into()))
+        {
+            options = options.then(" ").then(more);
+        }
+        // Not /etc/mavenrc, which may set them once more.
         let skip = ("MAVEN_SKIP_RC".to_owned(), "true".into());
         BTreeMap::from([("MAVEN_OPTS".to_owned(), options), skip])
     }
 
-    /// The user's settings as they are; with the proxies of the environment where they name none.
-    fn settings(&mut self, inputs: &Inputs<'_>) -> Arg {
-        let env = &inputs.settings.env;
-        let named = env.get(SETTINGS);
-        let path = named.map_or(OWN, String::as_str);
-        let text = inputs.settings.files.iter().find(|(file, _)| file == path).map(|(_, text)| text.as_str());
-        let (proxies, mut because) = proxies(env);
-        let merged = if proxies.is_empty() { None } else { merge(text.unwrap_or("<settings/>"), &proxies) };
-        let shown = if named.is_some() { SETTINGS } else { OWN };
-        if text.is_some() {
-            self.because.push(match named {
-                Some(_) => format!("Maven reads the settings that {SETTINGS} names"),
-                None => format!("Maven reads {OWN}"),
-            });
+    /// Adds the proxies of the environment to the user's settings, where those name none.
+    fn proxies(&mut self, inputs: &Inputs<'_>) {
+        let own = inputs.settings.files.iter().find(|(file, _)| file == OWN).map(|(_, text)| text.as_str());
+        let (proxies, because) = proxies(&inputs.settings.env);
+        if own.is_some() {
+            self.because.push("Maven reads the user's settings.xml".to_owned());
         }
-        let Some(merged) = merged else {
-            if !proxies.is_empty() {
-                self.because.push(format!("the proxies in {shown} win over those of the environment"));
-            }
-            if let Some(path) = named {
-                let path = self.secret(SETTINGS, path);
-                self.args.extend(["-s".into(), path]);
-            }
-            return "".into();
-        };
-        self.because.push(
-            "the proxies of the environment are put into settings, since Maven reads no such variables"
-                .to_owned(),
-        );
-        self.because.append(&mut because);
-        let text = self.secret("settings", &merged);
-        let write = Action::Write { path: scratch("settings.xml"), text };
-        let why = "the user's settings with the proxies of the environment";
-        self.steps.push(offline("settings", why, Blame::Platform, write));
-        self.args.extend(["-s".into(), scratch("settings.xml").into()]);
-        // Else the JVM of Maven 4 sends no password to a proxy on the way to `https:`.
-        "-Djdk.http.auth.tunneling.disabledSchemes= ".into()
+        if proxies.is_empty() {
+            self.because.extend(because);
+        } else if let Some(merged) = merge(own.unwrap_or("<settings/>"), &proxies) {
+            self.because.push("Maven reads no proxy variables: they are put into settings for it".to_owned());
+            self.because.extend(because);
+            let text = self.secret("settings.xml", merged);
+            let write = Action::Write { path: scratch("settings.xml"), text };
+            let why = "the user's settings with the proxies of the environment";
+            self.steps.push(offline("settings", why, Blame::Platform, write));
+            self.args.extend(["-s".into(), scratch("settings.xml").into()]);
+            // Else the JVM of Maven 4 gives no password to a proxy on the way to `https:`.
+            self.options.push("-Djdk.http.auth.tunneling.disabledSchemes=".into());
+        } else {
+            self.because.push("the proxies in settings.xml win over those of the environment".to_owned());
+        }
     }
 
-    /// Has a trust store made where somebody asked for other CAs than the JVM's own. One that `MAVEN_OPTS` names is
-    /// then this JVM's own.
-    fn trust(&mut self, env: &BTreeMap<String, String>, names_store: bool) -> Arg {
+    /// Has a trust store made of the CAs that somebody asked for. One that `MAVEN_OPTS` names is added to.
+    fn trust(&mut self, env: &BTreeMap<String, String>, names_store: bool) {
         let alone = env.contains_key(BUNDLES[0]) && !names_store;
-        self.because.push(match alone {
-            true => "Maven trusts the CAs of SSL_CERT_FILE and INJECTOR_CA_FILE alone".to_owned(),
-            false => "Maven trusts the given CAs beside those of its JVM".to_owned(),
-        });
-        let quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"];
+        let (how, why) = if alone {
+            ("alone", "Maven trusts SSL_CERT_FILE, INJECTOR_CA_FILE and nobody else")
+        } else {
+            ("beside", "Maven trusts the given CAs beside those of its JVM")
+        };
+        self.because.push(why.to_owned());
+        let quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-cp"];
         let mut args: Vec<Arg> = quick.map(Arg::from).into();
-        args.extend(["-cp".into(), kept("classes").into(), "injector.maven.Trust".into()]);
-        args.extend([scratch("trust.p12").into(), if alone { "alone" } else { "beside" }.into()]);
-        let options = names_store.then(|| ("JDK_JAVA_OPTIONS".to_owned(), Arg::secret("MAVEN_OPTS")));
-        self.steps.push(offline(
-            "trust",
-            "the CAs as Maven's JVM reads them",
-            Blame::Platform,
-            Action::Run(Run {
-                tool: "java".to_owned(),
-                args,
-                env: options.into_iter().collect(),
-                cwd: scratch("tmp"),
-                capture: Capture::Ends,
-                credentials: Credentials::Given,
-            }),
-        ));
-        let store = Arg::from(format!(" {STORE}")).then(scratch("trust.p12"));
-        store.then(" -Djavax.net.ssl.trustStoreType=PKCS12 -Djavax.net.ssl.trustStorePassword=changeit")
+        args.extend([
+            kept("classes").into(),
+            "injector.maven.Trust".into(),
+            scratch(STORE_FILE).into(),
+            how.into(),
+        ]);
+        let own = names_store.then(|| ("JDK_JAVA_OPTIONS".to_owned(), Arg::secret("MAVEN_OPTS")));
+        let run = Action::Run(Run {
+            tool: "java".to_owned(),
+            args,
+            env: own.into_iter().collect(),
+            cwd: scratch("tmp"),
+            capture: Capture::Ends,
+            credentials: Credentials::Given,
+        });
+        self.steps.push(offline("trust", "the CAs as Maven's JVM reads them", Blame::Platform, run));
+        let store = Arg::from(STORE).then(scratch(STORE_FILE));
+        let more = " -Djavax.net.ssl.trustStoreType=PKCS12 -Djavax.net.ssl.trustStorePassword=changeit";
+        self.options.push(store.then(more));
     }
 
     /// A value that no output may show.
-    fn secret(&mut self, key: &str, value: &str) -> Arg {
-        self.secrets.insert(key.to_owned(), value.to_owned());
+    fn secret(&mut self, key: &str, value: String) -> Arg {
+        self.secrets.insert(key.to_owned(), value);
         Arg::secret(key)
     }
 }

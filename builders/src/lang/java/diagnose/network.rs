@@ -54,13 +54,6 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
             "mend settings.xml, which is mounted or in the user's home",
             Blame::Platform,
         ),
-        // The specified user settings file does not exist: /no-such-settings.xml
-        cause(
-            r"specified user settings file does not exist: (?<file>\S+)",
-            "the settings {file} are not there",
-            "mount settings.xml, or change INJECTOR_MAVEN_SETTINGS",
-            Blame::Platform,
-        ),
         // Checksum validation failed, expected '<!DOCTYPE' (REMOTE_EXTERNAL) but is actually '4e01…'
         cause(
             r"Checksum validation failed, expected '?(?:<|(?-u:[^0-9a-fA-F' ]))",
