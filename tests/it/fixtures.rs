@@ -2,6 +2,7 @@
 
 mod case;
 mod expected;
+mod java;
 mod language;
 mod nodejs;
 mod python;
