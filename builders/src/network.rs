@@ -87,21 +87,23 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // OSError('Tunnel connection failed: 407 Proxy Authentication Required')
         //   cause: tunnel error: proxy authorization required
         //  ERR_PNPM_FETCH_407  GET https://registry.example/greet: Proxy Authentication Required - 407
+        // from/to company (http://registry.example/maven): status code: 407, reason phrase: Proxy Authentication Required (407)
         told(
-            r"407 Proxy Authentication|407 Client Error|proxy authorization required|Proxy Authentication Required - 407|[Ss]tatus(?: code)?: 407",
+            r"407 Proxy Authentication|407 Client Error|proxy authorization required|Proxy Authentication Required - 407|[Ss]tatus(?: code)?: 407|Tunnel failed, got: 407",
             "the proxy asks for credentials",
             "put user and password into HTTPS_PROXY, or the host into NO_PROXY",
         ),
         // ProxyError('Cannot connect to proxy.', NewConnectionError(…
         //   cause: tunnel error: failed to create underlying connection
         told(
-            r"Tunnel connection failed: \d+|tunnel error: unsuccessful",
+            r"Tunnel connection failed: \d+|Tunnel failed, got: \d+|tunnel error: unsuccessful",
             "the proxy refuses to connect to {host}",
             "ask for access, or put the host into NO_PROXY",
         ),
         told(r"ProxyError|proxy connection error|tunnel error", proxy_unreachable, check_proxy),
         // npm error request to https://registry.example/greet failed, reason: certificate has expired
         //   cause: invalid peer certificate: Expired
+        // PKIX path validation failed: java.security.cert.CertPathValidatorException: validity check failed
         told(
             r"certificate has expired|CERT_HAS_EXPIRED|invalid peer certificate: Expired|validity check failed",
             "the certificate of {host} has expired",
@@ -109,6 +111,8 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         ),
         // npm error code ERR_TLS_CERT_ALTNAME_INVALID
         //   cause: invalid peer certificate: certificate not valid for name "127.0.0.1"
+        // Certificate for <127.0.0.1> doesn't match any of the subject alternative names: [registry.example]
+        // No subject alternative names matching IP address 127.0.0.1 found
         told(
             r"ERR_TLS_CERT_ALTNAME_INVALID|does not match certificate's altnames|certificate (?:is )?not valid for |[Nn]o subject alternative|match any of the subject alternative names",
             "the certificate of {host} is for another name",
@@ -118,6 +122,7 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         //   cause: invalid peer certificate: UnknownIssuer
         // npm error code SELF_SIGNED_CERT_IN_CHAIN
         // [ERR_PNPM_META_FETCH_FAIL] GET https://registry.example/greet: unable to verify the first certificate; …
+        // PKIX path building failed: sun.security.provider.certpath.SunCertPathBuilderException: unable to find …
         told(
             r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate|SSL certificate problem|server certificate verification failed|SELF_SIGNED_CERT|UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT|self-signed certificate|unable to verify the first certificate|unable to get (?:local )?issuer certificate|PKIX path building failed|PKIX path validation failed",
             "the certificate of {host} is not trusted",
@@ -125,6 +130,7 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         ),
         // npm error code ERR_SSL_WRONG_VERSION_NUMBER
         //   cause: received corrupt message of type InvalidContentType
+        // Unsupported or unrecognized SSL message
         told(
             r"wrong version number|WRONG_VERSION_NUMBER|InvalidContentType|Unsupported or unrecognized SSL message",
             "{host} does not speak TLS",
@@ -133,6 +139,7 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // Failed to resolve 'no-such-host.invalid' ([Errno -2] Name or service not known)
         //   cause: dns error
         // npm error network request to https://no-such-host.invalid/greet failed, reason: getaddrinfo ENOTFOUND no-such-host.invalid
+        // Connection to https://no-such-host.invalid/maven/ refused: …: ConnectException: UnresolvedAddressException
         told(
             r"getaddrinfo (?:ENOTFOUND|EAI_AGAIN) \S+|\((?:ENOTFOUND|EAI_AGAIN)\)|Name or service not known|Temporary failure in name resolution|No address associated with hostname|dns error|failed to lookup address|Could not resolve host|UnresolvedAddressException|[Uu]nknown host",
             "the name of {host} cannot be resolved",
@@ -142,8 +149,10 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // hint: An index URL (…) could not be queried due to a lack of valid authentication credentials (401 Unauthorized)
         // npm http fetch GET 401 https://registry.example/greet 5ms (cache skip)
         //   ╰─▶ Tarball server returned HTTP 401 for https://registry.example/greet/-/greet-1.0.0.tgz
+        // authentication failed for http://registry.example/acme/greeting/1.0/greeting-1.0.pom, status: 401 Unauthorized
+        // from/to company (http://registry.example): HTTP Status: 401
         told(
-            r"401 Error|401 Client Error|401 Unauthorized|HTTP error 401|GET 401 |code E401|Unauthorized - 401|HTTP 401 |[Ss]tatus(?: code)?: 401",
+            r"401 Error|401 Client Error|401 Unauthorized|HTTP error 401|GET 401 |code E401|Unauthorized - 401|HTTP 401 |[Ss]tatus(?: code)?: 401|too many authentication attempts",
             "{host} asks for credentials, or refuses those given (401)",
             "mount the registry's credentials: {credentials}",
         ),
@@ -179,8 +188,11 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         ),
         // Failed to establish a new connection: [Errno 111] Connection refused
         // npm error FetchError: request to http://127.0.0.1:8/greet failed, reason: connect ECONNREFUSED 127.0.0.1:8
+        // Premature end of Content-Length delimited message body (expected: 160; received: 20)
+        // registry.example failed to respond
+        // HTTP/1.1 header parser received no bytes
         told(
-            r"Connection refused|ECONNREFUSED",
+            r"Connection refused|ECONNREFUSED|Connection to \S+ refused: .*ConnectException: ClosedChannelException",
             "{host} refuses connections",
             "check the registry's URL, and HTTPS_PROXY or NO_PROXY if there is a proxy",
         ),

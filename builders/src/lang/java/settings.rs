@@ -23,6 +23,9 @@ const BUNDLES: [&str; 2] = ["INJECTOR_JAVA_ROOTS", "INJECTOR_JAVA_CA"];
 const STORE: &str = "-Djavax.net.ssl.trustStore=";
 /// The store that is made for it.
 const STORE_FILE: &str = "trust.p12";
+/// Has Maven, of 3 and of 4, not see of which mirror a file in its local repository came: else it asks for that mirror.
+const UNTRACKED: &str = "-Daether.enhancedLocalRepository.trackingFilename=_withheld \
+    -Daether.lrm.enhanced.trackingFilename=_withheld";
 /// Maven waits half an hour for an answer, and asks a registry that has had enough for minutes: most of the time that
 /// a stage has, or more. The names are those of Maven 3.8 and before, of 3.9, and of 4.
 const PATIENCE: &str = "-Dmaven.wagon.rto=90000 -Dmaven.wagon.httpconnectionManager.maxBackoffSeconds=10 \
@@ -88,18 +91,12 @@ impl Settings {
         // What is short needs no second compiler; the operator's own options come later, and win.
         let mut options = Arg::from("-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto");
         let (home, told) = match credentials {
-            Credentials::Given => ("home", self.options.as_slice()),
-            Credentials::Withheld => ("tmp", [].as_slice()),
+            Credentials::Given => ("home", self.options.clone()),
+            Credentials::Withheld => ("tmp", vec![UNTRACKED.into()]),
         };
         options = options.then(" -Djava.io.tmpdir=").then(scratch("tmp"));
         options = options.then(" -Duser.home=").then(scratch(home));
-        if credentials == Credentials::Withheld {
-            // What was fetched is there whatever its mirror was called: else Maven asks for that mirror.
-            options = options.then(" -Daether.enhancedLocalRepository.trackingFilename=_withheld");
-        }
-        for more in
-            told.iter().cloned().chain((!self.harmless.is_empty()).then(|| self.harmless.as_str().into()))
-        {
+        for more in told.into_iter().chain([self.harmless.as_str().into()]) {
             options = options.then(" ").then(more);
         }
         // Not /etc/mavenrc, which may set them once more.
@@ -279,4 +276,65 @@ fn merge(settings: &str, proxies: &str) -> Option<String> {
 fn element(name: &str, text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     format!("<{name}>{text}</{name}>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROXY: &str = "<proxy/>";
+
+    #[test]
+    fn exceptions_are_mavens_patterns() {
+        for (list, hosts) in [
+            ("localhost,.corp.example", "localhost|*.localhost|corp.example|*.corp.example"),
+            ("*.corp.example mirror:8081", "corp.example|*.corp.example|mirror|*.mirror"),
+            ("127.0.0.1, 10.0.0.12:80,::1", "127.0.0.1|10.0.0.12|::1"),
+            ("10.0.0.0/8,172.16.0.0/16,192.0.2.0/24,192.0.2.7/32", "10.*|172.16.*|192.0.2.*|192.0.2.7"),
+            ("*", "*"),
+            ("", ""),
+        ] {
+            assert_eq!(
+                exceptions(list),
+                (hosts.split('|').filter(|host| !host.is_empty()).map(str::to_owned).collect(), vec![]),
+                "{list}"
+            );
+        }
+        let lost = ["10.0.0.0/12", "fd00::/8"];
+        assert_eq!(exceptions("10.0.0.0/12,fd00::/8"), (vec![], lost.map(str::to_owned).into()));
+    }
+
+    #[test]
+    fn a_proxys_url_becomes_elements() {
+        let fields = proxy("http://ci-user:t0k%2F%26%3Cn%40@proxy.corp.example:3128/").expect("a proxy");
+        let expected = "<host>proxy.corp.example</host><port>3128</port><username>ci-user</username><password>t0k/&amp;&lt;n@</password>";
+        assert_eq!(fields, expected);
+        assert_eq!(proxy("proxy").as_deref(), Some("<host>proxy</host><port>80</port>"));
+        assert_eq!(proxy("socks5://proxy:1080"), None);
+        let env = [("ALL_PROXY", "socks5://proxy:1080"), ("HTTP_PROXY", "http://a:1")];
+        let (elements, because) =
+            proxies(&env.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        assert!(elements.contains("<protocol>http</protocol>") && !elements.contains("https"), "{elements}");
+        assert!(because[0].starts_with("HTTPS_PROXY is left out"), "{because:?}");
+    }
+
+    #[test]
+    fn proxies_are_put_into_settings_that_have_none() {
+        for (settings, merged) in [
+            ("<settings/>", "<settings><proxies><proxy/></proxies></settings>"),
+            (
+                "<s:settings xmlns:s='x' />\n",
+                "<s:settings xmlns:s='x' ><proxies><proxy/></proxies></s:settings>\n",
+            ),
+            ("<settings><a>b</a></settings>", "<settings><a>b</a><proxies><proxy/></proxies></settings>"),
+            (
+                "<?xml version='1.0'?><settings><proxies>\n<!-- <proxy/> --></proxies><a/></settings>",
+                "<?xml version='1.0'?><settings><proxies><proxy/></proxies><a/></settings>",
+            ),
+        ] {
+            assert_eq!(merge(settings, PROXY).as_deref(), Some(merged));
+        }
+        assert_eq!(merge("<settings><proxies><proxy><id>x</id></proxy></proxies></settings>", PROXY), None);
+        assert_eq!(merge("<settings>", PROXY), None);
+    }
 }

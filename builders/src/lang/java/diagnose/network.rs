@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use regex::{Captures, Regex};
+use regex::Regex;
 
 use crate::diagnostic::{Blame, Diagnostic, pattern};
 use crate::network;
@@ -10,7 +10,7 @@ use crate::network;
 /// What speaks for a failure that the author cannot mend, if anything does.
 pub(super) fn evidence(said: &str) -> Option<Diagnostic> {
     let told: String = said.lines().filter(|line| is_told(line)).flat_map(|line| [line, "\n"]).collect();
-    of_maven(&told).or_else(|| {
+    of_maven(said).or_else(|| of_proxy(&told)).or_else(|| {
         let credentials = "settings.xml, whose server has the mirror's or the repository's id";
         network::evidence(network::Said { text: said, told: &told, host, credentials })
     })
@@ -48,15 +48,16 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
     vec![
         // Non-parseable settings <scratch>/settings.xml: end tag name </settings> must match start tag name <servers>
         //   from line 2 (position: TEXT seen ...</mirrors>\n</settings>... @3:12)  @ <scratch>/settings.xml, line 3, column 12
+        //  * FATAL: Could not decrypt password (fix the corrupted password or remove it, if unused) {cO1D…}
         cause(
-            r"Non-parseable settings \S+: (?<words>.*?)(?: \(position: .*)?(?:  ?@ .*)?(?:, line \d.*)?\n",
+            r"(?:Non-parseable settings \S+|\* FATAL): (?<words>.*?)(?: \{.*| \(position: .*|  ?@ .*|, line \d.*)?\n",
             "Maven's settings cannot be read: {words}",
             "mend settings.xml, which is mounted or in the user's home",
             Blame::Platform,
         ),
         // Checksum validation failed, expected '<!DOCTYPE' (REMOTE_EXTERNAL) but is actually '4e01…'
         cause(
-            r"Checksum validation failed, expected '?(?:<|(?-u:[^0-9a-fA-F' ]))",
+            r"Checksum validation failed, expected '?[^0-9a-f'\s]",
             "{host} does not answer as a registry does",
             "check the registry's URL, HTTPS_PROXY and NO_PROXY: a proxy or a sign-in page may have answered",
             Blame::Platform,
@@ -98,15 +99,6 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
             "take <offline> out of settings.xml, or name a mirror at file: that has it",
             Blame::Author,
         ),
-        // from/to central (https://registry.example/maven2): …, proxy: ProxyInfo{host='127.0.0.1', …}: Connect to …
-        //   failed: Connection refused
-        // from/to company (https://registry.example/maven): Connect to 127.0.0.1:8 [/127.0.0.1] failed: Connection refused
-        cause(
-            r"from/to [^()]+ \([a-z]+://(?<host>[^/\s:),]+(?::\d+)?).*?: Connect to (?<there>\S+) \[\S* failed: (?:Connection refused|.*timed out)",
-            "",
-            "",
-            Blame::Platform,
-        ),
     ]
 });
 
@@ -114,9 +106,6 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
 fn of_maven(told: &str) -> Option<Diagnostic> {
     CAUSES.iter().find_map(|cause| {
         let found = cause.pattern.captures(told)?;
-        if cause.message.is_empty() {
-            return through_proxy(&found);
-        }
         let start = found.get(0).map_or(0, |all| all.start());
         let line = told[..start].rfind('\n').map_or(0, |before| before + 1);
         let host = host(&told[line..]).unwrap_or_else(|| "the registry".to_owned());
@@ -129,10 +118,23 @@ fn of_maven(told: &str) -> Option<Diagnostic> {
     })
 }
 
-/// A connection to another host than the repository's is one to a proxy.
-fn through_proxy(found: &Captures<'_>) -> Option<Diagnostic> {
-    let name = |host: &str| host.rsplit_once(':').map_or(host, |(name, _)| name).to_owned();
-    let (host, there) = (&found["host"], &found["there"]);
-    let same = host == there || !host.contains(':') && name(there) == *host;
-    (!same).then(|| network::proxy_unreachable(host))
+/// A proxy that is not there: another host than the repository's refuses to be connected with, or has no address.
+fn of_proxy(told: &str) -> Option<Diagnostic> {
+    static TRIED: LazyLock<Regex> = LazyLock::new(|| {
+        // from/to company (https://registry.example/maven): Connect to 127.0.0.1:8 [/127.0.0.1] failed: Connection refused
+        // from/to company (https://registry.example/maven): no-such-proxy.invalid: Name or service not known
+        let tried = r"Connect to (?<there>\S+) \[\S* failed: ";
+        let unknown = r"(?<name>[^\s:]+): (?:Name or service not known|Temporary failure in name resolution)";
+        pattern(&format!(r"from/to [^()]+ \([a-z]+://(?<host>[^/\s),]+).*?: (?:{tried}|{unknown})"))
+    });
+    let found = TRIED.captures(told)?;
+    let group = |name| found.name(name).map(|group| group.as_str());
+    let host = found["host"].rsplit('@').next()?;
+    let name = host.split_once(':').map_or(host, |(name, _)| name);
+    let is_theirs = match group("there") {
+        Some(there) if host.contains(':') => there == host,
+        Some(there) => there.split_once(':').is_some_and(|(there, _)| there == name),
+        None => group("name") == Some(name),
+    };
+    (!is_theirs).then(|| network::proxy_unreachable(host))
 }
