@@ -132,7 +132,7 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         //   cause: received corrupt message of type InvalidContentType
         // Unsupported or unrecognized SSL message
         told(
-            r"wrong version number|WRONG_VERSION_NUMBER|InvalidContentType|Unsupported or unrecognized SSL message",
+            r"wrong version number|WRONG_VERSION_NUMBER|InvalidContentType|[Uu]nrecognized SSL message",
             "{host} does not speak TLS",
             "check whether its URL begins with http: or https:, and HTTPS_PROXY",
         ),
