@@ -6,6 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use super::pod::{Installer, Pod};
 use super::{IN_URL, LOGIN, PASSWORD, TOKEN};
+use crate::support::packages::PACKAGES;
 use crate::support::registry::{CLOSED, Manner, Proxy, Registry, Scheme, UNKNOWN_HOST, basic, certificate};
 
 /// A function whose handler is `handler.hello`.
@@ -148,5 +149,41 @@ fn settings_that_forbid_the_network_are_obeyed() {
     let Some(pod) = asking(&format!("http://{CLOSED}"), "<offline>true</offline>") else {
         return;
     };
-    pod.build().fails(51, &["acmegreeting", "offline"], &["hint: "]);
+    pod.build().fails(
+        51,
+        &["acme:acmegreeting", "Maven offline"],
+        &["hint: take <offline> out of settings.xml"],
+    );
+}
+
+/// A repository on a volume needs no network.
+#[test]
+fn a_folder_that_is_mounted_is_enough() {
+    let Some(mut pod) = asking("file:///x", "") else {
+        return;
+    };
+    for (path, content) in PACKAGES.iter().filter(|(path, _)| path.starts_with("maven/")) {
+        let path = pod.file(&format!("mirror/{path}"), "").path(&format!("mirror/{path}"));
+        std::fs::write(path, content).expect("written");
+    }
+    let mirror = pod.path("mirror");
+    pod.file("home/.m2/settings.xml", &settings(&format!("file://{mirror}"), ""));
+    if let Some(pod) = pod.mounts_read_only("mirror") {
+        pod.build().succeeds();
+        pod.is_greeted();
+    }
+}
+
+/// GitLab's registry takes its tokens so.
+#[test]
+fn a_token_goes_into_a_header() {
+    let registry = Registry::start(Scheme::Http, Manner::AsksToken(TOKEN.to_owned()));
+    let header = format!(
+        "<servers><server><id>company</id><configuration><httpHeaders><property><name>Authorization</name>\n\
+         <value>Bearer {TOKEN}</value></property></httpHeaders></configuration></server></servers>\n"
+    );
+    let Some(mut pod) = asking(&registry.url(""), &header) else {
+        return;
+    };
+    super::tells_nothing(&mut pod);
 }

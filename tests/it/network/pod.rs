@@ -104,7 +104,7 @@ impl Pod {
             }
             Installer::Maven => {
                 symlink(tool("java", "mvn")?, pod.inner.dir("bin/mvn")).expect("a link");
-                &mut pod
+                pod.var("MAVEN_OPTS", "-Dmaven.wagon.rto=2000 -Daether.connector.requestTimeout=2000")
             }
         };
         pod.wants(wanted);
