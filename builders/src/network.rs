@@ -87,30 +87,34 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // OSError('Tunnel connection failed: 407 Proxy Authentication Required')
         //   cause: tunnel error: proxy authorization required
         //  ERR_PNPM_FETCH_407  GET https://registry.example/greet: Proxy Authentication Required - 407
+        // from/to company (http://registry.example/maven): status code: 407, reason phrase: Proxy Authentication Required (407)
         told(
-            r"407 Proxy Authentication|407 Client Error|proxy authorization required|Proxy Authentication Required - 407",
+            r"407 Proxy Authentication|407 Client Error|proxy authorization required|Proxy Authentication Required - 407|[Ss]tatus(?: code)?: 407|Tunnel failed, got: 407",
             "the proxy asks for credentials",
             "put user and password into HTTPS_PROXY, or the host into NO_PROXY",
         ),
         // ProxyError('Cannot connect to proxy.', NewConnectionError(…
         //   cause: tunnel error: failed to create underlying connection
         told(
-            r"Tunnel connection failed: \d+|tunnel error: unsuccessful",
+            r"Tunnel connection failed: \d+|Tunnel failed, got: \d+|tunnel error: unsuccessful",
             "the proxy refuses to connect to {host}",
             "ask for access, or put the host into NO_PROXY",
         ),
         told(r"ProxyError|proxy connection error|tunnel error", proxy_unreachable, check_proxy),
         // npm error request to https://registry.example/greet failed, reason: certificate has expired
         //   cause: invalid peer certificate: Expired
+        // PKIX path validation failed: java.security.cert.CertPathValidatorException: validity check failed
         told(
-            r"certificate has expired|CERT_HAS_EXPIRED|invalid peer certificate: Expired",
+            r"certificate has expired|CERT_HAS_EXPIRED|invalid peer certificate: Expired|validity check failed",
             "the certificate of {host} has expired",
             "ask the registry's operator for a new one, and check the node's clock",
         ),
         // npm error code ERR_TLS_CERT_ALTNAME_INVALID
         //   cause: invalid peer certificate: certificate not valid for name "127.0.0.1"
+        // Certificate for <127.0.0.1> doesn't match any of the subject alternative names: [registry.example]
+        // No subject alternative names matching IP address 127.0.0.1 found
         told(
-            r"ERR_TLS_CERT_ALTNAME_INVALID|does not match certificate's altnames|certificate (?:is )?not valid for ",
+            r"ERR_TLS_CERT_ALTNAME_INVALID|does not match certificate's altnames|certificate (?:is )?not valid for |[Nn]o subject alternative|match any of the subject alternative names",
             "the certificate of {host} is for another name",
             "use the name in the certificate as the registry's URL; a proxy may have answered in its place",
         ),
@@ -118,23 +122,26 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         //   cause: invalid peer certificate: UnknownIssuer
         // npm error code SELF_SIGNED_CERT_IN_CHAIN
         // [ERR_PNPM_META_FETCH_FAIL] GET https://registry.example/greet: unable to verify the first certificate; …
+        // PKIX path building failed: sun.security.provider.certpath.SunCertPathBuilderException: unable to find …
         told(
-            r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate|SSL certificate problem|server certificate verification failed|SELF_SIGNED_CERT|UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT|self-signed certificate|unable to verify the first certificate|unable to get (?:local )?issuer certificate",
+            r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate|SSL certificate problem|server certificate verification failed|SELF_SIGNED_CERT|UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT|self-signed certificate|unable to verify the first certificate|unable to get (?:local )?issuer certificate|PKIX path building failed|PKIX path validation failed",
             "the certificate of {host} is not trusted",
             "give the company's CA in INJECTOR_CA_FILE",
         ),
         // npm error code ERR_SSL_WRONG_VERSION_NUMBER
         //   cause: received corrupt message of type InvalidContentType
+        // Unsupported or unrecognized SSL message
         told(
-            r"wrong version number|WRONG_VERSION_NUMBER|InvalidContentType",
+            r"wrong version number|WRONG_VERSION_NUMBER|InvalidContentType|[Uu]nrecognized SSL message",
             "{host} does not speak TLS",
             "check whether its URL begins with http: or https:, and HTTPS_PROXY",
         ),
         // Failed to resolve 'no-such-host.invalid' ([Errno -2] Name or service not known)
         //   cause: dns error
         // npm error network request to https://no-such-host.invalid/greet failed, reason: getaddrinfo ENOTFOUND no-such-host.invalid
+        // Connection to https://no-such-host.invalid/maven/ refused: …: ConnectException: UnresolvedAddressException
         told(
-            r"getaddrinfo (?:ENOTFOUND|EAI_AGAIN) \S+|\((?:ENOTFOUND|EAI_AGAIN)\)|Name or service not known|Temporary failure in name resolution|No address associated with hostname|dns error|failed to lookup address|Could not resolve host",
+            r"getaddrinfo (?:ENOTFOUND|EAI_AGAIN) \S+|\((?:ENOTFOUND|EAI_AGAIN)\)|Name or service not known|Temporary failure in name resolution|No address associated with hostname|dns error|failed to lookup address|Could not resolve host|UnresolvedAddressException|[Uu]nknown host",
             "the name of {host} cannot be resolved",
             "check the registry's URL, the cluster's DNS, and HTTPS_PROXY if a proxy leads out",
         ),
@@ -142,14 +149,16 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // hint: An index URL (…) could not be queried due to a lack of valid authentication credentials (401 Unauthorized)
         // npm http fetch GET 401 https://registry.example/greet 5ms (cache skip)
         //   ╰─▶ Tarball server returned HTTP 401 for https://registry.example/greet/-/greet-1.0.0.tgz
+        // authentication failed for http://registry.example/acme/greeting/1.0/greeting-1.0.pom, status: 401 Unauthorized
+        // from/to company (http://registry.example): HTTP Status: 401
         told(
-            r"401 Error|401 Client Error|401 Unauthorized|HTTP error 401|GET 401 |code E401|Unauthorized - 401|HTTP 401 ",
+            r"401 Error|401 Client Error|401 Unauthorized|HTTP error 401|GET 401 |code E401|Unauthorized - 401|HTTP 401 |[Ss]tatus(?: code)?: 401|too many authentication attempts",
             "{host} asks for credentials, or refuses those given (401)",
             "mount the registry's credentials: {credentials}",
         ),
         // hint: An index (https://registry.example/simple) returned a 403 Forbidden error. …
         told(
-            r"403 Client Error|403 Forbidden|HTTP error 403|GET 403 |code E403|Forbidden - 403|HTTP 403 ",
+            r"403 Client Error|403 Forbidden|HTTP error 403|GET 403 |code E403|Forbidden - 403|HTTP 403 |[Ss]tatus(?: code)?: 403",
             "{host} refuses access (403)",
             "check the registry's credentials and what they allow, and the name: some registries answer so for a package that they do not have, and some proxies for a host that they bar (see NO_PROXY)",
         ),
@@ -161,12 +170,12 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // npm error 503 Service Unavailable - GET https://registry.example/greet
         //  ERR_PNPM_FETCH_503  GET https://registry.example/greet: Service Unavailable - 503
         told(
-            r"429 Client Error|429 Too Many Requests|HTTP error 429|Too Many Requests - 429|HTTP 429 |code E429",
+            r"429 Client Error|429 Too Many Requests|HTTP error 429|Too Many Requests - 429|HTTP 429 |code E429|[Ss]tatus(?: code)?: 429",
             "{host} gets too many requests (429)",
             "try again later, or use a mirror that has no such limit",
         ),
         told(
-            r"too many (\d+) error responses|HTTP (?:error )?(5\d\d)|\b(5\d\d) (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out|Server Error)|FETCH_(5\d\d)|code E(5\d\d)",
+            r"too many (\d+) error responses|HTTP (?:error )?(5\d\d)|\b(5\d\d) (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out|Server Error)|FETCH_(5\d\d)|code E(5\d\d)|[Ss]tatus(?: code)?: (5\d\d)",
             "{host} is in trouble ({status})",
             "the registry is overloaded or down: try again later",
         ),
@@ -179,8 +188,11 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         ),
         // Failed to establish a new connection: [Errno 111] Connection refused
         // npm error FetchError: request to http://127.0.0.1:8/greet failed, reason: connect ECONNREFUSED 127.0.0.1:8
+        // Premature end of Content-Length delimited message body (expected: 160; received: 20)
+        // registry.example failed to respond
+        // HTTP/1.1 header parser received no bytes
         told(
-            r"Connection refused|ECONNREFUSED",
+            r"Connection refused|ECONNREFUSED|Connection to \S+ refused: .*ConnectException: ClosedChannelException",
             "{host} refuses connections",
             "check the registry's URL, and HTTPS_PROXY or NO_PROXY if there is a proxy",
         ),
@@ -189,7 +201,7 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // npm error network request to https://registry.example/greet failed, reason: socket hang up
         //   ╰─▶ end of file before message length reached
         told(
-            r"Wheel '[^']+' located at \S+ is invalid|Connection reset by peer|RemoteDisconnected|Connection aborted|IncompleteRead|connection closed before|ECONNRESET|UND_ERR_SOCKET|end of file before message length|[Pp]remature close",
+            r"Wheel '[^']+' located at \S+ is invalid|Connection reset by peer|RemoteDisconnected|Connection aborted|IncompleteRead|connection closed before|ECONNRESET|UND_ERR_SOCKET|end of file before message length|[Pp]remature (?:close|end of )|failed to respond|header parser received no bytes|fixed content-length: |Connection reset|terminated the handshake",
             "the connection to {host} was cut",
             "try again; a proxy or firewall may have closed it",
         ),

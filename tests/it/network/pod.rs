@@ -9,7 +9,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use walkdir::WalkDir;
 
-use super::nodejs;
+use super::{java, nodejs};
 use crate::support::machine::{self, Python, STRANGER};
 use crate::support::packages::tool;
 use crate::support::pod::{self, Ended, HELLO};
@@ -22,17 +22,10 @@ pub(super) enum Installer {
     Uv,
     Npm,
     Pnpm,
+    Maven,
 }
 
 impl Installer {
-    /// Where it looks for packages: the variable, and our registry's path.
-    fn index(self) -> (&'static str, &'static str) {
-        match self {
-            Installer::Pip | Installer::Uv => ("PIP_INDEX_URL", "/simple"),
-            Installer::Npm | Installer::Pnpm => ("NPM_REGISTRY", "/npm/"),
-        }
-    }
-
     /// Where the place of a package is told that does not exist.
     pub(super) fn place(self) -> &'static str {
         match self {
@@ -40,6 +33,7 @@ impl Installer {
             Installer::Npm => "package.json:1",
             // Some versions tell of its archive, which the lock names, some of the package.
             Installer::Pnpm => "",
+            Installer::Maven => "pom.xml:1",
         }
     }
 
@@ -49,6 +43,10 @@ impl Installer {
             Installer::Pip | Installer::Uv => ("deps/acmegreeting.py", "TEXT = 'hello'\n"),
             Installer::Npm | Installer::Pnpm => {
                 ("deps/node_modules/acmegreeting/index.js", "module.exports = 'hello'\n")
+            }
+            // An empty archive.
+            Installer::Maven => {
+                ("deps/acmegreeting-1.0.jar", "PK\u{5}\u{6}\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0")
             }
         }
     }
@@ -83,6 +81,7 @@ impl Pod {
         let bin = match installer {
             Installer::Pip | Installer::Uv => python.bin.clone(),
             Installer::Npm | Installer::Pnpm => tool("nodejs", "npm")?.parent()?.to_owned(),
+            Installer::Maven => tool("java", "mvn").and(tool("java", "javac"))?.parent()?.to_owned(),
         };
         let pod = pod::Pod::bare(&format!("{}:/usr/bin:/bin", bin.display()));
         let mut pod = Pod { inner: pod, installer, wanted: String::new(), secrets: Vec::new() };
@@ -102,6 +101,10 @@ impl Pod {
                 let pnpm = canonicalize(tool("nodejs", "pnpm")?).expect("it is there");
                 symlink(pnpm, pod.inner.dir("bin/pnpm")).expect("a link");
                 &mut pod
+            }
+            Installer::Maven => {
+                symlink(tool("java", "mvn")?, pod.inner.dir("bin/mvn")).expect("a link");
+                pod.var("MAVEN_OPTS", "-Dmaven.wagon.rto=2000 -Daether.connector.requestTimeout=2000")
             }
         };
         pod.wants(wanted);
@@ -134,6 +137,11 @@ impl Pod {
                     self.inner.source("pnpm-lock.yaml", &nodejs::lock(asked));
                 }
             }
+            Installer::Maven => {
+                self.inner.source("handler.java", java::HELLO);
+                let asked = wanted.lines().map(|line| line.split_once("==").map_or(line, |(name, _)| name));
+                self.inner.source("pom.xml", &java::pom(asked));
+            }
         }
         self
     }
@@ -145,8 +153,11 @@ impl Pod {
 
     /// Has the installer look for packages at our registry, which this URL leads to.
     pub(super) fn index(&mut self, url: &str) -> &mut Self {
-        let (variable, path) = self.installer.index();
-        self.var(variable, &format!("{url}{path}"))
+        match self.installer {
+            Installer::Pip | Installer::Uv => self.var("PIP_INDEX_URL", &format!("{url}/simple")),
+            Installer::Npm | Installer::Pnpm => self.var("NPM_REGISTRY", &format!("{url}/npm/")),
+            Installer::Maven => self.file("home/.m2/settings.xml", &java::settings(url, "")),
+        }
     }
 
     /// Demands that the package `acmegreeting` is there.

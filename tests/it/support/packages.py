@@ -92,6 +92,13 @@ def npm(name, files, **more):
     return {"npm/" + name: json.dumps(packument).encode(), "npm/" + file: whole}
 
 
+def maven(name):
+    """An artifact of Maven's with its checksums: an empty jar."""
+    pom = f"<project><modelVersion>4.0.0</modelVersion><groupId>acme</groupId><artifactId>{name}</artifactId><version>1.0</version></project>"
+    files = {f"maven/acme/{name}/1.0/{name}-1.0.pom": pom.encode(), f"maven/acme/{name}/1.0/{name}-1.0.jar": b"PK\5\6" + bytes(18)}
+    return files | {path + ".sha1": hashlib.sha1(content).hexdigest().encode() for path, content in files.items()}
+
+
 def sdist(name, backend):
     files = {
         "pyproject.toml": BUILD + f'[project]\nname = "{name}"\nversion = "1.0"\n',
@@ -127,6 +134,7 @@ packages = {
     "leaky-1.0.tar.gz": sdist("leaky", LEAKY),
     **npm("acmegreeting", {"index.js": "module.exports = 'hello'\n"}),
     **npm("@acme/secret", {"index.js": "module.exports = 'hush'\n"}),
+    **maven("acmegreeting"),
     **npm("nosy", {"index.js": "", "look.js": LOOK}, scripts={"postinstall": "node look.js"}),
 }
 print(json.dumps({name: base64.b64encode(content).decode() for name, content in packages.items()}))

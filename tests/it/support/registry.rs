@@ -59,7 +59,8 @@ impl Scheme {
     }
 }
 
-/// A PEP 503 index at `/simple`, a registry of npm's at `/npm`, and both at `/moved`, which redirects there.
+/// A PEP 503 index at `/simple`, a registry of npm's at `/npm`, a repository of Maven's at `/maven`, and all of them at
+/// `/moved`, which redirects there.
 pub(crate) struct Registry {
     /// `127.0.0.1:PORT`
     pub(crate) host: String,
@@ -281,7 +282,7 @@ fn file(head: &Head) -> Option<&'static [u8]> {
     let path = head.path();
     let name = path
         .strip_prefix("/files/")
-        .or_else(|| path.strip_prefix('/').filter(|path| path.contains("/-/")))?;
+        .or_else(|| path.strip_prefix('/').filter(|path| path.contains("/-/") || path.ends_with(".jar")))?;
     PACKAGES.get(&decoded(name)).map(Vec::as_slice)
 }
 
@@ -293,6 +294,12 @@ fn serve(stream: &mut (impl Read + Write), scheme: Scheme, head: &Head) -> io::R
     }
     if let Some(content) = file(head) {
         return respond(stream, head, "200 OK", "Content-Type: application/octet-stream\r\n", content);
+    }
+    if let Some(about) = path.strip_prefix('/').filter(|path| path.starts_with("maven/")) {
+        return match PACKAGES.get(about) {
+            Some(content) => respond(stream, head, "200 OK", "", content),
+            None => respond(stream, head, "404 Not Found", "", b"no such file"),
+        };
     }
     if let Some(packument) = path.strip_prefix('/').filter(|path| path.starts_with("npm/")) {
         let Some(text) = PACKAGES.get(&decoded(packument)) else {
