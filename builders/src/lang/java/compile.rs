@@ -54,7 +54,7 @@ pub(super) fn compile(
     };
     let mut steps: Vec<Step> = ["io/kubeless", "injector/server"].map(copy).into();
     match (compiler, pom) {
-        (Compiler::Maven { .. }, Some(pom)) => steps.extend(maven::build(settings, pom)),
+        (Compiler::Maven { .. }, Some(pom)) => steps.extend(maven::build(settings, pom, sources)),
         (Compiler::Javac { flags, .. }, _) => steps.push(build(inputs, sources, pom.is_some(), flags)),
         (Compiler::Maven { .. }, None) => {}
     }

@@ -8,6 +8,7 @@ use super::compile::kept;
 use super::place;
 use super::pom::{Compiler, Pom};
 use super::settings::Settings;
+use super::source::Sources;
 use crate::assets::asset;
 use crate::diagnostic::{Blame, Output, pattern};
 use crate::entry::tool;
@@ -93,11 +94,12 @@ pub(super) fn resolve(
 }
 
 /// Compiles with Maven, in a copy: it writes beside the POM.
-pub(super) fn build(settings: &Settings, pom: &Pom<'_>) -> Vec<Step> {
+pub(super) fn build(settings: &Settings, pom: &Pom<'_>, sources: &Sources<'_>) -> Vec<Step> {
     let project = place(Dir::Scratch, "project");
     let copy = Action::Copy { from: Dir::Source.into(), to: project.clone() };
-    let args =
-        vec!["-o".into(), Arg::from("-Dinjector.classes=").then(place(Dir::Out, "classes")), PHASE.into()];
+    let mut args = vec!["-o".into(), Arg::from("-Dinjector.classes=").then(place(Dir::Out, "classes"))];
+    args.extend(sources.are_flat().then(|| Arg::from("-Dinjector.sources=").then(project.clone())));
+    args.push(PHASE.into());
     let compile = run(settings, project, pom, args, Credentials::Withheld);
     vec![
         offline("copy project", "Maven writes beside the POM", Blame::Platform, copy),
