@@ -83,6 +83,10 @@ pub struct Environment {
     /// Variables that name an operator's choice, handed to the builder.
     #[serde(default)]
     pub choices: Vec<String>,
+    /// Directories of the user's that tools find by a variable, by that variable: set where it is not and the directory
+    /// is there. `~/` is the user's home, which the tools do not see.
+    #[serde(default)]
+    pub user_directories: BTreeMap<String, String>,
     /// How the tools learn whom to trust.
     #[serde(default)]
     pub ca: Vec<Trust>,

@@ -86,6 +86,13 @@ impl Surroundings {
         for (name, value) in env.iter().filter(|(name, _)| passes(name)) {
             chosen.env.insert(name.to_owned(), value.to_owned());
         }
+        for (variable, listed) in rules.user_directories.iter().filter(|(name, _)| env.get(name).is_none()) {
+            let user = listed.strip_prefix("~/").zip(env.get("HOME"));
+            let path = user.map_or_else(|| listed.into(), |(below, home)| Path::new(home).join(below));
+            if fs::is_dir(&path) {
+                chosen.env.insert(variable.clone(), path.display().to_string());
+            }
+        }
         for (capitals, small) in PROXIES {
             for (from, to) in [(capitals, small), (small, capitals)] {
                 if let (Some(value), None) = (env.get(from), env.get(to)) {

@@ -27,5 +27,6 @@ mod python_helpers;
 mod python_pip;
 mod python_server;
 mod python_wire;
+mod rust_server;
 mod support;
 mod volume;

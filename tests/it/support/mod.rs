@@ -8,5 +8,6 @@ pub(crate) mod packages;
 pub(crate) mod pod;
 pub(crate) mod python;
 pub(crate) mod registry;
+pub(crate) mod rust;
 pub(crate) mod server;
 pub(crate) mod wire;

@@ -85,7 +85,7 @@ impl Builder for Java {
             resolve,
             compile: compile::compile(inputs, &sources, pom.as_ref(), &compiler, &settings),
             verify: verify::steps(&sources),
-            executes: false,
+            executes: BTreeSet::new(),
             launch: launch(javac, &sources, pom.is_some()),
             manifests: pom.iter().map(|pom| Place::new(Dir::Source, pom.path.clone())).collect(),
             refers: BTreeSet::new(),
