@@ -17,7 +17,7 @@ use crate::error::PlanError;
 use crate::function::Function;
 use crate::plan::{Arg, Dir, Launch, Place, Plan, Program, Secrets, Step};
 use crate::steps::{Bare, requires};
-use crate::toolchain::{Identity, Tool};
+use crate::toolchain::{BuildScripts, Identity, Tool};
 use crate::{Builder, Inputs, Package};
 use pom::{Compiler, Pom};
 use settings::Settings;
@@ -67,6 +67,9 @@ impl Builder for Java {
         let (mut compiler, mut settings) = (Compiler::default(), Settings::default());
         if let Some(pom) = &pom {
             compiler = pom.compiler(javac)?;
+            if inputs.policy.build_scripts == BuildScripts::Deny {
+                pom.runs_nothing(inputs.function, &compiler)?;
+            }
             because.push(format!("{} lists the dependencies", pom.path));
             because.push(compiler.why());
             settings = Settings::of(inputs)?;
