@@ -50,7 +50,7 @@ pub(super) fn unlocated(said: &str, author: &Author<'_>) -> Vec<Diagnostic> {
         found.extend(pattern.captures(&text).map(|parts| {
             let part = |group| parts.get(group).map_or("", |found| found.as_str());
             let fill = |text: &str| text.replace("{1}", part(1)).replace("{2}", part(2));
-            author.at_module(part(1), fill(message)).hint(fill(hint))
+            author.at_package(part(1), fill(message)).hint(fill(hint))
         }));
     }
     if let Some(parts) = CYCLE.captures(&text) {
