@@ -2,11 +2,13 @@
 
 pub(crate) mod go;
 pub(crate) mod http;
+pub(crate) mod java;
 pub(crate) mod machine;
 pub(crate) mod nodejs;
 pub(crate) mod packages;
 pub(crate) mod pod;
 pub(crate) mod python;
 pub(crate) mod registry;
+pub(crate) mod rust;
 pub(crate) mod server;
 pub(crate) mod wire;
