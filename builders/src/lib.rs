@@ -13,6 +13,7 @@ mod entry;
 pub mod error;
 pub mod function;
 pub mod lang;
+mod located;
 mod native;
 mod network;
 pub mod plan;
@@ -86,7 +87,7 @@ pub trait Builder: Sync {
 }
 
 /// Every language that the injector knows.
-pub static BUILDERS: &[&dyn Builder] = &[&lang::nodejs::Nodejs, &lang::python::Python];
+pub static BUILDERS: &[&dyn Builder] = &[&lang::go::Go, &lang::nodejs::Nodejs, &lang::python::Python];
 
 /// The builder of a runtime ID.
 #[must_use]

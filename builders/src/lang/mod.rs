@@ -1,4 +1,5 @@
 //! One file per language: what is particular to it, and nothing that two of them share.
 
+pub mod go;
 pub mod nodejs;
 pub mod python;
