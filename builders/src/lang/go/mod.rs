@@ -66,7 +66,7 @@ impl Builder for Go {
             resolves_from: ResolvesFrom::Files(modules.files),
             compile: vec![build(&file, modules.sums)],
             verify: vec![verify()],
-            executes: true,
+            executes: BTreeSet::from([Dir::Out]),
             launch: Launch { program: Program::Built(server()), args: Vec::new(), env: BTreeMap::new() },
             manifests: written(&manifest),
             refers: BTreeSet::new(),
