@@ -3,6 +3,7 @@
 mod case;
 mod expected;
 mod go;
+mod java;
 mod language;
 mod nodejs;
 mod python;
