@@ -92,6 +92,35 @@ def npm(name, files, **more):
     return {"npm/" + name: json.dumps(packument).encode(), "npm/" + file: whole}
 
 
+def module(path):
+    """A module of Go's, as a proxy serves it."""
+    files = {"go.mod": f"module {path}\n\ngo 1.21\n", "greeting.go": 'package greeting\n\nconst Text = "hello from afar"\n'}
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as made:
+        for name, text in files.items():
+            made.writestr(f"{path}@v1.0.0/{name}", text)
+    info = {"Version": "v1.0.0", "Time": "2026-01-01T00:00:00Z"}
+    answers = {"list": b"v1.0.0\n", "v1.0.0.info": json.dumps(info).encode(), "v1.0.0.mod": files["go.mod"].encode(), "v1.0.0.zip": whole.getvalue()}
+    return {f"go/{path}/@v/{name}": answer for name, answer in answers.items()}
+
+
+def repository(path):
+    """A git repository of a module, as files that any web server can serve; none where there is no git."""
+    import pathlib, shutil, subprocess, tempfile
+
+    if not shutil.which("git"):
+        return {}
+    with tempfile.TemporaryDirectory() as directory:
+        root = pathlib.Path(directory)
+        (root / "go.mod").write_text(f"module {path}\n\ngo 1.21\n")
+        (root / "greeting.go").write_text('package greeting\n\nconst Text = "hello from afar"\n')
+        who = ("-c", "user.name=acme", "-c", "user.email=acme@acme.example")
+        for args in (("init", "-q"), ("add", "."), (*who, "commit", "-q", "-m", "first"), ("tag", "v1.0.0"), ("gc", "-q"), ("update-server-info",)):
+            subprocess.run(["git", *args], cwd=root, check=True)
+        bare = root / ".git"
+        return {f"git/{path}.git/{file.relative_to(bare)}": file.read_bytes() for file in bare.rglob("*") if file.is_file()}
+
+
 def sdist(name, backend):
     files = {
         "pyproject.toml": BUILD + f'[project]\nname = "{name}"\nversion = "1.0"\n',
@@ -127,6 +156,8 @@ packages = {
     "leaky-1.0.tar.gz": sdist("leaky", LEAKY),
     **npm("acmegreeting", {"index.js": "module.exports = 'hello'\n"}),
     **npm("@acme/secret", {"index.js": "module.exports = 'hush'\n"}),
+    **module("acme.example/acmegreeting"),
+    **repository("registry.invalid/acme/secret"),
     **npm("nosy", {"index.js": "", "look.js": LOOK}, scripts={"postinstall": "node look.js"}),
 }
 print(json.dumps({name: base64.b64encode(content).decode() for name, content in packages.items()}))
