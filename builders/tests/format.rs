@@ -49,6 +49,7 @@ fn full() -> Runtime {
             files: Vec::new(),
             mounted: BTreeMap::new(),
             choices: Vec::new(),
+            homes: BTreeMap::new(),
             ca: Vec::new(),
         },
     }
