@@ -73,7 +73,11 @@ pub struct Environment {
     /// copied, into the tools' own HOME.
     #[serde(default)]
     pub files: Vec<String>,
-    /// Variables that point a tool to a configuration file mounted as a secret, by the file's name.
+    /// Variables that say where a directory of the user's home is instead, by the directory's name in `files`.
+    #[serde(default)]
+    pub homes: BTreeMap<String, String>,
+    /// Variables that point a tool to a configuration file mounted as a secret, by the file's name; or, for a file
+    /// that no variable names, the one of `files` for which it stands.
     #[serde(default)]
     pub mounted: BTreeMap<String, String>,
     /// Variables that name an operator's choice, handed to the builder.
@@ -82,7 +86,7 @@ pub struct Environment {
     /// Directories of the user's that tools find by a variable, by that variable: set where it is not and the directory
     /// is there. `~/` is the user's home, which the tools do not see.
     #[serde(default)]
-    pub homes: BTreeMap<String, String>,
+    pub user_directories: BTreeMap<String, String>,
     /// How the tools learn whom to trust.
     #[serde(default)]
     pub ca: Vec<Trust>,
@@ -321,6 +325,11 @@ fn check(runtime: &Runtime) -> Result<(), String> {
     if let Some(tool) = runtime.tools.iter().find(|tool| tool.programs.is_empty()) {
         return Err(format!("the tool {:?} has no programs", tool.name));
     }
+    let Environment { files, mounted, .. } = &runtime.environment;
+    let stands_for_none = |meant: &&String| meant.starts_with("~/") && !files.contains(meant);
+    if let Some(meant) = mounted.values().find(stands_for_none) {
+        return Err(format!("mounted: {meant:?} is not among the files"));
+    }
     Ok(())
 }
 
@@ -426,7 +435,8 @@ mod tests {
         let dotted = toml("xx", "").replace("['xx']", "['.xx']");
         let stray = toml("xx", "[near-misses]\n'a' = 'b'");
         let argv = toml("xx", "argv = ['sh']");
-        for bad in [dotted, stray, argv, toml("x3", ""), toml("xx", "aliases = ['xx']")] {
+        let for_none = toml("xx", "environment = { mounted = { 'a' = '~/.a' } }");
+        for bad in [dotted, stray, argv, for_none, toml("x3", ""), toml("xx", "aliases = ['xx']")] {
             assert!(Catalog::parse([("f", bad.as_str())]).is_err(), "{bad} was accepted");
         }
     }

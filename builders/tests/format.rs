@@ -47,6 +47,8 @@ fn full() -> Runtime {
         environment: Environment {
             pass: Vec::new(),
             files: Vec::new(),
+            homes: BTreeMap::new(),
+            user_directories: BTreeMap::new(),
             mounted: BTreeMap::new(),
             choices: Vec::new(),
             homes: BTreeMap::new(),

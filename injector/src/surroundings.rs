@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use builders::catalog::Runtime;
+use builders::catalog::{Environment as Rules, Runtime};
 use builders::function::Function;
 use builders::toolchain::{Settings, references};
 
@@ -86,7 +86,7 @@ impl Surroundings {
         for (name, value) in env.iter().filter(|(name, _)| passes(name)) {
             chosen.env.insert(name.to_owned(), value.to_owned());
         }
-        for (variable, listed) in rules.homes.iter().filter(|(variable, _)| env.get(variable).is_none()) {
+        for (variable, listed) in rules.user_directories.iter().filter(|(name, _)| env.get(name).is_none()) {
             let user = listed.strip_prefix("~/").zip(env.get("HOME"));
             let path = user.map_or_else(|| listed.into(), |(below, home)| Path::new(home).join(below));
             if fs::is_dir(&path) {
@@ -107,7 +107,8 @@ impl Surroundings {
             chosen.settings.files.iter().flat_map(|(_, text)| references(text)).collect();
         for (path, file) in &function.files {
             let Some(text) = &file.text else { continue };
-            if rules.mounted.contains_key(path.name()) {
+            let listed = |file: &String| file.rsplit('/').next() == Some(path.name());
+            if rules.mounted.contains_key(path.name()) || rules.mounted.values().any(listed) {
                 chosen.secrets.extend(credentials::configuration(path.name(), text));
                 referred.extend(references(text));
             } else {
@@ -157,17 +158,27 @@ impl Surroundings {
     /// Reads the configuration files that tools will read: the system's and the user's own, and those to which
     /// variables point. A mounted file gets its variable, unless that names another one already.
     fn read_files(&mut self, env: &Environment, runtime: &Runtime, mounted: &Path) {
-        let kinds = &runtime.environment.mounted;
+        let rules = &runtime.environment;
+        let kinds = &rules.mounted;
+        let mut standing = BTreeMap::<&str, PathBuf>::new();
         for secret in fs::names(mounted).unwrap_or_default() {
-            for (name, variable) in kinds {
+            for (name, meant) in kinds {
                 let path = mounted.join(&secret).join(name);
-                if fs::is_file(&path) {
-                    let (variable, path) = (self.spelt(variable), path.display().to_string());
-                    let named = self.env.entry(variable.clone()).or_insert_with(|| path.clone());
-                    if *named != path {
-                        let text = fs::read_text(Path::new(&path));
-                        self.pass_over(name, &path, &variable, &text.unwrap_or_default());
-                    }
+                if !fs::is_file(&path) {
+                    continue;
+                }
+                let shown = path.display().to_string();
+                let (meant, named) = if meant.starts_with("~/") {
+                    let first = standing.entry(meant).or_insert(path);
+                    (meant.clone(), first.display().to_string())
+                } else {
+                    let variable = self.spelt(meant);
+                    let named = self.env.entry(variable.clone()).or_insert_with(|| shown.clone());
+                    (variable, named.clone())
+                };
+                if named != shown {
+                    let text = fs::read_text(Path::new(&shown));
+                    self.pass_over(name, &shown, &meant, &named, &text.unwrap_or_default());
                 }
             }
             // Further files are found by those alone that name them, as git's configuration names its credentials.
@@ -179,14 +190,19 @@ impl Surroundings {
                 }
             }
         }
-        for listed in &runtime.environment.files {
+        for listed in &rules.files {
             let below = listed.strip_prefix("~/");
-            let path = match (below, env.get("HOME")) {
-                (Some(below), Some(home)) => Some(user_file(env, home, below)),
-                (Some(_), None) => None,
-                (None, _) => Some(PathBuf::from(listed)),
+            let Some(own) = below.map_or_else(|| Some(listed.into()), |below| user_file(env, rules, below))
+            else {
+                continue;
             };
-            let text = path.as_deref().and_then(fs::read_text);
+            let path = standing.get(listed.as_str()).unwrap_or(&own);
+            if path != &own
+                && let Some(text) = fs::read_text(&own)
+            {
+                self.pass_over(listed, listed, listed, &path.display().to_string(), &text);
+            }
+            let text = fs::read_text(path);
             let variable = listed.rsplit('/').next().and_then(|name| kinds.get(name));
             let variable = variable.map(|variable| self.spelt(variable));
             let instead = variable.and_then(|variable| Some((self.env.get(&variable)?.clone(), variable)));
@@ -194,17 +210,18 @@ impl Surroundings {
                 // What a variable names stands for the user's own file, not for the system's; for programs that
                 // know no variable, too: git reads no NETRC.
                 if let Some(text) = text {
-                    self.pass_over(listed, listed, &variable, &text);
+                    self.pass_over(listed, listed, &variable, &named, &text);
                 }
                 if fs::is_file(Path::new(&named)) {
                     self.home.push((below.to_owned(), named.into()));
                 }
-            } else if let (Some(path), Some(text)) = (path, text) {
+            } else if let Some(text) = text {
                 self.add_file(listed, listed.clone(), text);
-                self.home.extend(below.map(|below| (below.to_owned(), path)));
+                self.home.extend(below.map(|below| (below.to_owned(), path.clone())));
             }
         }
-        for variable in kinds.values().map(|variable| self.spelt(variable)).collect::<BTreeSet<_>>() {
+        let variables = kinds.values().filter(|meant| !meant.starts_with("~/"));
+        for variable in variables.map(|variable| self.spelt(variable)).collect::<BTreeSet<_>>() {
             let Some(path) = self.env.get(&variable).filter(|path| *path != NOTHING).cloned() else {
                 continue;
             };
@@ -229,12 +246,16 @@ impl Surroundings {
         self.settings.files.push((path, text));
     }
 
-    /// Leaves a file out, since the variable names another one.
-    fn pass_over(&mut self, kind: &str, path: &str, variable: &str, text: &str) {
+    /// Leaves a file out, since `variable` names another one, or another one stands for the user's own.
+    fn pass_over(&mut self, kind: &str, path: &str, variable: &str, named: &str, text: &str) {
         self.secrets.extend(credentials::configuration(kind, text));
-        let named = &self.env[variable];
         if named != path && named != NOTHING {
-            self.unread.push(format!("{path} is not read: {variable} names {named}"));
+            let why = if variable.starts_with("~/") {
+                format!("{named} is instead")
+            } else {
+                format!("{variable} names {named}")
+            };
+            self.unread.push(format!("{path} is not read: {why}"));
         }
     }
 
@@ -352,11 +373,12 @@ impl Surroundings {
     }
 }
 
-/// The last value of a key in lines of `key = value`, as in INI, TOML and npm's configuration.
+/// The last value of a key in lines of `key = value`, as in INI, TOML (where its table may stand before it) and npm's
+/// configuration.
 fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let pairs = text.lines().rev().filter_map(|line| line.split_once(['=', ':']));
     let value = pairs
-        .filter(|(name, _)| name.trim().eq_ignore_ascii_case(key))
+        .filter(|(name, _)| name.trim().rsplit('.').next().is_some_and(|name| name.eq_ignore_ascii_case(key)))
         .map(|(_, value)| value.trim())
         .next()?;
     Some(value.trim_matches(['"', '\''])).filter(|value| !value.is_empty())
@@ -381,214 +403,16 @@ fn read_present(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)?.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no such file"))
 }
 
-/// Where the user's own file is, `XDG_CONFIG_HOME` considered.
-fn user_file(env: &Environment, home: &str, below: &str) -> PathBuf {
-    match (below.strip_prefix(".config/"), env.get("XDG_CONFIG_HOME")) {
-        (Some(rest), Some(config)) => Path::new(config).join(rest),
-        _ => Path::new(home).join(below),
-    }
+/// Where the user's own file is, if anywhere: `XDG_CONFIG_HOME` and the like considered.
+fn user_file(env: &Environment, rules: &Rules, below: &str) -> Option<PathBuf> {
+    let homes = rules.homes.iter().map(|(dir, variable)| (dir.as_str(), variable.as_str()));
+    let elsewhere = homes.chain([(".config", "XDG_CONFIG_HOME")]).find_map(|(dir, variable)| {
+        let rest = below.strip_prefix(dir)?.strip_prefix('/')?;
+        Some(Path::new(env.get(variable)?).join(rest))
+    });
+    elsewhere.or_else(|| Some(Path::new(env.get("HOME")?).join(below)))
 }
 
 #[cfg(test)]
-mod tests {
-    use builders::catalog::Catalog;
-
-    use super::*;
-    use crate::provision::TempDir;
-
-    /// A pod of the company: `home`, `mounted` and `scratch` below a directory that goes with the value.
-    struct Company(TempDir);
-
-    impl Company {
-        fn new(files: &[(&str, &str)]) -> Self {
-            let company = Company(TempDir::new(Path::new("/tmp")).expect("a directory"));
-            for (path, text) in files {
-                fs::write(&company.0.path.join(path), text.as_bytes()).expect("a file");
-            }
-            company
-        }
-
-        fn path(&self, below: &str) -> String {
-            self.0.path.join(below).display().to_string()
-        }
-
-        /// What the tools of a made-up runtime see, where `@/` is the company's directory.
-        fn tools(&self, rules: &str, env: &[(&str, &str)], ca_file: Option<&str>) -> Surroundings {
-            let text = format!(
-                "schema = 1\nid = 'x'\ntitle = 'X'\nversions = ['1']\nextensions = ['x']\nmanifests = []\n[environment]\n{rules}"
-            );
-            let catalog = Catalog::parse([("x", text.as_str())]).expect("a runtime");
-            let runtime = &catalog.runtimes()[0];
-            let env =
-                env.iter().map(|(name, value)| (name.into(), value.replace("@/", &self.path("")).into()));
-            let home = ("HOME".into(), self.path("home").into());
-            let env = Environment(env.chain([home]).collect());
-            let mut tools =
-                Surroundings::select(&env, runtime, &[], &Function::default(), &self.0.path.join("mounted"));
-            let ca_file = ca_file.map(|below| self.0.path.join(below));
-            tools.furnish(&self.0.path.join("scratch"), runtime, ca_file.as_deref()).expect("furnished");
-            tools
-        }
-    }
-
-    /// The certificates of the bundle that a variable names, by their made-up content.
-    fn bundle(tools: &Surroundings, variable: &str) -> String {
-        let bundle = fs::read_text(Path::new(&tools.env[variable])).expect("a bundle");
-        bundle
-            .lines()
-            .filter(|line| !line.is_empty() && !line.starts_with("--"))
-            .collect::<Vec<_>>()
-            .join(" ")
-    }
-
-    fn certificate(content: &str) -> String {
-        format!("-----BEGIN CERTIFICATE-----\n{content}\n-----END CERTIFICATE-----\n")
-    }
-
-    #[test]
-    fn cargo_finds_its_configuration_its_ca_and_its_token() {
-        let rules = "pass = ['CARGO_*']\nfiles = ['~/.cargo/config.toml', '~/.cargo/credentials.toml']\n\
-                     ca = [{ replaces = 'CARGO_HTTP_CAINFO', key = 'cainfo' }]\n\
-                     [environment.mounted]\n'cargo.toml' = 'CARGO_CONFIG'\n";
-        let company = Company::new(&[
-            ("home/.cargo/config.toml", "[http]\ncainfo = \"~/theirs.pem\"\n"),
-            ("home/.cargo/credentials.toml", "[registries.company]\ntoken = \"Bearer cio-secret-1\"\n"),
-            ("home/theirs.pem", &certificate("THEIRS")),
-            ("ours.pem", &certificate("OURS")),
-            ("mounted/one/cargo.toml", "[registry]\nglobal-credential-providers = [\"${PROVIDER}\"]\n"),
-        ]);
-        let env = [("CARGO_NET_RETRY", "1"), ("PROVIDER", "passed-on"), ("AWS_TOKEN", "not-passed-on")];
-        let tools = company.tools(rules, &env, Some("ours.pem"));
-        assert_eq!(tools.env["CARGO_CONFIG"], company.path("mounted/one/cargo.toml"));
-        assert_eq!(
-            (tools.env["CARGO_NET_RETRY"].as_str(), tools.env["PROVIDER"].as_str()),
-            ("1", "passed-on")
-        );
-        assert!(!tools.env.contains_key("AWS_TOKEN"));
-        assert_eq!(bundle(&tools, "CARGO_HTTP_CAINFO"), "THEIRS OURS");
-        assert!(
-            tools.secrets.contains("cio-secret-1") && tools.secrets.contains("passed-on"),
-            "{:?}",
-            tools.secrets
-        );
-        let linked = Path::new(&tools.env["HOME"]).join(".cargo/credentials.toml");
-        assert!(fs::read_text(&linked).is_some_and(|text| text.contains("cio-secret-1")));
-        let withheld = tools.without_credentials();
-        assert!(!withheld.contains_key("CARGO_CONFIG") && !withheld.contains_key("PROVIDER"), "{withheld:?}");
-        assert!(withheld.contains_key("CARGO_HTTP_CAINFO"));
-    }
-
-    #[test]
-    fn go_finds_its_netrc_its_private_modules_and_its_ca() {
-        let rules = "pass = ['GO*', 'NETRC']\nfiles = ['~/.netrc', '~/.gitconfig']\n\
-                     ca = [{ replaces = 'SSL_CERT_FILE', directories = 'SSL_CERT_DIR' }, { replaces = 'GIT_SSL_CAINFO' }]\n\
-                     [environment.mounted]\n'.netrc' = 'NETRC'\n";
-        let company = Company::new(&[
-            ("home/.netrc", "machine a login me password go-secret-1\n"),
-            ("mounted/one/.netrc", "machine b login me password go-secret-2\n"),
-            ("mounted/two/.netrc", "machine c login me password go-secret-3\n"),
-            ("mounted/two/token", "go-secret-6\n"),
-            ("mounted/two/.git-credentials", "https://me:go-secret-7@git.example\n"),
-            ("home/.gitconfig", "[http]\n\textraHeader = Authorization: Bearer go-secret-8\n"),
-            ("roots.pem", &certificate("ROOTS")),
-            ("ours.pem", &certificate("OURS")),
-        ]);
-        let env = [
-            ("GOPRIVATE", "*.corp.example"),
-            ("GOPROXY", "https://me:go-secret-4@proxy.example"),
-            ("SSL_CERT_FILE", "@/roots.pem"),
-            ("http_proxy", "http://me:go-secret-5@proxy.example:3128"),
-        ];
-        let tools = company.tools(rules, &env, Some("ours.pem"));
-        assert_eq!(tools.env["NETRC"], company.path("mounted/one/.netrc"));
-        assert_eq!(tools.env["GOPRIVATE"], "*.corp.example");
-        assert_eq!(tools.env["HTTP_PROXY"], tools.env["http_proxy"]);
-        for variable in ["SSL_CERT_FILE", "GIT_SSL_CAINFO"] {
-            assert_eq!(bundle(&tools, variable), "ROOTS OURS", "{variable}");
-        }
-        // It reads the image's directories beside that file.
-        assert_eq!(tools.env["SSL_CERT_DIR"], NOTHING);
-        for number in 1..=8 {
-            assert!(tools.secrets.contains(&format!("go-secret-{number}")), "{number}: {:?}", tools.secrets);
-        }
-        let (one, two) = (company.path("mounted/one/.netrc"), company.path("mounted/two/.netrc"));
-        let unread = [
-            format!("{two} is not read: NETRC names {one}"),
-            format!("~/.netrc is not read: NETRC names {one}"),
-        ];
-        assert_eq!(tools.unread, unread);
-        let read: Vec<_> = tools.settings.files.iter().map(|(path, _)| path.as_str()).collect();
-        assert_eq!(read, ["~/.gitconfig", &one]);
-        // git looks for it where it always is.
-        let linked = fs::read_text(&Path::new(&tools.env["HOME"]).join(".netrc"));
-        assert!(linked.is_some_and(|text| text.contains("go-secret-2")));
-        let withheld = tools.without_credentials();
-        assert!(withheld.contains_key("GOPRIVATE") && !withheld.contains_key("GOPROXY"), "{withheld:?}");
-    }
-
-    #[test]
-    fn maven_finds_its_settings_and_their_variables() {
-        let rules = "pass = ['MAVEN_*']\nfiles = ['~/.m2/settings.xml']\n[environment.mounted]\n'settings.xml' = 'MAVEN_SETTINGS'\n";
-        let settings = "<settings><servers><server><id>company</id><username>me</username>\n\
-                        <password>mvn-secret-1</password></server><server><id>other</id>\n\
-                        <password>${env.OTHER_PASS}</password></server></servers></settings>\n";
-        let company = Company::new(&[("mounted/one/settings.xml", settings)]);
-        let tools =
-            company.tools(rules, &[("OTHER_PASS", "mvn-secret-2"), ("NO_PROXY", "*.corp.example")], None);
-        let file = company.path("mounted/one/settings.xml");
-        assert_eq!(tools.env["MAVEN_SETTINGS"], file);
-        assert_eq!(tools.settings.files, [(file, settings.to_owned())]);
-        assert_eq!(tools.env["no_proxy"], "*.corp.example");
-        assert_eq!(tools.env["OTHER_PASS"], "mvn-secret-2");
-        for secret in ["mvn-secret-1", "mvn-secret-2"] {
-            assert!(tools.secrets.contains(secret), "{secret}: {:?}", tools.secrets);
-        }
-    }
-
-    #[test]
-    fn a_client_with_roots_of_its_own_keeps_them_until_somebody_replaces_them() {
-        let rules = "pass = ['NPM_*', 'npm_config_*', 'EXTRA']\nfiles = ['~/.npmrc']\n\
-                     ca = [{ replaces = 'npm_config_cafile', adds = 'EXTRA', key = 'cafile' }]\n\
-                     [environment.mounted]\n'.npmrc' = 'NPM_CONFIG_USERCONFIG'\n";
-        let company = Company::new(&[
-            ("roots.pem", &certificate("ROOTS")),
-            ("theirs.pem", &certificate("THEIRS")),
-            ("ours.pem", &certificate("OURS")),
-        ]);
-        let seen = |env: &[(&str, &str)], ca_file| {
-            let tools = company.tools(rules, env, ca_file);
-            let of = |variable: &str| tools.env.contains_key(variable).then(|| bundle(&tools, variable));
-            (
-                of("EXTRA").unwrap_or_default(),
-                of("npm_config_cafile").or(of("NPM_CONFIG_CAFILE")).unwrap_or_default(),
-            )
-        };
-        let is = |extra: &str, all: &str| (extra.to_owned(), all.to_owned());
-        let roots = ("SSL_CERT_FILE", "@/roots.pem");
-        let extra = ("EXTRA", "@/theirs.pem");
-        let cafile = ("NPM_CONFIG_CAFILE", "@/theirs.pem");
-        assert_eq!(seen(&[], None), is("", ""));
-        assert_eq!(seen(&[], Some("ours.pem")), is("OURS", ""));
-        assert_eq!(seen(&[extra], Some("ours.pem")), is("THEIRS OURS", ""));
-        assert_eq!(seen(&[roots], None), is("ROOTS", "ROOTS"));
-        assert_eq!(seen(&[roots, extra], Some("ours.pem")), is("THEIRS OURS", "ROOTS OURS"));
-        assert_eq!(seen(&[roots, cafile], Some("ours.pem")), is("ROOTS OURS", "THEIRS OURS"));
-    }
-
-    #[test]
-    fn a_file_that_a_variable_names_and_that_is_no_help_is_told() {
-        let company = Company::new(&[("der.pem", "0\u{82}")]);
-        let rules =
-            "pass = ['NPM_*', 'npm_config_*']\n[environment.mounted]\n'.npmrc' = 'NPM_CONFIG_USERCONFIG'\n";
-        let tools = company.tools(rules, &[("npm_config_userconfig", "@/absent")], None);
-        let told = format!(
-            "{}, which npm_config_userconfig names, cannot be read: there is no such file",
-            company.path("absent")
-        );
-        assert_eq!(tools.unread, [told]);
-        let refused = read_bundle(&company.0.path.join("der.pem")).expect_err("no PEM");
-        assert!(
-            matches!(refused, ProvisionError::CaFile { source, .. } if source.to_string().contains("PEM"))
-        );
-    }
-}
+#[path = "surroundings_tests.rs"]
+mod tests;

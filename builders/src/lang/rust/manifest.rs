@@ -143,14 +143,18 @@ impl<'a> Manifest<'a> {
         Ok(())
     }
 
-    /// Refuses a build script of the function's own.
-    pub(super) fn has_no_build_script(&self, function: &Function) -> Result<(), PlanError> {
-        let script = match self.package_key("build") {
+    /// The build script of the function's own.
+    pub(super) fn build_script<'s>(&'s self, function: &'s Function) -> Option<&'s str> {
+        match self.package_key("build") {
             Some(Value::String(named)) => Some(named.as_str()),
             Some(_) => None,
             None => function.top("build.rs").map(RelPath::as_str),
-        };
-        script.map_or(Ok(()), |script| {
+        }
+    }
+
+    /// Refuses a build script of the function's own.
+    pub(super) fn has_no_build_script(&self, function: &Function) -> Result<(), PlanError> {
+        self.build_script(function).map_or(Ok(()), |script| {
             let found = Diagnostic::new("the function has a build script, and none may run here");
             let found = found.at(script, None, None);
             Err(PlanError::Dependencies(found.hint("do without it, or ask for INJECTOR_BUILD_SCRIPTS=allow")))

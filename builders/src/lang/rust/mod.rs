@@ -55,6 +55,8 @@ impl Builder for Rust {
         }
         let lock = lock::of(inputs.function, &manifest)?;
         let target = Target::of(rustc);
+        // Build scripts and macros of packages are programs and libraries that cargo makes there.
+        let runs_code = manifest.fetches() || manifest.build_script(inputs.function).is_some();
         let generated = manifest.generated(&entry);
         let mut because = vec![format!("{} holds the handler {}", entry.file, entry.handler)];
         because.push(match (manifest.path, manifest.fetches(), &lock) {
@@ -120,7 +122,7 @@ impl Builder for Rust {
             resolves_from: ResolvesFrom::Files(manifest::files(inputs.function)),
             compile: steps,
             verify: Vec::new(),
-            executes: true,
+            executes: [Dir::Out].into_iter().chain(runs_code.then_some(Dir::Kept)).collect(),
             launch: Launch { program: Program::Built(program), args: Vec::new(), env: BTreeMap::new() },
             manifests: [Dir::Source, Dir::Deps]
                 .into_iter()
