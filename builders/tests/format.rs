@@ -51,7 +51,6 @@ fn full() -> Runtime {
             user_directories: BTreeMap::new(),
             mounted: BTreeMap::new(),
             choices: Vec::new(),
-            homes: BTreeMap::new(),
             ca: Vec::new(),
         },
     }
