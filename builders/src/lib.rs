@@ -17,6 +17,7 @@ mod native;
 mod network;
 pub mod plan;
 mod steps;
+mod tables;
 pub mod toolchain;
 
 use catalog::Runtime;
