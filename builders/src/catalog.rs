@@ -97,6 +97,9 @@ pub struct Trust {
     /// The variable that names CAs beside the client's own, if it has one.
     #[serde(default)]
     pub adds: Option<String>,
+    /// The variable that names directories of CAs, where the client reads some beside that file.
+    #[serde(default)]
+    pub directories: Option<String>,
     /// The key in its configuration files that says the same as the first variable.
     #[serde(default)]
     pub key: Option<String>,

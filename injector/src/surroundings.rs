@@ -174,33 +174,41 @@ impl Surroundings {
                     self.pass_over(name, &shown, &meant, &named, &text.unwrap_or_default());
                 }
             }
+            // Further files are found by those alone that name them, as git's configuration names its credentials.
+            for name in fs::names(&mounted.join(&secret)).unwrap_or_default() {
+                let (path, name) = (mounted.join(&secret).join(&name), name.to_string_lossy());
+                if let (false, Some(text)) = (kinds.contains_key(&*name), fs::read_text(&path)) {
+                    self.secrets.extend(credentials::configuration(&name, &text));
+                    self.secrets.extend(credentials::env_credentials(&name, &text));
+                }
+            }
         }
         for listed in &rules.files {
             let below = listed.strip_prefix("~/");
-            let Some(own) = below.map_or_else(|| Some(listed.into()), |below| user_file(env, rules, below))
-            else {
-                continue;
-            };
-            let path = standing.get(listed.as_str()).unwrap_or(&own);
-            if path != &own
-                && let Some(text) = fs::read_text(&own)
-            {
-                self.pass_over(listed, listed, listed, &path.display().to_string(), &text);
-            }
-            let Some(text) = fs::read_text(path) else {
-                continue;
-            };
+            let path = below.map_or_else(|| Some(listed.into()), |below| user_file(env, rules, below));
+            let text = path.as_deref().and_then(fs::read_text);
             let variable = listed.rsplit('/').next().and_then(|name| kinds.get(name));
             let variable = variable.map(|variable| self.spelt(variable));
-            let instead = variable.filter(|variable| below.is_some() && self.env.contains_key(variable));
-            if let Some(variable) = instead {
-                // What a variable names stands for the user's own file, not for the system's.
-                let named = self.env[&variable].clone();
-                self.pass_over(listed, listed, &variable, &named, &text);
-                continue;
+            let instead = variable.and_then(|variable| Some((self.env.get(&variable)?.clone(), variable)));
+            if let (Some(below), Some(mounted)) = (below, standing.get(listed.as_str())) {
+                if let Some(text) = text {
+                    self.pass_over(listed, listed, listed, &mounted.display().to_string(), &text);
+                }
+                self.add_file(listed, listed.clone(), fs::read_text(mounted).unwrap_or_default());
+                self.home.push((below.to_owned(), mounted.clone()));
+            } else if let (Some(below), Some((named, variable))) = (below, instead) {
+                // What a variable names stands for the user's own file, not for the system's; for programs that
+                // know no variable, too: git reads no NETRC.
+                if let Some(text) = text {
+                    self.pass_over(listed, listed, &variable, &named, &text);
+                }
+                if fs::is_file(Path::new(&named)) {
+                    self.home.push((below.to_owned(), named.into()));
+                }
+            } else if let (Some(path), Some(text)) = (path, text) {
+                self.add_file(listed, listed.clone(), text);
+                self.home.extend(below.map(|below| (below.to_owned(), path)));
             }
-            self.add_file(listed, listed.clone(), text);
-            self.home.extend(below.map(|below| (below.to_owned(), path.clone())));
         }
         let variables = kinds.values().filter(|meant| !meant.starts_with("~/"));
         for variable in variables.map(|variable| self.spelt(variable)).collect::<BTreeSet<_>>() {
@@ -283,6 +291,10 @@ impl Surroundings {
         added: Option<&Path>,
     ) -> Result<(), ProvisionError> {
         let replacing = self.env.get(ROOTS).cloned();
+        let directories = runtime.environment.ca.iter().filter_map(|client| client.directories.clone());
+        for directories in directories.filter(|_| replacing.is_some()) {
+            self.env.entry(directories).or_insert_with(|| NOTHING.to_owned());
+        }
         let image = CA_BUNDLES.into_iter().find(|path| fs::is_file(Path::new(path))).map(str::to_owned);
         let added = added.map(read_bundle).transpose()?;
         let mut trusted = BTreeMap::from([(ROOTS.to_owned(), replacing.clone().or_else(|| image.clone()))]);
@@ -356,7 +368,7 @@ impl Surroundings {
 fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let pairs = text.lines().rev().filter_map(|line| line.split_once(['=', ':']));
     let value = pairs
-        .filter(|(name, _)| name.trim().rsplit('.').next() == Some(key))
+        .filter(|(name, _)| name.trim().rsplit('.').next().is_some_and(|name| name.eq_ignore_ascii_case(key)))
         .map(|(_, value)| value.trim())
         .next()?;
     Some(value.trim_matches(['"', '\''])).filter(|value| !value.is_empty())

@@ -109,12 +109,16 @@ fn a_home_may_be_elsewhere() {
 
 #[test]
 fn go_finds_its_netrc_its_private_modules_and_its_ca() {
-    let rules = "pass = ['GO*', 'NETRC']\nfiles = ['~/.netrc']\nca = [{ replaces = 'GIT_SSL_CAINFO' }]\n\
+    let rules = "pass = ['GO*', 'NETRC']\nfiles = ['~/.netrc', '~/.gitconfig']\n\
+                 ca = [{ replaces = 'SSL_CERT_FILE', directories = 'SSL_CERT_DIR' }, { replaces = 'GIT_SSL_CAINFO' }]\n\
                  [environment.mounted]\n'.netrc' = 'NETRC'\n";
     let company = Company::new(&[
         ("home/.netrc", "machine a login me password go-secret-1\n"),
         ("mounted/one/.netrc", "machine b login me password go-secret-2\n"),
         ("mounted/two/.netrc", "machine c login me password go-secret-3\n"),
+        ("mounted/two/token", "go-secret-6\n"),
+        ("mounted/two/.git-credentials", "https://me:go-secret-7@git.example\n"),
+        ("home/.gitconfig", "[http]\n\textraHeader = Authorization: Bearer go-secret-8\n"),
         ("roots.pem", &certificate("ROOTS")),
         ("ours.pem", &certificate("OURS")),
     ]);
@@ -131,14 +135,20 @@ fn go_finds_its_netrc_its_private_modules_and_its_ca() {
     for variable in ["SSL_CERT_FILE", "GIT_SSL_CAINFO"] {
         assert_eq!(bundle(&tools, variable), "ROOTS OURS", "{variable}");
     }
-    for number in 1..=5 {
+    // It reads the image's directories beside that file.
+    assert_eq!(tools.env["SSL_CERT_DIR"], NOTHING);
+    for number in 1..=8 {
         assert!(tools.secrets.contains(&format!("go-secret-{number}")), "{number}: {:?}", tools.secrets);
     }
     let (one, two) = (company.path("mounted/one/.netrc"), company.path("mounted/two/.netrc"));
     let unread =
         [format!("{two} is not read: NETRC names {one}"), format!("~/.netrc is not read: NETRC names {one}")];
     assert_eq!(tools.unread, unread);
-    assert_eq!(tools.settings.files.iter().map(|(path, _)| path).collect::<Vec<_>>(), [&one]);
+    let read: Vec<_> = tools.settings.files.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(read, ["~/.gitconfig", &one]);
+    // git looks for it where it always is.
+    let linked = fs::read_text(&Path::new(&tools.env["HOME"]).join(".netrc"));
+    assert!(linked.is_some_and(|text| text.contains("go-secret-2")));
     let withheld = tools.without_credentials();
     assert!(withheld.contains_key("GOPRIVATE") && !withheld.contains_key("GOPROXY"), "{withheld:?}");
 }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// How names of credentials end, in lower case and letters only.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "password",
     "passwd",
     "passphrase",
@@ -12,6 +12,7 @@ const NAMES: [&str; 11] = [
     "secret",
     "apikey",
     "auth",
+    "authorization",
     "accesskey",
     "secretkey",
     "privatekey",
@@ -21,13 +22,20 @@ const NAMES: [&str; 11] = [
 /// What a private key in PEM form says of itself, as npm's `key` holds one, whose name says nothing.
 const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 
-/// The credentials in an environment variable: the value itself if the name says so, those of URLs in it, and
-/// what it assigns to names of credentials, as in `-Dsome.password=…` or `//registry.example/:_authToken …`.
+/// The credentials in an environment variable: the value itself if the name says so, those of URLs in it, and what
+/// it assigns to names of credentials, as in `-Dsome.password=…`, `//registry.example/:_authToken …` or `Authorization: …`.
 pub(crate) fn env_credentials(name: &str, value: &str) -> Vec<String> {
     let mut found = url_credentials(value);
     if names_credential(name) || value.contains(PRIVATE_KEY) {
         found.extend(forms_of_value(value));
     }
+    found.extend(
+        value
+            .split_once(": ")
+            .filter(|(key, _)| names_credential(key))
+            .into_iter()
+            .flat_map(|(_, value)| forms_of_value(value)),
+    );
     let mut words = value.split_whitespace().peekable();
     while let Some(word) = words.next() {
         let assigned = match word.split_once('=') {
@@ -263,6 +271,7 @@ mod tests {
             ("export REGISTRY_TOKEN=abc", "abc"),
             ("api_key=a#b;c", "a#b;c"),
             ("key=\"-----BEGIN PRIVATE KEY-----\\nabc\"", "-----BEGIN PRIVATE KEY-----\\nabc"),
+            ("\textraHeader = AUTHORIZATION: bearer abc", "abc"),
         ] {
             let found = ini_credentials(line);
             assert!(found.iter().any(|value| value == expected), "{line}: {found:?}");
@@ -293,6 +302,8 @@ mod tests {
         let extra = "strict-ssl=true //a/:_authToken=one-token //b/:_password dHdv //c/:registry three";
         assert_eq!(env_credentials("NPM_CONFIG_EXTRA", extra), ["one-token", "dHdv", "two"]);
         assert_eq!(env_credentials("MAVEN_OPTS", "-Xmx1g -Dmirror.password=four"), ["four"]);
+        let header = env_credentials("GIT_CONFIG_VALUE_0", "Authorization: Bearer five");
+        assert!(header.contains(&"five".to_owned()), "{header:?}");
         assert_eq!(env_credentials("GOFLAGS", "-mod=mod"), [""; 0]);
     }
 }
