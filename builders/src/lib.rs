@@ -77,9 +77,15 @@ pub trait Builder: Sync {
         Vec::new()
     }
 
-    /// Says what is wrong with a file that [`plan::Action::Inspect`] names; `None` if there is no such file.
+    /// Says what is wrong with a file that [`plan::Action::Inspect`] names, or with the data that a step printed that
+    /// ended well ([`plan::Capture::Whole`]); `None` if there is no such file.
     fn inspect(&self, _step: &Step, _file: Option<&[u8]>, _function: &Function) -> Vec<Diagnostic> {
         Vec::new()
+    }
+
+    /// What a step said that prints data, as its tool would have told a person; most are helpers of ours, and say nothing.
+    fn said(&self, _step: &Step, _output: &Output) -> Option<String> {
+        None
     }
 
     /// Says what a failed step means, most important first; empty when the output tells nothing.
@@ -87,7 +93,7 @@ pub trait Builder: Sync {
 }
 
 /// Every language that the injector knows.
-pub static BUILDERS: &[&dyn Builder] = &[&lang::nodejs::Nodejs, &lang::python::Python];
+pub static BUILDERS: &[&dyn Builder] = &[&lang::nodejs::Nodejs, &lang::python::Python, &lang::rust::Rust];
 
 /// The builder of a runtime ID.
 #[must_use]

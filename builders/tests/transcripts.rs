@@ -22,7 +22,7 @@ fn recorded_failures_are_explained() {
         let recordings: Vec<_> =
             entries(&root.join(builder.id())).into_iter().filter(|path| path.is_dir()).collect();
         let count = recordings.len();
-        assert!(count > 60, "only {count} recordings were found for {}", builder.id());
+        assert!(count > 10, "only {count} recordings were found for {}", builder.id());
         for dir in recordings {
             let found = explain(*builder, &dir);
             let expected = dir.join("expected.txt");

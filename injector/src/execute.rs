@@ -11,14 +11,14 @@ use builders::assets::asset;
 use builders::catalog::Runtime;
 use builders::diagnostic::{Blame, Diagnostic, Output};
 use builders::function::Function;
-use builders::plan::{Action, Arg, Capture, Credentials, Network, Piece, Place, Run, Secrets, Step};
+use builders::plan::{Action, Arg, Capture, Credentials, Dir, Network, Piece, Place, Run, Secrets, Step};
 
 use crate::failure::{Failure, Stage};
 use crate::provision::Rooms;
 use crate::publish;
 use crate::report::Reporter;
 use crate::surroundings::Surroundings;
-use crate::sys::exec::{self, Command, Ended, ExecError};
+use crate::sys::exec::{self, Command, Ended, ExecError, Stream};
 use crate::sys::memory::Facts;
 use crate::sys::volume::Space;
 use crate::sys::{fs, host, signal, volume};
@@ -206,7 +206,7 @@ impl Workshop<'_> {
                 Some(text) => fs::write(&path(to), text.as_bytes()),
                 None => return Err(Failure::Bug(format!("there is no embedded file {id}"))),
             },
-            Action::Copy { from, to } => fs::copy(&path(from), &path(to)),
+            Action::Copy { from, to } => self.make_way(to).and_then(|()| fs::copy(&path(from), &path(to))),
             Action::Link { from, to } => fs::link(&self.link_target(from, to), &path(to)),
             Action::Inspect { file } => match fs::read(&path(file)) {
                 Ok(bytes) => return self.inspected(section, step, bytes.as_deref()).map(|()| None),
@@ -214,6 +214,11 @@ impl Workshop<'_> {
             },
         };
         done.map(|()| None).map_err(|error| self.failed(section, step, Cause::Io(error)).into())
+    }
+
+    /// Removes what an earlier build has left in the place of a copy: of what was removed since, nothing may stay.
+    fn make_way(&self, to: &Place) -> io::Result<()> {
+        if to.dir == Dir::Kept && to.path.is_some() { fs::remove(&self.rooms.place(to)) } else { Ok(()) }
     }
 
     /// Asks the builder what is wrong with a file.
@@ -247,6 +252,15 @@ impl Workshop<'_> {
                 return Err(self.failed(section, step, Cause::NotStarted(error)).into());
             }
         };
+        let output = Output {
+            status: if let Ended::Exited(status) = outcome.ended { Some(status) } else { None },
+            stdout: self.rooms.in_authors_terms(&outcome.stdout.text()),
+            stderr: self.rooms.in_authors_terms(&outcome.stderr.text()),
+        };
+        let said = self.builder.said(step, &output);
+        if let Some(said) = &said {
+            running.output(Stream::Stdout, said.as_bytes());
+        }
         if let Ended::Exited(0) = outcome.ended {
             running.done(outcome.elapsed);
         } else {
@@ -256,13 +270,14 @@ impl Workshop<'_> {
             let (tool, pids) = (&run.tool, &outcome.survivors);
             self.reporter.warn(&format!("these processes of {tool} could not be ended: {pids:?}"));
         }
-        let output = Output {
-            status: if let Ended::Exited(status) = outcome.ended { Some(status) } else { None },
-            stdout: self.rooms.in_authors_terms(&outcome.stdout.text()),
-            stderr: self.rooms.in_authors_terms(&outcome.stderr.text()),
-        };
         let cause = match (outcome.ended, outcome.out_of_memory) {
-            (Ended::Exited(0), _) => return self.intact(section, step).map(|()| output),
+            (Ended::Exited(0), _) => {
+                self.intact(section, step)?;
+                if run.capture == Capture::Whole {
+                    self.inspected(section, step, Some(output.stdout.as_bytes()))?;
+                }
+                return Ok(output);
+            }
             (Ended::Terminated(signal), _) => {
                 return Err(Failure::Terminated { signal, stage: section.stage() });
             }
@@ -285,14 +300,15 @@ impl Workshop<'_> {
                 self.tell_space(&mut failure.diagnostics);
             }
         }
-        match run.capture {
-            Capture::Ends => {
-                failure.argv = Some(argv(&command.program, &run.args));
-                failure.output = [output.stdout, output.stderr].join("\n");
-            }
-            // A helper of ours: its command and its data say nothing to a person.
-            Capture::Whole => failure.output = output.stderr,
+        let told = match (run.capture, said) {
+            (Capture::Whole, said) => said,
+            (Capture::Ends, _) => Some(output.stdout),
+        };
+        // Without words it is a helper of ours: its command and its data say nothing to a person.
+        if told.is_some() {
+            failure.argv = Some(argv(&command.program, &run.args));
         }
+        failure.output = [told.unwrap_or_default(), output.stderr].join("\n");
         Err(failure.into())
     }
 

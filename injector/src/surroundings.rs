@@ -86,6 +86,13 @@ impl Surroundings {
         for (name, value) in env.iter().filter(|(name, _)| passes(name)) {
             chosen.env.insert(name.to_owned(), value.to_owned());
         }
+        for (variable, listed) in rules.homes.iter().filter(|(variable, _)| env.get(variable).is_none()) {
+            let path = listed.strip_prefix("~/").and_then(|below| user_file(env, rules, below));
+            let path = path.unwrap_or_else(|| listed.into());
+            if fs::is_dir(&path) {
+                chosen.env.insert(variable.clone(), path.display().to_string());
+            }
+        }
         for (capitals, small) in PROXIES {
             for (from, to) in [(capitals, small), (small, capitals)] {
                 if let (Some(value), None) = (env.get(from), env.get(to)) {
@@ -395,8 +402,9 @@ fn read_present(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Where the user's own file is, if anywhere: `XDG_CONFIG_HOME` and the like considered.
 fn user_file(env: &Environment, rules: &Rules, below: &str) -> Option<PathBuf> {
-    let homes = rules.homes.iter().map(|(dir, variable)| (dir.as_str(), variable.as_str()));
-    let elsewhere = homes.chain([(".config", "XDG_CONFIG_HOME")]).find_map(|(dir, variable)| {
+    let homes =
+        rules.homes.iter().filter_map(|(variable, dir)| Some((variable.as_str(), dir.strip_prefix("~/")?)));
+    let elsewhere = homes.chain([("XDG_CONFIG_HOME", ".config")]).find_map(|(variable, dir)| {
         let rest = below.strip_prefix(dir)?.strip_prefix('/')?;
         Some(Path::new(env.get(variable)?).join(rest))
     });

@@ -6,6 +6,7 @@ mod language;
 mod nodejs;
 mod python;
 mod room;
+mod rust;
 mod tools;
 
 use std::collections::BTreeMap;

@@ -2,3 +2,4 @@
 
 pub mod nodejs;
 pub mod python;
+pub mod rust;

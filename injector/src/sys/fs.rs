@@ -249,6 +249,11 @@ pub(crate) fn is_file(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
+/// Whether there is a directory, links followed.
+pub(crate) fn is_dir(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
 /// The text of a file; `None` if there is none or it may not be read.
 pub(crate) fn read_text(path: &Path) -> Option<String> {
     read(path).ok().flatten().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())

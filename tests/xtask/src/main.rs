@@ -8,8 +8,8 @@
     reason = "tasks of development touch the operating system and say so"
 )]
 
-#[path = "../../bench/own_cost.rs"]
-mod own_cost;
+#[path = "../../bench/bench.rs"]
+mod bench;
 mod containers;
 mod test;
 mod try_example;
@@ -35,8 +35,11 @@ enum Verb {
         #[arg(default_value = "examples/python")]
         dir: PathBuf,
     },
-    /// Measures what the injector costs beside its tools
-    Bench,
+    /// Measures what the injector costs beside what one would run otherwise
+    Bench {
+        /// The language whose rows are measured; all, if none is named
+        language: Option<String>,
+    },
     /// Brings in the tools that tests drive, then runs `cargo test --workspace`
     Test {
         /// Further arguments for `cargo test`
@@ -48,7 +51,7 @@ enum Verb {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().verb {
         Verb::Try { dir } => try_example::run(&dir),
-        Verb::Bench => own_cost::run(&try_example::release_binary()?),
+        Verb::Bench { language } => bench::run(&try_example::release_binary()?, language.as_deref()),
         Verb::Test { args } => test::run(&args),
     }
 }

@@ -1,12 +1,14 @@
-//! Measures what the injector itself costs, side by side with the tools alone, in one interleaved run.
+//! What the injector itself costs (P1), and cold builds of interpreted languages beside their installers (P6).
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
+
+use super::{Room, median, row, timed};
 
 /// Rounds of the measurement without a network, and of the one with it.
 const ROUNDS: (usize, usize) = (40, 5);
@@ -21,56 +23,42 @@ case "$*" in
 esac
 "#;
 
-/// Prints the table.
-///
-/// # Errors
-/// When a build fails, or a file cannot be written.
-pub(crate) fn run(binary: &Path) -> anyhow::Result<()> {
-    let room = Room::new()?;
-    println!("{:<58} {:>12} {:>12}", "what", "figure", "goal");
-    let row = |what: &str, figure: String, goal: &str| println!("{what:<58} {figure:>12} {goal:>12}");
-
-    let own = own_cost(binary, &room)?;
-    let milliseconds = own.time.as_secs_f64() * 1e3;
-    row("P1 function without dependencies, less the tools' time", format!("{milliseconds:.1} ms"), "10 ms");
-    let mebibytes = own.peak_kib / 1024.0;
-    row("P1 peak memory", format!("{mebibytes:.1} MiB"), "8 MiB");
-
-    let (ratio, extra) = against(binary, &room, "python", |example, to| Ok(pip(example, to)))?;
-    row("P6 cold build of examples/python / pip install --target", format!("{ratio:.2} x"), "-");
-    row("   of which check, conflicts and byte-code (pip makes its own)", format!("{extra:.2} s"), "-");
-    let (ratio, extra) = against(binary, &room, "nodejs", npm)?;
-    row("P6 cold build of examples/nodejs / npm ci", format!("{ratio:.2} x"), "-");
-    row("   of which check, npm's version and list of packages", format!("{extra:.2} s"), "-");
+/// Prints the rows.
+pub(super) fn rows(binary: &Path, room: &Room, only: Option<&str>) -> anyhow::Result<()> {
+    if only.is_none() {
+        let own = own_cost(binary, room)?;
+        let milliseconds = own.time.as_secs_f64() * 1e3;
+        row(
+            "P1 function without dependencies, less the tools' time",
+            &format!("{milliseconds:.1} ms"),
+            "10 ms",
+        );
+        row("P1 peak memory", &format!("{:.1} MiB", own.peak_kib / 1024.0), "8 MiB");
+    }
+    if only.is_none_or(|only| only == "python") {
+        let (ratio, extra) = against(binary, room, "python", |example, to| Ok(pip(example, to)))?;
+        row("P6 cold build of examples/python / pip install --target", &format!("{ratio:.2} x"), "-");
+        row("   of which check, conflicts and byte-code (pip makes its own)", &format!("{extra:.2} s"), "-");
+    }
+    if only.is_none_or(|only| only == "nodejs") {
+        let (ratio, extra) = against(binary, room, "nodejs", npm)?;
+        row("P6 cold build of examples/nodejs / npm ci", &format!("{ratio:.2} x"), "-");
+        row("   of which check, npm's version and list of packages", &format!("{extra:.2} s"), "-");
+    }
     Ok(())
 }
 
-/// A directory that goes afterwards.
-struct Room(PathBuf);
-
-impl Room {
-    fn new() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("injector-bench-{}", std::process::id()));
-        fs::create_dir_all(path.join("bin"))?;
-        fs::create_dir_all(path.join("src"))?;
-        let fake = path.join("bin/python3");
-        fs::write(&fake, FAKE)?;
-        fs::set_permissions(&fake, fs::Permissions::from_mode(0o755))?;
-        fs::write(path.join("src/hello.py"), "def handler(event, context):\n    return 'hello'\n")?;
-        fs::write(path.join("src/handler"), "hello.handler")?;
-        Ok(Room(path))
-    }
-
-    /// A new directory for each run: old ones distort a file system's figures.
-    fn fresh(&self, name: &str, round: usize) -> PathBuf {
-        self.0.join(format!("{name}-{round}"))
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// A function that needs nothing, and the fake interpreter.
+fn furnish(room: &Room) -> anyhow::Result<()> {
+    let path = &room.0;
+    fs::create_dir_all(path.join("bin"))?;
+    fs::create_dir_all(path.join("src"))?;
+    let fake = path.join("bin/python3");
+    fs::write(&fake, FAKE)?;
+    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755))?;
+    fs::write(path.join("src/hello.py"), "def handler(event, context):\n    return 'hello'\n")?;
+    fs::write(path.join("src/handler"), "hello.handler")?;
+    Ok(())
 }
 
 struct Cost {
@@ -80,6 +68,7 @@ struct Cost {
 
 /// What a build takes beyond the three starts of the tool that it makes.
 fn own_cost(binary: &Path, room: &Room) -> anyhow::Result<Cost> {
+    furnish(room)?;
     let path = format!("{}:/usr/bin:/bin", room.0.join("bin").display());
     let (mut times, mut peaks) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS.0 {
@@ -138,17 +127,5 @@ fn against(
         ratios.push(whole / alone);
         extras.push(whole - alone);
     }
-    ratios.sort_by(f64::total_cmp);
-    extras.sort_by(f64::total_cmp);
-    Ok((ratios[ratios.len() / 2], extras[extras.len() / 2]))
-}
-
-/// How long a command takes, and what it said on stderr.
-fn timed(command: &mut Command) -> anyhow::Result<(Duration, String)> {
-    let begun = Instant::now();
-    let output = command.stdin(Stdio::null()).stdout(Stdio::null()).output()?;
-    let time = begun.elapsed();
-    let story = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.success(), "{command:?}: {}\n{story}", output.status);
-    Ok((time, story))
+    Ok((median(ratios), median(extras)))
 }

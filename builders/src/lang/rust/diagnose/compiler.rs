@@ -1,0 +1,247 @@
+//! The compiler's messages, which cargo passes on as JSON:
+//! <https://doc.rust-lang.org/cargo/reference/external-tools.html#json-messages>,
+//! <https://doc.rust-lang.org/rustc/json.html>.
+
+use serde::Deserialize;
+
+use super::super::commands::PROGRAM;
+use super::super::entry::signature;
+use crate::diagnostic::{Blame, Diagnostic, Output};
+use crate::function::{Function, RelPath};
+use crate::native;
+use crate::network::platform;
+
+/// A line of cargo's output.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+enum Line {
+    CompilerMessage(Compiled),
+    #[serde(other)]
+    Other,
+}
+
+/// A message, and what was being compiled.
+#[derive(Debug, Deserialize)]
+struct Compiled {
+    package_id: String,
+    target: Target,
+    message: Message,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    name: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Message {
+    message: String,
+    code: Option<Code>,
+    level: String,
+    spans: Vec<Span>,
+    children: Vec<Message>,
+    rendered: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Code {
+    code: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Span {
+    file_name: String,
+    line_start: u32,
+    column_start: u32,
+    is_primary: bool,
+    label: Option<String>,
+    suggested_replacement: Option<String>,
+    expansion: Option<Box<Expansion>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Expansion {
+    span: Span,
+}
+
+/// The errors of a build, in the compiler's order.
+pub(super) fn errors(output: &Output, function: &Function) -> Vec<Diagnostic> {
+    let errors =
+        compiled(&output.stdout).filter(|one| one.message.level.starts_with("error") && !one.is_summary());
+    errors.map(|one| explain(&one, function)).collect()
+}
+
+/// The messages as the compiler would have shown them.
+pub(super) fn rendered(stdout: &str) -> String {
+    compiled(stdout).filter_map(|one| one.message.rendered).collect()
+}
+
+fn compiled(stdout: &str) -> impl Iterator<Item = Compiled> {
+    stdout.lines().filter_map(|line| match serde_json::from_str(line) {
+        Ok(Line::CompilerMessage(compiled)) => Some(compiled),
+        Ok(Line::Other) | Err(_) => None,
+    })
+}
+
+impl Compiled {
+    /// Whether it only counts the others.
+    fn is_summary(&self) -> bool {
+        let Message { code, spans, message, .. } = &self.message;
+        code.is_none()
+            && spans.is_empty()
+            && (message.starts_with("aborting due to") || message.starts_with("could not compile"))
+    }
+
+    /// The name and version of the package, where it is none of the function's own.
+    ///
+    /// `registry+https://…#itoa@1.0.18`, since 1.77; before: `itoa 1.0.18 (registry+https://…)`.
+    fn package(&self) -> Option<String> {
+        let id = &self.package_id;
+        if id.starts_with("path+") || id.contains("(path+") {
+            return None;
+        }
+        let named =
+            id.rsplit_once('#').filter(|_| !id.contains(' ')).map(|(_, named)| named.replace('@', " "));
+        named.or_else(|| id.split_once(" (").map(|(named, _)| named.to_owned()))
+    }
+}
+
+fn explain(error: &Compiled, function: &Function) -> Diagnostic {
+    let message = &error.message;
+    if message.message.starts_with("linking with") || message.message.starts_with("linker ") {
+        return link(message);
+    }
+    if message.message.contains("internal compiler error") {
+        return platform(
+            first_line(&message.message),
+            "the compiler is broken here: try another version of Rust",
+        );
+    }
+    if error.target.name == PROGRAM {
+        return glue(message, function);
+    }
+    if error.package_id.contains("/kept/kubeless") || error.package_id.contains("<kept>/kubeless") {
+        return Diagnostic::new(format!("our server does not compile: {}", text(message))).blame(Blame::Ours);
+    }
+    if let Some(package) = error.package() {
+        let found = Diagnostic::new(format!("the dependency {package} does not compile: {}", text(message)));
+        return found.hint("choose another version of it, or of Rust");
+    }
+    let found = Diagnostic::new(text(message));
+    let found = match place(message, function) {
+        Some((file, line, column)) => found.at(file, Some(line), Some(column)),
+        None => found,
+    };
+    match advice(message) {
+        Some(hint) => found.hint(hint),
+        None => found,
+    }
+}
+
+/// What is wrong, with what the compiler writes below the place, and its code.
+fn text(message: &Message) -> String {
+    let primary = message.spans.iter().find(|span| span.is_primary);
+    let label = primary.and_then(|span| span.label.as_deref()).map(first_line);
+    let head = first_line(&message.message);
+    let label = label.filter(|label| !head.contains(label) && !label.is_empty());
+    let label = label.map(|label| format!(": {label}")).unwrap_or_default();
+    let code = message.code.as_ref().map(|code| format!(" ({})", code.code)).unwrap_or_default();
+    format!("{head}{label}{code}")
+}
+
+/// The first place in a file of the function's, the one that the compiler means first.
+fn place(message: &Message, function: &Function) -> Option<(String, u32, u32)> {
+    let own = |span: &Span| {
+        let mut span = span;
+        loop {
+            let file = author_file(&span.file_name);
+            if let Some(file) = file.parse::<RelPath>().ok().filter(|file| function.files.contains_key(file))
+            {
+                return Some((file.to_string(), span.line_start, span.column_start));
+            }
+            // Within a macro of somebody else's, the place counts where the author called it.
+            span = &span.expansion.as_ref()?.span;
+        }
+    };
+    let primary = message.spans.iter().filter(|span| span.is_primary);
+    let others = message.spans.iter().filter(|span| !span.is_primary);
+    let below = || message.children.iter().find_map(|child| place(child, function));
+    primary.chain(others).find_map(own).or_else(below)
+}
+
+fn author_file(name: &str) -> &str {
+    name.strip_prefix("<kept>/function/").unwrap_or(name)
+}
+
+/// The compiler's first advice, with what it would write.
+fn advice(message: &Message) -> Option<String> {
+    let help = message.children.iter().find(|child| child.level == "help")?;
+    let replacement = help.spans.iter().find_map(|span| span.suggested_replacement.as_deref());
+    let replacement = replacement.map(str::trim).filter(|text| !text.is_empty() && !text.contains('\n'));
+    let head = first_line(&help.message);
+    Some(match replacement {
+        Some(text) if !head.contains(text) => format!("{}: `{text}`", head.trim_end_matches(':')),
+        _ => head.to_owned(),
+    })
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default().trim_end()
+}
+
+/// An error in what hands the function to the server: it is the function that is not as it should be.
+fn glue(message: &Message, function: &Function) -> Diagnostic {
+    let handler = function.handler.as_ref().map_or("handler", |handler| handler.function.as_str());
+    let code = message.code.as_ref().map_or("", |code| code.code.as_str());
+    let written = format!("write `{}`; it may be `async`", signature(handler));
+    let (what, hint) = match code {
+        "E0425" | "E0433" | "E0432" => {
+            let similar = message.children.iter().chain(std::iter::once(message)).flat_map(|one| &one.spans);
+            let similar = similar.filter_map(|span| span.suggested_replacement.clone()).find(|name| !name.contains("::"));
+            let hint = similar.map(|name| format!("there is `{name}`; name that as the handler, or {written}"));
+            (format!("`{handler}` is not defined"), hint.unwrap_or(written))
+        }
+        "E0603" => (format!("{}, and the server cannot see it", text(message)), format!("make it `pub`: {written}")),
+        "E0061" => (format!("`{handler}` takes another number of arguments than event and context"), written),
+        "E0308" | "E0631" => (format!("`{handler}` takes other arguments than event and context"), written),
+        "E0277" | "E0271" | "E0282" | "E0283" => (
+            format!("`{handler}` returns what is no answer"),
+            "a function may return (), text, bytes, kubeless::Response, an Option of these, or a Result whose error can be displayed".to_owned(),
+        ),
+        "E0423" | "E0618" => (format!("`{handler}` is not a function"), written),
+        _ => (format!("`{handler}` cannot be called: {}", text(message)), written),
+    };
+    let file = place(message, function).or_else(|| {
+        let files = function.files.keys().filter(|path| path.extension() == Some("rs"));
+        let named =
+            function.handler.as_ref().map(|handler| format!("{}.rs", handler.module.replace('.', "/")));
+        let mut files: Vec<_> = files.map(ToString::to_string).collect();
+        files.sort_by_key(|file| (named.as_deref() != Some(file), file != "src/lib.rs", file.clone()));
+        files.into_iter().next().map(|file| (file, 0, 0))
+    });
+    let found = Diagnostic::new(what).hint(hint);
+    match file {
+        Some((file, 0, _)) => found.at(file, None, None),
+        Some((file, line, column)) => found.at(file, Some(line), Some(column)),
+        None => found,
+    }
+}
+
+/// An error of the linker, which the compiler calls.
+fn link(message: &Message) -> Diagnostic {
+    let all: String =
+        std::iter::once(message).chain(&message.children).map(|one| format!("{}\n", one.message)).collect();
+    if let Some(lack) = native::lack(&all) {
+        return platform(
+            lack,
+            "choose an image that has it; Rust calls `cc` to link, and links the C library in statically",
+        );
+    }
+    let undefined = all.lines().find(|line| line.contains("undefined reference to"));
+    let undefined = undefined.and_then(|line| line.split("undefined reference to ").nth(1));
+    let found = match undefined {
+        Some(symbol) => Diagnostic::new(format!("the linker finds no {}", symbol.replace('`', "'").trim())),
+        None => Diagnostic::new(first_line(&message.message).to_owned()),
+    };
+    found.hint("see the linker's own words in the log; a native library may be missing")
+}
