@@ -5,31 +5,23 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 use super::super::manifest::{LOCK, MANIFEST};
+use super::network;
 use crate::diagnostic::{Blame, Diagnostic, pattern};
 use crate::function::Function;
 use crate::native;
-use crate::network::{self, Said, platform};
+use crate::network::platform;
 
 /// What cargo's words mean, if anything is known of them.
 pub(super) fn errors(stderr: &str, function: &Function) -> Option<Diagnostic> {
     let text = &stderr.replace("<kept>/function/", "");
-    let said = Said { text, told: text, host, credentials: CREDENTIALS };
     let found = CAUSES
         .iter()
         .find_map(|(pattern, explain)| pattern.captures(text).map(|found| explain(&found, text)));
-    let found = found.or_else(|| network::evidence(said)).or_else(|| plain(text))?;
+    let found = found.or_else(|| network::evidence(text)).or_else(|| plain(text))?;
     Some(match &found.location {
         Some(location) if location.line.is_none() => locate(found, function),
         _ => found,
     })
-}
-
-const CREDENTIALS: &str = "a token for the registry";
-
-/// The host of the first URL.
-fn host(text: &str) -> Option<String> {
-    static HOST: LazyLock<Regex> = LazyLock::new(|| pattern(r"https?://(?:[^/\s@]*@)?([^/\s`)]+)"));
-    Some(HOST.captures(text)?[1].to_owned())
 }
 
 /// The first error in cargo's own words, with what caused it.
@@ -89,15 +81,6 @@ static CAUSES: LazyLock<Vec<(Regex, Explain)>> = LazyLock::new(|| {
                 .hint("if you trust the registry, remove the package from the lock and run `cargo update --workspace`")
             },
         ),
-        // error: failed to verify the checksum of `itoa v1.0.18`
-        cause(r"failed to verify the checksum of `([^`]+)`", |found, _| {
-            Diagnostic::new(format!(
-                "what was downloaded as `{}` does not have the checksum that is asked for",
-                &found[1]
-            ))
-            .at(LOCK, None, None)
-            .hint("a proxy or mirror may have changed it; or the lock is wrong: `cargo update --workspace`")
-        }),
         // error: no matching package named `no-such-crate` found
         cause(r"no matching packages? named `([^`]+)` found", |found, text| {
             let searched = text.lines().find_map(|line| line.trim().strip_prefix("location searched: "));
