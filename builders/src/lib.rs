@@ -13,6 +13,7 @@ mod entry;
 pub mod error;
 pub mod function;
 pub mod lang;
+mod located;
 mod native;
 mod network;
 pub mod plan;
@@ -93,7 +94,8 @@ pub trait Builder: Sync {
 }
 
 /// Every language that the injector knows.
-pub static BUILDERS: &[&dyn Builder] = &[&lang::nodejs::Nodejs, &lang::python::Python, &lang::rust::Rust];
+pub static BUILDERS: &[&dyn Builder] =
+    &[&lang::go::Go, &lang::java::Java, &lang::nodejs::Nodejs, &lang::python::Python, &lang::rust::Rust];
 
 /// The builder of a runtime ID.
 #[must_use]

@@ -144,7 +144,8 @@ pub enum Piece {
     Place(Place),
     /// The absolute path of a tool's program, by the tool's name: for a tool that starts another one.
     Tool(String),
-    /// How many processes or threads a tool may use: the container's quota, which is the injector's to know.
+    /// How many processes or threads a tool may use: as the container's quota and memory allow, which is the
+    /// injector's to know.
     Jobs {},
     /// A value of the package clients' configuration, by its key in [`Plan::secrets`]: it may hold
     /// a credential, so that plans, receipts and logs show the key only.
@@ -413,8 +414,8 @@ pub struct Plan {
     pub compile: Vec<Step>,
     /// Asks whether what was made can be launched.
     pub verify: Vec<Step>,
-    /// Whether files of the volume must be executable or mappable there.
-    pub executes: bool,
+    /// The rooms whose files are executed or mapped: there a volume must not be mounted `noexec`.
+    pub executes: BTreeSet<Dir>,
     /// How it is started.
     pub launch: Launch,
     /// The dependency files that the installer reads or writes, wherever they are published:

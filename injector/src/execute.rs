@@ -411,7 +411,7 @@ impl Workshop<'_> {
                 Piece::Text(text) => Ok(text.clone()),
                 Piece::Place(place) => Ok(self.rooms.place(place).display().to_string()),
                 Piece::Tool(name) => self.program(name).map(|program| program.display().to_string()),
-                Piece::Jobs {} => Ok(host::parallelism().to_string()),
+                Piece::Jobs {} => Ok(host::jobs().to_string()),
                 Piece::Secret(key) => self
                     .secrets
                     .0

@@ -22,7 +22,6 @@ use crate::report::Reporter;
 use crate::report::words;
 use crate::surroundings::{self, Surroundings};
 use crate::survey::{Survey, survey};
-use crate::sys::volume::Executes;
 use crate::sys::{fs, signal};
 use crate::toolbox::Probed;
 use crate::{keys, toolbox, verdict};
@@ -155,7 +154,7 @@ fn run(
     let reporter: &Reporter = reporter;
     let Prepared { survey, builder, surroundings, detected, .. } = &prepared;
     let function = &survey.function;
-    rooms.preflight(function, if plan.executes { Executes::Yes } else { Executes::No })?;
+    rooms.preflight(function, &plan.executes)?;
     rooms.stage(survey)?;
     clock.lap("provision");
 

@@ -1,5 +1,6 @@
 //! A place to work: the volume's lock and rooms, the scratch room, and the staged source.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,9 +43,11 @@ pub(crate) enum ProvisionError {
         source: io::Error,
     },
     /// Programs and libraries may not be executed there.
-    #[error("the volume {} is mounted noexec", path.display())]
+    #[error("the {} {} is mounted noexec", if room.is_published() { "volume" } else { "scratch room" }, path.display())]
     NoExec {
-        /// The volume.
+        /// For which room that matters.
+        room: Dir,
+        /// The volume, or the room outside of it.
         path: PathBuf,
     },
     /// Too little room is left.
@@ -259,16 +262,25 @@ impl Rooms {
     }
 
     /// Whether the volume and the scratch room can hold what is to come, as far as one can know.
-    pub(crate) fn preflight(&self, function: &Function, executes: Executes) -> Result<(), ProvisionError> {
+    pub(crate) fn preflight(
+        &self,
+        function: &Function,
+        executes: &BTreeSet<Dir>,
+    ) -> Result<(), ProvisionError> {
         let needed = RESERVE + 2 * function.files.values().map(|file| file.size).sum::<u64>();
+        let space = |path: &Path| {
+            volume::space(path).map_err(|source| ProvisionError::Volume { path: path.to_owned(), source })
+        };
         for path in [&self.volume, &self.scratch] {
-            let wrong = |source| ProvisionError::Volume { path: path.clone(), source };
-            let space = volume::space(path).map_err(wrong)?;
+            let space = space(path)?;
             if space.free < needed {
                 return Err(ProvisionError::Full { path: path.clone(), space, needed });
             }
-            if path == &self.volume && executes == Executes::Yes && space.executes == Executes::No {
-                return Err(ProvisionError::NoExec { path: path.clone() });
+        }
+        for &room in executes {
+            let path = if room.is_published() { self.volume.clone() } else { self.dir(room) };
+            if space(&path)?.executes == Executes::No {
+                return Err(ProvisionError::NoExec { room, path });
             }
         }
         Ok(())

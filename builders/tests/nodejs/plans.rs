@@ -198,7 +198,7 @@ fn nothing_asked_for_is_nothing_installed() {
         let fixture = format!("//- hello.js\n{rest}");
         let plan = plan(&USUAL, &fixture).expect("a plan");
         assert_eq!(plan.because[1], why);
-        assert!(plan.resolve.is_empty() && !plan.executes, "{plan}");
+        assert!(plan.resolve.is_empty() && plan.executes.is_empty(), "{plan}");
         assert!(!nodejs().needs("npm", &function(&USUAL, &fixture)), "{fixture}");
     }
 }

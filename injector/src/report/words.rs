@@ -268,10 +268,15 @@ fn provision(error: &ProvisionError) -> Message {
             );
             say(stage, format!("{error}: {}", fs::plain(source)), &[&hint])
         }
-        ProvisionError::NoExec { .. } => say(
+        ProvisionError::NoExec { room, .. } if room.is_published() => say(
             stage,
             format!("{error}: what is built there could not be loaded"),
             &["use a volume without the mount option noexec for KUBELESS_INSTALL_VOLUME"],
+        ),
+        ProvisionError::NoExec { .. } => say(
+            stage,
+            format!("{error}: code of dependencies that a build runs could not be loaded"),
+            &["mount /tmp without noexec, or name another directory in INJECTOR_SCRATCH"],
         ),
         ProvisionError::Full { needed, .. } => {
             say(stage, format!("{error}, at least {} KiB are needed", needed >> 10), &[MORE_ROOM])

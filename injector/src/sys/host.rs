@@ -10,6 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Access, FileType, access, fstat};
 
+use super::memory;
+
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
@@ -26,6 +28,20 @@ pub(crate) fn random_hex() -> io::Result<String> {
 /// quotas of cgroup v1 and v2; `nproc` would see the node.
 pub(crate) fn parallelism() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The memory that a compiler is given: `rustc` takes up to this for a crate of middling size.
+const MEMORY_OF_A_JOB: u64 = 256 << 20;
+
+/// How many compilers may run at once: what the quota allows, as far as memory has room for them.
+/// A node's many processors would else be a container's death.
+pub(crate) fn jobs() -> usize {
+    jobs_within(parallelism(), memory::facts().and_then(|facts| facts.limit))
+}
+
+fn jobs_within(threads: usize, memory: Option<u64>) -> usize {
+    let room = memory.map_or(u64::MAX, |limit| limit / MEMORY_OF_A_JOB);
+    threads.min(usize::try_from(room).unwrap_or(usize::MAX)).max(1)
 }
 
 /// Who we are, for messages: `UID 1000, GID 0`.
@@ -90,6 +106,14 @@ pub(crate) fn become_program(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn as_many_compilers_run_as_memory_has_room_for() {
+        assert_eq!(jobs_within(64, Some(1 << 30)), 4);
+        assert_eq!(jobs_within(2, Some(1 << 30)), 2);
+        assert_eq!(jobs_within(64, Some(128 << 20)), 1);
+        assert_eq!(jobs_within(64, None), 64);
+    }
 
     #[test]
     fn a_program_is_an_executable_file_on_an_absolute_path() {

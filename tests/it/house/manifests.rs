@@ -6,7 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "builders",
-        &["base64", "nodejs-semver", "percent-encoding", "regex", "serde", "serde_json", "thiserror", "toml"],
+        &[
+            "base64",
+            "nodejs-semver",
+            "percent-encoding",
+            "regex",
+            "roxmltree",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "toml",
+        ],
     ),
     (
         "injector",

@@ -66,7 +66,7 @@ impl Builder for Nodejs {
             check: check(&file, &handler),
             compile: compile(inputs.function, bare, install.root),
             verify: Vec::new(),
-            executes: bare == Bare::No,
+            executes: (bare == Bare::No).then_some(Dir::Deps).into_iter().collect(),
             launch: launch(node, install.root, &file, &handler, bare),
             resolve: install.steps,
             resolves_from: ResolvesFrom::All,

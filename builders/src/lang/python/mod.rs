@@ -65,7 +65,7 @@ impl Builder for Python {
             check: check(&file, &handler),
             compile: compile(),
             verify: Vec::new(),
-            executes: !install.steps.is_empty(),
+            executes: (bare == Bare::No).then_some(Dir::Deps).into_iter().collect(),
             launch: launch(python, &file, &handler, bare),
             resolve: install.steps,
             resolves_from: ResolvesFrom::All,

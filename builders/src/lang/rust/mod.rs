@@ -132,7 +132,7 @@ impl Builder for Rust {
             resolves_from: ResolvesFrom::Files(manifest::files(inputs.function)),
             compile: steps,
             verify: Vec::new(),
-            executes: true,
+            executes: BTreeSet::from([Dir::Kept, Dir::Out]),
             launch: Launch { program: Program::Built(program), args: Vec::new(), env: BTreeMap::new() },
             manifests: [Dir::Source, Dir::Deps]
                 .into_iter()

@@ -1,0 +1,142 @@
+//! Reads `go.mod`: the module's path, its version of Go, what it requires and replaces.
+//!
+//! Source: <https://go.dev/ref/mod#go-mod-file>. What is not read here is left for go to judge.
+
+use super::words::{Line, lines};
+use crate::entry::text;
+use crate::error::PlanError;
+use crate::function::{Function, RelPath};
+use crate::toolchain::Version;
+
+/// The file that lists a function's dependencies.
+pub(super) const GO_MOD: &str = "go.mod";
+/// The module's path where nobody says it: what Kubeless' examples have.
+const MODULE: &str = "function";
+
+/// What `go.mod` says.
+#[derive(Debug)]
+pub(super) struct Manifest<'a> {
+    /// The file and its text; `None` where there is none, or an empty one.
+    pub(super) file: Option<(&'a RelPath, &'a str)>,
+    /// The module's path.
+    pub(super) module: String,
+    /// What it requires: path and line.
+    pub(super) required: Vec<(String, u32)>,
+    /// What it replaces, by path.
+    replaced: Vec<String>,
+    /// The version of Go, where that is written.
+    go: Option<(String, Line<'a>)>,
+}
+
+impl<'a> Manifest<'a> {
+    /// Reads the manifest of a function.
+    ///
+    /// # Errors
+    /// When it is malformed, or names what the function does not have.
+    pub(super) fn of(function: &'a Function) -> Result<Self, PlanError> {
+        let mut manifest = Manifest {
+            file: None,
+            module: MODULE.to_owned(),
+            required: Vec::new(),
+            replaced: Vec::new(),
+            go: None,
+        };
+        let named = function.deps_file.as_ref().filter(|path| path.name() != "go.sum");
+        let Some(path) = named.or_else(|| function.top(GO_MOD)) else { return Ok(manifest) };
+        let text = text(function, path)?;
+        if text.trim().is_empty() {
+            return Ok(manifest);
+        }
+        manifest.file = Some((path, text));
+        let lines = lines(path, text)?;
+        for line in &lines {
+            manifest.read(line, function)?;
+        }
+        match lines.iter().find(|line| line.verb == "module") {
+            Some(_) => Ok(manifest),
+            None => Err(Line { path, number: 1, verb: "", words: Vec::new() }.wrong(
+                "the file does not say which module this is",
+                "let `module function` be its first line",
+            )),
+        }
+    }
+
+    fn read(&mut self, line: &Line<'a>, function: &Function) -> Result<(), PlanError> {
+        let words: Vec<&str> = line.words.iter().map(|word| word.text.as_str()).collect();
+        match (line.verb, &words[..]) {
+            ("module", [path]) => (*path).clone_into(&mut self.module),
+            ("module", _) => return Err(line.wrong("one module path is expected", "write `module function`")),
+            ("go", [version]) if version.parse::<Version>().is_ok() => {
+                self.go = Some(((*version).to_owned(), line.clone()));
+            }
+            ("go", _) => return Err(line.wrong("a version of Go is expected", "write `go 1.22`")),
+            ("require", [path, _]) => self.required.push(((*path).to_owned(), line.number)),
+            ("require", [path]) => {
+                let message = format!("{path} is required without a version");
+                let hint = "write one, such as `v1.2.3`; `go get` finds the latest";
+                return Err(line.wrong(message, hint));
+            }
+            ("require", _) => {
+                let hint = "write `require github.com/sirupsen/logrus v1.9.3`";
+                return Err(line.wrong("a module and its version are expected", hint));
+            }
+            ("replace", [path, "=>", to] | [path, _, "=>", to]) => {
+                self.replaced.push((*path).to_owned());
+                within(line, to, function)?;
+            }
+            ("replace", [path, "=>", _, _] | [path, _, "=>", _, _]) => self.replaced.push((*path).to_owned()),
+            ("replace", _) => {
+                let hint = "write `replace example.com/lib => ./lib`";
+                return Err(line.wrong("a module, `=>`, and what stands for it are expected", hint));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether it requires this module.
+    pub(super) fn requires(&self, module: &str) -> bool {
+        self.required.iter().any(|(path, _)| path == module)
+    }
+
+    /// Whether it says what stands for this module.
+    pub(super) fn replaces(&self, module: &str) -> bool {
+        self.replaced.iter().any(|path| path == module)
+    }
+
+    /// Compares the Go that was found with the one that the function asks for.
+    ///
+    /// # Errors
+    /// When it asks for a newer one: to download that is not for a build to decide.
+    pub(super) fn admits(&self, found: &Version) -> Result<(), PlanError> {
+        let Some((wanted, line)) = &self.go else { return Ok(()) };
+        match wanted.parse::<Version>() {
+            Ok(version) if version > *found => Err(PlanError::Version(
+                line.says(format!("the function is for Go {wanted}, this image has {found}")).hint(
+                    "choose an image of such a version, or write a lower one if the function allows it",
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses a directory that the function does not have; one of the image's, by an absolute path, it may name.
+fn within(line: &Line<'_>, to: &str, function: &Function) -> Result<(), PlanError> {
+    let refuse = |message: String, hint| Err(PlanError::Dependencies(line.says(message).hint(hint)));
+    if to.starts_with('/') {
+        return Ok(());
+    }
+    let Ok(dir) = line.path.sibling(to) else {
+        let hint = "deploy the module within the function, and name it like `./lib`";
+        return refuse(format!("{to} leads out of the function"), hint);
+    };
+    let below = format!("{dir}/");
+    if function.files.contains_key(format!("{below}{GO_MOD}").as_str()) {
+        Ok(())
+    } else if function.files.keys().any(|file| file.as_str().starts_with(&below)) {
+        refuse(format!("{dir} is no module: it has no go.mod"), "give it one: `go mod init`")
+    } else {
+        refuse(format!("{dir} is not among the function's files"), "deploy it with the function")
+    }
+}

@@ -1,0 +1,138 @@
+//! Lets Maven bring in what a POM asks for, and compile where only it can.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::compile::kept;
+use super::place;
+use super::pom::{Compiler, Pom};
+use crate::assets::asset;
+use crate::diagnostic::{Blame, Output, pattern};
+use crate::entry::tool;
+use crate::error::PlanError;
+use crate::function::{Function, RelPath};
+use crate::plan::{Action, Arg, Capture, Credentials, Dir, Network, Place, ResolvesFrom, Run, Step};
+use crate::steps::offline;
+use crate::toolchain::{Identity, Tool};
+use crate::{Inputs, Package};
+
+/// The last phase that makes classes: <https://maven.apache.org/guides/introduction/introduction-to-the-lifecycle.html>.
+const PHASE: &str = "process-classes";
+
+/// Reads `mvn --version`.
+pub(super) fn identify(said: &str) -> Option<Identity> {
+    let after =
+        |start: &str| said.lines().find_map(|line| line.split_once(start).map(|(_, rest)| rest.trim()));
+    let version = after("Apache Maven ")?.parse().ok()?;
+    let facts = after("Maven home: ").map(|home| ("home".to_owned(), home.to_owned()));
+    Some(Identity { version, facts: facts.into_iter().collect() })
+}
+
+/// On which files the dependencies depend: the POM, and what Maven reads beside it.
+pub(super) fn resolves_from(function: &Function, pom: Option<&Pom<'_>>, compiler: &Compiler) -> ResolvesFrom {
+    let by_maven = matches!(compiler, Compiler::Maven { .. });
+    let counts = |path: &&RelPath| {
+        pom.is_some_and(|pom| *path == pom.path)
+            || path.as_str().starts_with(".mvn/")
+            || by_maven && path.extension() != Some("java")
+    };
+    ResolvesFrom::Files(function.files.keys().filter(counts).cloned().collect())
+}
+
+/// How our extension is compiled: against the Maven of the image, and for Java 11, since older Mavens do not find it in
+/// newer class files.
+pub(super) fn extension_flags(mvn: &Tool) -> Vec<Arg> {
+    let home = mvn.identity.facts.get("home").map_or("", String::as_str);
+    ["-source", "11", "-target", "11", "-cp", &format!("{home}/lib/*:{home}/boot/*")].map(Arg::from).into()
+}
+
+/// The image's Maven.
+pub(super) fn mvn<'a>(inputs: &Inputs<'a>, pom: &Pom<'_>) -> Result<&'a Tool, PlanError> {
+    tool(inputs, "mvn", &format!("the dependencies in {}", pom.path))
+}
+
+/// Brings in the dependencies, and the plugins where Maven compiles.
+pub(super) fn resolve(inputs: &Inputs<'_>, pom: &Pom<'_>, compiler: &Compiler) -> Vec<Step> {
+    let write = |path: &str, why: &str, text: &str| {
+        let action = Action::Write { path: kept(path), text: text.into() };
+        offline(&format!("write {}", path.rsplit('/').next().unwrap_or(path)), why, Blame::Platform, action)
+    };
+    let mut steps = vec![write(
+        "classes/META-INF/sisu/javax.inject.Named",
+        "by which Maven finds our extension",
+        "injector.maven.Resolve\n",
+    )];
+    let release = inputs.toolchain.tool("javac").map(|javac| javac.identity.version.prefix(1).to_string());
+    for (id, path) in REPOSITORY {
+        let text = asset(id).unwrap_or_default().replace("{release}", release.as_deref().unwrap_or_default());
+        steps.push(write(&format!("m2/io/kubeless/{path}"), "what Kubeless' POMs refer to", &text));
+    }
+    let mut args = vec![
+        Arg::from("-Dinjector.jars=").then(Dir::Deps),
+        Arg::from("-Dinjector.compile=").then(kept("compile.jar")),
+    ];
+    let compiles = matches!(compiler, Compiler::Maven { .. });
+    args.extend(compiles.then(|| format!("-Dinjector.phase={PHASE}").into()));
+    args.push("validate".into());
+    steps.push(Step {
+        name: "fetch".to_owned(),
+        why: format!("the jars that {} asks for", pom.path),
+        action: run(inputs, Dir::Source.into(), pom, args, Credentials::Given),
+        blame: Blame::Author,
+        network: Network::Needed,
+    });
+    steps
+}
+
+/// Compiles with Maven, in a copy: it writes beside the POM.
+pub(super) fn build(inputs: &Inputs<'_>, pom: &Pom<'_>) -> Vec<Step> {
+    let project = place(Dir::Scratch, "project");
+    let copy = Action::Copy { from: Dir::Source.into(), to: project.clone() };
+    let args =
+        vec!["-o".into(), Arg::from("-Dinjector.classes=").then(place(Dir::Out, "classes")), PHASE.into()];
+    let compile = run(inputs, project, pom, args, Credentials::Withheld);
+    vec![
+        offline("copy project", "Maven writes beside the POM", Blame::Platform, copy),
+        offline("build", "the function", Blame::Author, compile),
+    ]
+}
+
+/// Runs Maven.
+fn run(inputs: &Inputs<'_>, cwd: Place, pom: &Pom<'_>, args: Vec<Arg>, credentials: Credentials) -> Action {
+    let mut all: Vec<Arg> = ["-B", "-ntp", "-C", "-Dstyle.color=never", "-f"].map(Arg::from).into();
+    all.push(pom.path.as_str().into());
+    all.push(Arg::from("-Dmaven.repo.local=").then(kept("m2")));
+    all.push(Arg::from("-Dmaven.ext.class.path=").then(kept("classes")));
+    all.extend(args);
+    // What is short needs no second compiler; the operator's own options come last, and win.
+    let quick = Arg::from("-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto");
+    let own = inputs.settings.env.get("MAVEN_OPTS").map(|own| format!(" {own}"));
+    Action::Run(Run {
+        tool: "mvn".to_owned(),
+        args: all,
+        env: BTreeMap::from([("MAVEN_OPTS".to_owned(), quick.then(own.unwrap_or_default()))]),
+        cwd,
+        capture: Capture::Ends,
+        credentials,
+    })
+}
+
+/// What the POMs of Kubeless' functions refer to, each with its place among what was installed here.
+const REPOSITORY: [(&str, &str); 2] = [
+    ("java/repository/kubeless.pom", "kubeless/1.0-SNAPSHOT/kubeless-1.0-SNAPSHOT.pom"),
+    ("java/repository/params.pom", "params/1.0-SNAPSHOT/params-1.0-SNAPSHOT.pom"),
+];
+
+/// What the `fetch` step resolved.
+pub(super) fn packages(step: &Step, output: &Output) -> Vec<Package> {
+    static RESOLVED: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"(?m)^.*\[INFO\] resolved (\S+:\S+):(\S+)$"));
+    if step.name != "fetch" {
+        return Vec::new();
+    }
+    let package =
+        |found: regex::Captures<'_>| Package { name: found[1].to_owned(), version: found[2].to_owned() };
+    RESOLVED.captures_iter(&output.stdout).map(package).collect()
+}
