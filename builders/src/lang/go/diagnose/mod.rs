@@ -1,5 +1,6 @@
 //! What the output of go and gofmt means, in the author's terms.
 
+mod modules;
 mod network;
 
 use super::overlay::is_ours;
@@ -10,12 +11,10 @@ use crate::located::located;
 use crate::plan::Step;
 
 /// Says what a failed step means, most important first.
-pub(super) fn diagnose(step: &Step, output: &Output, _function: &Function) -> Vec<Diagnostic> {
-    let found = network::evidence(output);
-    if step.name == "fetch"
-        && let Some(found) = found
-    {
-        return vec![found];
+pub(super) fn diagnose(step: &Step, output: &Output, function: &Function) -> Vec<Diagnostic> {
+    if step.name == "fetch" {
+        let evidence = network::evidence(output);
+        return evidence.map_or_else(|| modules::absent(output, function), |found| vec![found]);
     }
     located(&output.stderr).into_iter().map(whose).collect()
 }
