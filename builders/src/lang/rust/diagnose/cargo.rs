@@ -85,9 +85,26 @@ static CAUSES: LazyLock<Vec<(Regex, Explain)>> = LazyLock::new(|| {
         cause(r"no matching packages? named `([^`]+)` found", |found, text| {
             let searched = text.lines().find_map(|line| line.trim().strip_prefix("location searched: "));
             let searched = searched.map(|place| format!(" in {place}")).unwrap_or_default();
+            let hint = if text.contains("you're using offline mode") {
+                "nothing is downloaded here: it must be among the packages that are mounted"
+            } else {
+                "check its name; one of another registry needs `registry = …`"
+            };
             Diagnostic::new(format!("there is no package `{}`{searched}", &found[1]))
                 .at(MANIFEST, None, None)
-                .hint("check its name; one of another registry needs `registry = …`")
+                .hint(hint)
+        }),
+        // error: failed to select a version for the requirement `greet = "^1.0.0"` (locked to 1.1.0)
+        cause(r"for the requirement `(\S+) = [^`]+` \(locked to ([^)]+)\)", |found, _| {
+            Diagnostic::new(format!("there is no version {1} of `{0}` any more", &found[1], &found[2]))
+                .at(LOCK, None, None)
+                .hint(format!("run `cargo update {}`, and bring the new {LOCK} along", &found[1]))
+        }),
+        // error: the listed checksum of `vendor/greet/src/lib.rs` has changed:
+        cause(r"the listed checksum of `([^`]+)` has changed", |found, _| {
+            Diagnostic::new("the file is not as `cargo vendor` has left it")
+                .at(&found[1], None, None)
+                .hint("run `cargo vendor` again; a package of your own is named in [patch]")
         }),
         // error: failed to select a version for the requirement `itoa = "^99"`
         // candidate versions found which didn't match: 1.0.18, 1.0.17, 1.0.16, ...

@@ -147,6 +147,23 @@ static CAUSES: LazyLock<Vec<(Regex, Explain)>> = LazyLock::new(|| {
                 )
             },
         ),
+        // fatal: could not read Username for 'https://git.example': terminal prompts disabled
+        // fatal: Authentication failed for 'https://git.example/words.git/'
+        cause(
+            r"could not read (?:Username|Password) for '\S+'|fatal: Authentication failed for '\S+'",
+            |found, _| {
+                let message = format!("{} asks for credentials, or refuses those given", host(&found[0])?);
+                Some(platform(message, "mount the credentials of its repositories: .netrc"))
+            },
+        ),
+        // git@git.example: Permission denied (publickey).
+        cause(
+            r"Permission denied \([^)]*publickey[^)]*\)|Host key verification failed|no authentication methods succeeded",
+            |_, text| {
+                let message = format!("{} cannot be read over SSH", &REPOSITORY.captures(text)?[1]);
+                Some(platform(message, "name it by its https: URL, and mount .netrc"))
+            },
+        ),
         //   could not execute process `git fetch …` (never executed)
         cause(r"could not execute process `git ", |_, text| {
             let repository = REPOSITORY.captures(text)?;
@@ -158,13 +175,27 @@ static CAUSES: LazyLock<Vec<(Regex, Explain)>> = LazyLock::new(|| {
         //   local registry path is not a directory: /mirror/crates
         cause(r"(?:root of directory source|registry path is not a directory): (\S+)", |found, _| {
             let path = &found[1];
-            let message = format!("there are no packages at {path}");
-            Some(match path.strip_prefix("<kept>/function/") {
-                Some(own) => Diagnostic::new(format!("there is no {own}/ with the function"))
-                    .at(".cargo/config.toml", None, None)
-                    .hint("run `cargo vendor`, and bring its directory along"),
-                None => platform(message, "mount the volume that brings them on the container `build`"),
+            Some(if path.starts_with('/') {
+                let hint = "mount the volume that brings them on the container `build`";
+                platform(format!("there are no packages at {path}"), hint)
+            } else {
+                Diagnostic::new(format!(
+                    "the function brings no {path}/ along, which its .cargo/config.toml names"
+                ))
+                .hint("run `cargo vendor`, and deploy its directory, too")
             })
+        }),
+        //   registry index was not found in any configuration: `acme`
+        cause(r"registry index was not found in any configuration: `([^`]+)`", |found, _| {
+            let hint = format!(
+                "set CARGO_REGISTRIES_{}_INDEX on the container `build`, or name it in .cargo/config.toml",
+                variable(&found[1])
+            );
+            Some(
+                Diagnostic::new(format!("no URL is known for the registry `{}`", &found[1]))
+                    .at("Cargo.toml", None, None)
+                    .hint(hint),
+            )
         }),
     ]
 });
