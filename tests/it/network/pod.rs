@@ -9,7 +9,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use walkdir::WalkDir;
 
-use super::nodejs;
+use super::{nodejs, rust};
 use crate::support::machine::{self, Python, STRANGER};
 use crate::support::packages::tool;
 use crate::support::pod::{self, Ended, HELLO};
@@ -22,6 +22,7 @@ pub(super) enum Installer {
     Uv,
     Npm,
     Pnpm,
+    Cargo,
 }
 
 impl Installer {
@@ -30,6 +31,7 @@ impl Installer {
         match self {
             Installer::Pip | Installer::Uv => ("PIP_INDEX_URL", "/simple"),
             Installer::Npm | Installer::Pnpm => ("NPM_REGISTRY", "/npm/"),
+            Installer::Cargo => ("CARGO_REGISTRIES_COMPANY_INDEX", "/index/"),
         }
     }
 
@@ -40,6 +42,7 @@ impl Installer {
             Installer::Npm => "package.json:1",
             // Some versions tell of its archive, which the lock names, some of the package.
             Installer::Pnpm => "",
+            Installer::Cargo => "Cargo.toml:8",
         }
     }
 
@@ -50,6 +53,7 @@ impl Installer {
             Installer::Npm | Installer::Pnpm => {
                 ("deps/node_modules/acmegreeting/index.js", "module.exports = 'hello'\n")
             }
+            Installer::Cargo => ("out/server", "hello from afar"),
         }
     }
 }
@@ -83,6 +87,7 @@ impl Pod {
         let bin = match installer {
             Installer::Pip | Installer::Uv => python.bin.clone(),
             Installer::Npm | Installer::Pnpm => tool("nodejs", "npm")?.parent()?.to_owned(),
+            Installer::Cargo => rust::toolchain()?,
         };
         let pod = pod::Pod::bare(&format!("{}:/usr/bin:/bin", bin.display()));
         let mut pod = Pod { inner: pod, installer, wanted: String::new(), secrets: Vec::new() };
@@ -103,18 +108,21 @@ impl Pod {
                 symlink(pnpm, pod.inner.dir("bin/pnpm")).expect("a link");
                 &mut pod
             }
+            Installer::Cargo => pod.var("CARGO_SOURCE_CRATES_IO_REPLACE_WITH", "company"),
         };
         pod.wants(wanted);
         let home = pod.path("home");
         pod.var("HOME", &home)
-            .var("FUNC_HANDLER", "handler.hello")
+            .var("FUNC_HANDLER", if installer == Installer::Cargo { "lib.hello" } else { "handler.hello" })
             .var("INJECTOR_REPLAY", "off")
             // A failure that is certain need not be waited for.
             .var("PIP_RETRIES", "1")
             .var("PIP_TIMEOUT", "2")
             .var("npm_config_fetch_retries", "1")
             .var("npm_config_fetch_retry_mintimeout", "10")
-            .var("npm_config_fetch_timeout", "2000");
+            .var("npm_config_fetch_timeout", "2000")
+            .var("CARGO_NET_RETRY", "1")
+            .var("CARGO_HTTP_TIMEOUT", "2");
         Some(pod)
     }
 
@@ -134,6 +142,11 @@ impl Pod {
                     self.inner.source("pnpm-lock.yaml", &nodejs::lock(asked));
                 }
             }
+            Installer::Cargo => {
+                let asked = wanted.lines().map(|line| line.split_once("==").map_or(line, |(name, _)| name));
+                self.inner.source("Cargo.toml", &rust::manifest(asked.clone()));
+                put(&self.inner.dir("src/src/lib.rs"), &rust::function(asked));
+            }
         }
         self
     }
@@ -146,6 +159,9 @@ impl Pod {
     /// Has the installer look for packages at our registry, which this URL leads to.
     pub(super) fn index(&mut self, url: &str) -> &mut Self {
         let (variable, path) = self.installer.index();
+        if self.installer == Installer::Cargo {
+            return rust::index(self, url, variable, path);
+        }
         self.var(variable, &format!("{url}{path}"))
     }
 
@@ -153,7 +169,12 @@ impl Pod {
     #[track_caller]
     pub(super) fn is_greeted(&self) {
         let (path, text) = self.installer.greeting();
-        assert_eq!(self.published(path), text);
+        if self.installer == Installer::Cargo {
+            let program = read(self.inner.function().join(path)).expect("a program");
+            assert!(program.windows(text.len()).any(|window| window == text.as_bytes()));
+        } else {
+            assert_eq!(self.published(path), text);
+        }
     }
 
     /// The path of something in the pod.

@@ -92,6 +92,14 @@ def npm(name, files, **more):
     return {"npm/" + name: json.dumps(packument).encode(), "npm/" + file: whole}
 
 
+def crate(name, files, **more):
+    """A crate, and the line of cargo's index that tells of it."""
+    manifest = f'[package]\nname = "{name}"\nversion = "1.0.0"\nedition = "2021"\n'
+    whole = archive(f"{name}-1.0.0", {"Cargo.toml": manifest, **files})
+    line = {"name": name, "vers": "1.0.0", "deps": [], "features": {}, "yanked": False, "cksum": hashlib.sha256(whole).hexdigest()}
+    return {"index/" + name: json.dumps({**line, **more}).encode() + b"\n", f"crates/{name}/1.0.0/download": whole}
+
+
 def sdist(name, backend):
     files = {
         "pyproject.toml": BUILD + f'[project]\nname = "{name}"\nversion = "1.0"\n',
@@ -121,12 +129,35 @@ def wheel(name, module):
             return file.read()
 
 
+# The same for a build script, which has no JSON at hand.
+PEEK = """\
+use std::{env, fs};
+
+fn main() {
+    let mut seen = String::new();
+    for (name, value) in env::vars() {
+        seen += &format!("{name}={value}\\n");
+    }
+    let home = env::var("HOME").unwrap_or_default();
+    let cargo = env::var("CARGO_HOME").unwrap_or_default();
+    for dir in [home.as_str(), &format!("{home}/.cargo"), &cargo, "/root", "/root/.cargo"] {
+        for name in ["config.toml", "credentials.toml", ".netrc", ".gitconfig"] {
+            seen += &fs::read_to_string(format!("{dir}/{name}")).unwrap_or_default();
+        }
+    }
+    fs::write(format!("{}/seen.txt", env::var("OUT_DIR").unwrap()), seen).unwrap();
+}
+"""
+
 packages = {
     "acmegreeting-1.0-py3-none-any.whl": wheel("acmegreeting", "TEXT = 'hello'\n"),
     "nosy-1.0.tar.gz": sdist("nosy", NOSY),
     "leaky-1.0.tar.gz": sdist("leaky", LEAKY),
     **npm("acmegreeting", {"index.js": "module.exports = 'hello'\n"}),
     **npm("@acme/secret", {"index.js": "module.exports = 'hush'\n"}),
+    **crate("acmegreeting", {"src/lib.rs": 'pub const TEXT: &str = "hello from afar";\n'}),
+    **crate("altered", {"src/lib.rs": ""}, cksum="0" * 64),
+    **crate("nosy", {"src/lib.rs": 'pub const TEXT: &str = include_str!(concat!(env!("OUT_DIR"), "/seen.txt"));\n', "build.rs": PEEK}),
     **npm("nosy", {"index.js": "", "look.js": LOOK}, scripts={"postinstall": "node look.js"}),
 }
 print(json.dumps({name: base64.b64encode(content).decode() for name, content in packages.items()}))

@@ -59,7 +59,8 @@ impl Scheme {
     }
 }
 
-/// A PEP 503 index at `/simple`, a registry of npm's at `/npm`, and both at `/moved`, which redirects there.
+/// A PEP 503 index at `/simple`, a registry of npm's at `/npm`, a sparse index of cargo's at `/index`, and all of them
+/// at `/moved`, which redirects there.
 pub(crate) struct Registry {
     /// `127.0.0.1:PORT`
     pub(crate) host: String,
@@ -279,9 +280,9 @@ fn answer(stream: &mut (impl Read + Write), scheme: Scheme, manner: &Manner, see
 /// The file that is asked for: a package, not what is said of it.
 fn file(head: &Head) -> Option<&'static [u8]> {
     let path = head.path();
-    let name = path
-        .strip_prefix("/files/")
-        .or_else(|| path.strip_prefix('/').filter(|path| path.contains("/-/")))?;
+    let name = path.strip_prefix("/files/").or_else(|| {
+        path.strip_prefix('/').filter(|path| path.contains("/-/") || path.ends_with("/download"))
+    })?;
     PACKAGES.get(&decoded(name)).map(Vec::as_slice)
 }
 
@@ -301,6 +302,19 @@ fn serve(stream: &mut (impl Read + Write), scheme: Scheme, head: &Head) -> io::R
         let here = format!("{}://{}", scheme.name(), head.header("host").unwrap_or_default());
         let text = String::from_utf8_lossy(text).replace("@HOST@", &here);
         return respond(stream, head, "200 OK", "Content-Type: application/json\r\n", text.as_bytes());
+    }
+    if let Some(asked) = path.strip_prefix("/index/") {
+        let here = format!("{}://{}", scheme.name(), head.header("host").unwrap_or_default());
+        let config = serde_json::json!({
+            "dl": format!("{here}/crates"), "auth-required": head.header("authorization").is_some(),
+        });
+        // `ac/me/acmegreeting`
+        let name = asked.rsplit('/').next().unwrap_or_default();
+        return match PACKAGES.get(&format!("index/{name}")) {
+            _ if asked == "config.json" => respond(stream, head, "200 OK", "", config.to_string().as_bytes()),
+            Some(line) => respond(stream, head, "200 OK", "", line),
+            None => respond(stream, head, "404 Not Found", "", b""),
+        };
     }
     let package = path.strip_prefix("/simple/").unwrap_or_default();
     let mut page = String::from("<!DOCTYPE html><html><body>\n");

@@ -106,9 +106,11 @@ static CAUSES: LazyLock<Vec<(Regex, Explain)>> = LazyLock::new(|| {
         // fatal: unable to access 'https://…': Failed to connect to 10.0.0.1 port 3128 after 0 ms: Couldn't connect to server
         cause(r"Failed to connect to (\S+) port (\d+) after", |found, text| {
             let host = host(&told(text)).or_else(|| host(text))?;
-            let asked = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
-            (found[1] != *asked && !host.ends_with(&format!(":{}", &found[2])))
-                .then(|| network::proxy_unreachable(&host))
+            let (name, port) =
+                host.rsplit_once(':').map_or((host.as_str(), None), |(name, port)| (name, Some(port)));
+            let is_asked = found[1] == *name
+                && port.map_or(["80", "443"].contains(&&found[2]), |port| found[2] == *port);
+            (!is_asked).then(|| network::proxy_unreachable(&host))
         }),
         //   [5] Could not resolve proxy name (Could not resolve proxy: proxy.example)
         cause(r"Could not resolve proxy", |_, text| Some(network::proxy_unreachable(&host(&told(text))?))),
@@ -210,7 +212,7 @@ fn token(name: &str) -> String {
     } else {
         format!("CARGO_REGISTRIES_{}", variable(name))
     };
-    format!("set {variable}_TOKEN from a Secret, or mount cargo-credentials.toml")
+    format!("mount the registry's credentials: cargo-credentials.toml, or set {variable}_TOKEN from a Secret")
 }
 
 /// A registry's name in the name of a variable.
