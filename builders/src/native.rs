@@ -62,6 +62,7 @@ static CAUSES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // error: Command '['/bin/false', '-Wsign-compare', …]' returned non-zero exit status 1.
         (pattern(r"error: Command '\['([^']+)'.*returned non-zero exit status"), "{} failed"),
         // /usr/bin/ld: cannot find -lfoo
-        (pattern(r"cannot find (-l\w+)"), "the library {} is not in this image"),
+        // rust-lld: error: unable to find library -lfoo
+        (pattern(r"(?:cannot find|unable to find library) (-l\w+)"), "the library {} is not in this image"),
     ]
 });

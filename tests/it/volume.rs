@@ -120,6 +120,28 @@ fn a_volume_that_forbids_execution_will_do_for_a_function_without_dependencies()
 }
 
 #[test]
+fn a_scratch_room_that_forbids_execution_will_do_for_a_crate_whose_build_runs_no_code() {
+    let pod = Pod::bare("/usr/bin:/bin");
+    pod.tool("rustc", "#!/bin/sh\necho release: 1.95.0\necho host: x86_64-unknown-linux-gnu\n");
+    pod.tool("cargo", "#!/bin/sh\necho release: 1.95.0\n[ \"$1\" = -vV ] || exit 101\n");
+    let pod = pod.with("FUNC_HANDLER", "hello.handler");
+    pod.source("hello.rs", "pub fn handler() {}\n");
+    let tmp = pod.dir("tmp");
+    let Some(_mounted) = Mounted::tmpfs(&tmp, "size=4m,noexec,mode=1777") else {
+        return;
+    };
+    let manifest = "lib.path = \"hello.rs\"\n[package]\nname = \"hello\"\nversion = \"1.0.0\"\n";
+    pod.source("Cargo.toml", manifest);
+    pod.build().expect(61, &["cargo build"]);
+    pod.source("Cargo.toml", &format!("{manifest}[dependencies]\nserde = \"1\"\n"));
+    let shown = format!("E42 provision failed: the scratch room {}", tmp.display());
+    pod.build().expect(42, &[&shown, "is mounted noexec", "INJECTOR_SCRATCH"]);
+    pod.source("Cargo.toml", &format!("{manifest}build = \"hello.rs\"\n"));
+    pod.build().expect(42, &["is mounted noexec"]);
+    pod.assert_empty();
+}
+
+#[test]
 fn a_volume_that_cannot_be_written_is_told_with_who_we_are() {
     let Some(mut pod) = Pod::python() else { return };
     let volume = pod.dir("volume");

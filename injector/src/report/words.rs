@@ -276,7 +276,9 @@ fn provision(error: &ProvisionError) -> Message {
         ProvisionError::NoExec { .. } => say(
             stage,
             format!("{error}: code of dependencies that a build runs could not be loaded"),
-            &["mount /tmp without noexec, or name another directory in INJECTOR_SCRATCH"],
+            &[
+                "mount it without noexec, or name another directory in INJECTOR_SCRATCH (INJECTOR_KEEP, where that is set)",
+            ],
         ),
         ProvisionError::Full { needed, .. } => {
             say(stage, format!("{error}, at least {} KiB are needed", needed >> 10), &[MORE_ROOM])

@@ -1,11 +1,13 @@
 //! What several tests need: a pod without a cluster, an HTTP client, package registries, and what this machine has.
 
 pub(crate) mod http;
+pub(crate) mod java;
 pub(crate) mod machine;
 pub(crate) mod nodejs;
 pub(crate) mod packages;
 pub(crate) mod pod;
 pub(crate) mod python;
 pub(crate) mod registry;
+pub(crate) mod rust;
 pub(crate) mod server;
 pub(crate) mod wire;

@@ -41,7 +41,24 @@ pub(super) fn of(function: &Function, manifest: &Manifest<'_>) -> Result<Option<
     let ours = [("name", API), ("version", VERSION)];
     packages
         .push(Value::Table(ours.map(|(key, value)| (key.to_owned(), value.into())).into_iter().collect()));
-    Ok(Some(lock.to_string()))
+    let packages = std::mem::take(packages);
+    lock.remove("package");
+    let (tables, plain): (Table, Table) = lock.into_iter().partition(|(_, value)| value.is_table());
+    let packages: String = packages.iter().filter_map(Value::as_table).map(written).collect();
+    Ok(Some(format!("{plain}{packages}\n{tables}")))
+}
+
+/// A package as cargo writes it, for build scripts that read the lock as text.
+fn written(package: &Table) -> String {
+    let order = ["name", "version", "source", "checksum", "dependencies", "replace"];
+    let lines = order.iter().filter_map(|key| match package.get(*key)? {
+        Value::Array(list) => {
+            let list: String = list.iter().map(|one| format!(" {one},\n")).collect();
+            Some(format!("{key} = [\n{list}]\n"))
+        }
+        value => Some(format!("{key} = {value}\n")),
+    });
+    format!("\n[[package]]\n{}", lines.collect::<String>())
 }
 
 fn name(package: &Value) -> Option<&str> {

@@ -99,6 +99,14 @@ impl<'a> Manifest<'a> {
         listed.any(|one| one.package() != API) || self.at(&["workspace", "members"]).is_some()
     }
 
+    /// The packages that are asked for, each with its version.
+    pub(super) fn asked(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.listed().filter(|one| one.package() != API).map(|one| {
+            let version = one.value.as_str().or_else(|| one.value.get("version")?.as_str());
+            (one.value.get("package").and_then(Value::as_str).unwrap_or(one.name), version)
+        })
+    }
+
     /// What was decided.
     pub(super) fn because(&self) -> Option<String> {
         let chosen = self.at(&["profile", "release", "panic"])?.as_str()?;
@@ -136,14 +144,18 @@ impl<'a> Manifest<'a> {
         Ok(())
     }
 
-    /// Refuses a build script of the function's own.
-    pub(super) fn has_no_build_script(&self, function: &Function) -> Result<(), PlanError> {
-        let script = match self.package_key("build") {
+    /// The build script of the function's own.
+    pub(super) fn build_script<'s>(&'s self, function: &'s Function) -> Option<&'s str> {
+        match self.package_key("build") {
             Some(Value::String(named)) => Some(named.as_str()),
             Some(_) => None,
             None => function.top("build.rs").map(RelPath::as_str),
-        };
-        script.map_or(Ok(()), |script| {
+        }
+    }
+
+    /// Refuses a build script of the function's own.
+    pub(super) fn has_no_build_script(&self, function: &Function) -> Result<(), PlanError> {
+        self.build_script(function).map_or(Ok(()), |script| {
             let found = Diagnostic::new("the function has a build script, and none may run here");
             let found = found.at(script, None, None);
             Err(PlanError::Dependencies(found.hint("do without it, or ask for INJECTOR_BUILD_SCRIPTS=allow")))
@@ -324,7 +336,11 @@ pub(super) fn files(function: &Function) -> BTreeSet<RelPath> {
 /// A file that is not TOML.
 pub(super) fn syntax(path: &str, text: &str, error: &toml::de::Error) -> PlanError {
     let (line, column) = error.span().map(|span| position(text, span.start)).unzip();
-    PlanError::Manifest(Diagnostic::new(error.message().replace('\n', ", ")).at(path, line, column))
+    let found = Diagnostic::new(error.message().replace('\n', ", ")).at(path, line, column);
+    PlanError::Manifest(match error.message().contains("float") {
+        true => found.hint("a version is a text: \"1.0.0\""),
+        false => found,
+    })
 }
 
 /// Where a key stands.

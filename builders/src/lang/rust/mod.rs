@@ -63,6 +63,8 @@ impl Builder for Rust {
         }
         let lock = lock::of(inputs.function, &manifest)?;
         let target = Target::of(rustc);
+        // Build scripts and macros of packages are programs and libraries that cargo makes there.
+        let runs_code = manifest.fetches() || manifest.build_script(inputs.function).is_some();
         let generated = manifest.generated(&entry);
         let mut because = vec![format!("{} holds the handler {}", entry.file, entry.handler)];
         because.push(match (manifest.path, manifest.fetches(), &lock) {
@@ -102,7 +104,7 @@ impl Builder for Rust {
                 blame: Blame::Author,
                 network: Network::Needed,
             });
-            resolve.push(packages::step(inputs.policy.build_scripts, &target));
+            resolve.push(packages::step(inputs.policy.build_scripts, &target, &rustc.identity.version));
             let kept = "so that every build has the same versions";
             resolve.push(deed("keep-lock", kept, copy(crate_file(LOCK), resolved_lock())));
             steps.push(deed(
@@ -132,7 +134,7 @@ impl Builder for Rust {
             resolves_from: ResolvesFrom::Files(manifest::files(inputs.function)),
             compile: steps,
             verify: Vec::new(),
-            executes: BTreeSet::from([Dir::Kept, Dir::Out]),
+            executes: [Dir::Out].into_iter().chain(runs_code.then_some(Dir::Kept)).collect(),
             launch: Launch { program: Program::Built(program), args: Vec::new(), env: BTreeMap::new() },
             manifests: [Dir::Source, Dir::Deps]
                 .into_iter()

@@ -5,26 +5,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::commands::{self, Target};
-use super::manifest::API;
+use super::manifest::{API, MANIFEST};
 use crate::Package;
 use crate::diagnostic::{Blame, Diagnostic};
-use crate::plan::Step;
+use crate::plan::{Action, Run, Step};
 use crate::steps::offline;
-use crate::toolchain::BuildScripts;
+use crate::toolchain::{BuildScripts, Version};
 
 /// The step's name; where nothing may run, another one.
 const LISTED: &str = "packages";
 const DENIED: &str = "build-scripts";
+/// The variable that tells [`refused`] the compiler's version; cargo knows none of this name.
+const RUSTC: &str = "RUSTC_VERSION_AT_HAND";
 
 /// Lists the packages.
-pub(super) fn step(scripts: BuildScripts, target: &Target) -> Step {
+pub(super) fn step(scripts: BuildScripts, target: &Target, rustc: &Version) -> Step {
     let (name, why) = match scripts {
-        BuildScripts::Allow => (LISTED, "what was resolved"),
+        BuildScripts::Allow => (LISTED, "what was resolved, and whether this compiler will do"),
         BuildScripts::Deny => {
             (DENIED, "what was resolved; none of it may run while the function is compiled")
         }
     };
-    offline(name, why, Blame::Author, commands::metadata(target))
+    let mut action = commands::metadata(target);
+    if let Action::Run(run) = &mut action {
+        run.env.insert(RUSTC.to_owned(), rustc.to_string().into());
+    }
+    offline(name, why, Blame::Author, action)
 }
 
 /// What cargo says of packages.
@@ -40,6 +46,8 @@ struct Listed {
     name: String,
     version: String,
     source: Option<String>,
+    #[serde(default)]
+    rust_version: Option<String>,
     targets: Vec<Built>,
 }
 
@@ -102,11 +110,12 @@ pub(super) fn packages(step: &Step, said: &str) -> Vec<Package> {
     metadata.compiled().into_iter().filter(foreign).map(named).collect()
 }
 
-/// What may not run while the function is compiled.
+/// What this compiler is too old for, and what may not run while the function is compiled.
 pub(super) fn refused(step: &Step, said: &[u8]) -> Vec<Diagnostic> {
-    if step.name != DENIED {
+    let Action::Run(Run { env, .. }) = &step.action else { return Vec::new() };
+    let Some(rustc) = env.get(RUSTC).and_then(|version| version.to_string().parse::<Version>().ok()) else {
         return Vec::new();
-    }
+    };
     let Ok(metadata) = serde_json::from_slice::<Metadata>(said) else {
         return vec![Diagnostic::new("cargo's list of packages cannot be read").blame(Blame::Ours)];
     };
@@ -123,5 +132,18 @@ pub(super) fn refused(step: &Step, said: &[u8]) -> Vec<Diagnostic> {
             format!("{} {}, {from}, {what}, and nothing may run here", package.name, package.version);
         Some(Diagnostic::new(message).hint("do without it, or ask for INJECTOR_BUILD_SCRIPTS=allow"))
     };
-    metadata.compiled().into_iter().filter_map(refusal).collect()
+    let outgrown = |package: &Listed| {
+        let least = package.rust_version.as_deref()?;
+        let message =
+            format!("`{}` {} needs Rust {least}, and this image has {rustc}", package.name, package.version);
+        let found = Diagnostic::new(message).at(MANIFEST, None, None);
+        let hint = format!("choose an older version of it, or an image with Rust {least} or later");
+        least.parse().is_ok_and(|least: Version| rustc < least).then(|| found.hint(hint))
+    };
+    let packages = metadata.compiled();
+    let mut found: Vec<_> = packages.iter().filter_map(|package| outgrown(package)).collect();
+    if step.name == DENIED {
+        found.extend(packages.into_iter().filter_map(refusal));
+    }
+    found
 }

@@ -1,126 +1,130 @@
-//! What go says of modules that are not where it looks for them.
+//! Modules that cannot be had as `go.mod` asks for them.
 
-use std::fmt;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::network::{host, own_words};
-use crate::diagnostic::{Diagnostic, Output, pattern};
-use crate::function::Function;
-use crate::lang::go::manifest::Manifest;
+use super::absent::{self, Named};
+use super::places::Author;
+use crate::diagnostic::{Diagnostic, pattern};
+use crate::located::located;
 
-/// A module that go names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Named<'a> {
-    path: &'a str,
-    version: Option<&'a str>,
+/// What keeps modules from being fetched.
+pub(super) fn found(said: &str, author: &Author<'_>) -> Vec<Diagnostic> {
+    let mut found: Vec<_> = located(said).iter().filter_map(|one| in_manifest(one, author)).collect();
+    found.extend(unlocated(said, author));
+    found
 }
 
-impl fmt::Display for Named<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.path)?;
-        self.version.iter().try_for_each(|version| write!(f, " {version}"))
-    }
-}
-
-/// The modules that go complains of, in its order.
-pub(super) fn named(text: &str) -> impl Iterator<Item = Named<'_>> {
-    // go: acme.example/polite@v1.0.0: reading …
-    // go: acme.example/lost@v1.0.0 requires
-    // 	acme.example/missing@v1.0.0: reading …
-    // go: unrecognized import path "git.example/acme/greet": https fetch: …
-    static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r#"(?m)^(?:go: |\t)(?:([^\s@]+)@(v[^\s:/]+)|(?:module )?unrecognized import path "([^"]+)")"#)
-    });
-    NAMED.captures_iter(text).filter_map(|found| {
-        let path = found.get(1).or(found.get(3))?.as_str();
-        Some(Named { path, version: found.get(2).map(|version| version.as_str()) })
+/// A message about a line of `go.mod` or `go.sum`: what go reads is a copy, with lines of ours at its end.
+pub(super) fn in_manifest(one: &Diagnostic, author: &Author<'_>) -> Option<Diagnostic> {
+    let location = one.location.as_ref()?;
+    let name = ["go.mod", "go.sum"].into_iter().find(|name| {
+        [format!("<deps>/{name}"), format!("../deps/{name}")].contains(&location.file)
+            || location.file == *name
+    })?;
+    let own = author.manifest.as_ref().and_then(|manifest| manifest.file).map(|(path, _)| path.as_str());
+    let file = own.filter(|_| name == "go.mod").unwrap_or(name);
+    let found = Diagnostic::new(&one.message).at(file, location.line, location.column);
+    let message = one.message.as_str();
+    // require github.com/google/uuid: version "v2.0.0" invalid: should be v0 or v1, not v2
+    Some(if message.contains("should be v0 or v1, not ") {
+        found.hint("from v2 on the path says so, too: `github.com/google/uuid/v2 v2.0.0`")
+    } else if message.contains("unknown directive: ") || message.contains("unknown block type: ") {
+        found.hint("write one of module, go, require, replace, exclude, retract")
+    } else if name == "go.sum" {
+        found.hint("`go mod tidy` writes go.sum anew")
+    } else {
+        found
     })
 }
 
-/// Modules that a registry, a repository or a folder does not have, each at the line that asks for it.
-pub(super) fn absent(output: &Output, function: &Function) -> Vec<Diagnostic> {
-    let text = own_words(&output.stderr);
-    let manifest = Manifest::of(function).ok();
-    let told = |complaint: &str| {
-        let names: Vec<_> = named(complaint).collect();
-        let (message, hint) = why(complaint, names.last().copied())?;
-        let message = match &names[..] {
-            [asks, .., _] => format!("{message}, which {asks} requires"),
-            _ => message,
-        };
-        let message = Diagnostic::new(message).hint(hint);
-        let Some((file, _)) = manifest.as_ref().and_then(|manifest| manifest.file) else {
-            return Some(message);
-        };
-        let required = manifest.iter().flat_map(|manifest| &manifest.required);
-        let asked = |path: &str| names.iter().any(|named| named.path == path);
-        let line = required.clone().find(|(path, _)| asked(path)).map(|(_, line)| *line);
-        Some(message.at(file.as_str(), line, None))
-    };
-    text.split_inclusive('\n')
-        .fold(Vec::<String>::new(), |mut complaints, line| {
-            match complaints.last_mut().filter(|_| !line.starts_with("go: ")) {
-                Some(last) => last.push_str(line),
-                None => complaints.push(line.to_owned()),
-            }
-            complaints
-        })
-        .iter()
-        .filter_map(|complaint| told(complaint))
-        .collect()
+/// What go says without a place.
+pub(super) fn unlocated(said: &str, author: &Author<'_>) -> Vec<Diagnostic> {
+    let text = said.replace("go: downloading", "\u{0}downloading");
+    let mut found = Vec::new();
+    for parts in MODULE.captures_iter(&text) {
+        let [module, version, reason] = parts.extract().1;
+        found.push(reasons(module, version, reason.trim_end(), author));
+    }
+    found.extend(absent::unnamed(&text, author));
+    for (pattern, message, hint) in &*OTHERS {
+        found.extend(pattern.captures(&text).map(|parts| {
+            let part = |group| parts.get(group).map_or("", |found| found.as_str());
+            let fill = |text: &str| text.replace("{1}", part(1)).replace("{2}", part(2));
+            author.at_package(part(1), fill(message)).hint(fill(hint))
+        }));
+    }
+    if let Some(parts) = CYCLE.captures(&text) {
+        let message =
+            format!("import cycle not allowed\n    {}", parts[1].replace('\t', "").replace('\n', "\n    "));
+        found.push(author.at_handler(message).hint("move what both need into a package of its own"));
+    }
+    found
 }
 
-/// Why a module is not there, and what to do.
-fn why(complaint: &str, module: Option<Named<'_>>) -> Option<(String, &'static str)> {
-    // reading https://registry.example/acme.example/nothing/@v/v1.0.0.mod: 404 Not Found
-    // unrecognized import path "git.example/acme/greet": reading https://git.example/acme/greet?go-get=1: 404 Not Found
-    static STATUS: LazyLock<Regex> = LazyLock::new(|| pattern(r"reading https?://\S+: (404|410) "));
-    // unrecognized import path "git.example/acme/greet": parse https://git.example/…: no go-import meta tags ()
-    static META: LazyLock<Regex> = LazyLock::new(|| pattern(r"parse https?://\S+: no go-import meta tags"));
-    // fatal: repository 'https://git.example/acme/greet.git/' not found
-    static REPOSITORY: LazyLock<Regex> = LazyLock::new(|| pattern(r"repository '([^']+?)/?' not found"));
-    // reading file:///mirror/acme.example/polite/@v/v1.0.0.mod: no such file or directory
-    static FOLDER: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"reading file://(\S+)/@\S+: no such file or directory"));
-    let name = module.map_or_else(|| "one of the modules".to_owned(), |module| module.to_string());
-    let path = module.map_or("", |module| module.path);
-    let check = "check its path and version; a private module needs a GOPROXY that has it, or GOPRIVATE";
-    if let Some(found) = STATUS.captures(complaint) {
-        let host = host(&found[0])?;
-        return Some((format!("{host} has no {name} ({})", &found[1]), check));
+/// What is wrong with one module.
+fn reasons(module: &str, version: &str, reason: &str, author: &Author<'_>) -> Diagnostic {
+    let at = |message: String| author.at_module(module, message);
+    // parsing go.mod:
+    // 	module declares its path as: github.com/sirupsen/logrus
+    // 	        but was required as: github.com/Sirupsen/logrus
+    if let Some((_, path)) = reason.split_once("module declares its path as: ") {
+        let path = path.lines().next().unwrap_or_default().trim();
+        return at(format!("{module} calls itself {path}")).hint(format!("require and import {path}"));
     }
-    if META.is_match(complaint) {
-        return Some((format!("{path} does not say in which repository it is"), check));
+    // module ./lib requires go >= 1.99 (running go 1.26.8; GOTOOLCHAIN=local)
+    if let Some((wanted, found)) = NEWER.captures(reason).map(|parts| parts.extract().1).map(|[a, b]| (a, b))
+    {
+        return at(format!("{module} {version} is for Go {wanted}, this image has {found}"))
+            .hint("choose an image of such a version, or require an older one of the module");
     }
-    if let Some(found) = REPOSITORY.captures(complaint) {
-        return Some((format!("there is no repository {} of {name}", &found[1]), check));
+    if let Some((message, hint)) = absent::why(reason, Some(Named { path: module, version: Some(version) })) {
+        return at(message).hint(hint);
     }
-    if is_public(complaint) {
-        let hint = "check its path; for a private module mount .netrc, and name it in GOPRIVATE";
-        return Some((format!("the repository of {name} is private, or is not there"), hint));
-    }
-    if let Some(found) = FOLDER.captures(complaint) {
-        let folder = found[1].strip_suffix(path).unwrap_or(&found[1]).trim_end_matches('/');
-        return Some((
-            format!("{folder}, which GOPROXY names, has no {name}"),
-            "put it there with the tools that made the folder, or ask for a version that it has",
-        ));
-    }
-    if complaint.contains("disabled by GOPROXY=off") {
-        let hint = "deploy the modules in vendor/ (`go mod vendor`), or ask the operator for a GOPROXY";
-        return Some((
-            format!("GOPROXY=off lets nothing be fetched, and {name} is not in the function"),
-            hint,
-        ));
-    }
-    None
+    at(format!("{module} {version}: {reason}"))
 }
 
-/// Whether a forge that is open to everybody wants credentials, as it does for what it does not have.
-pub(super) fn is_public(text: &str) -> bool {
-    ["github.com", "gitlab.com", "bitbucket.org"]
-        .iter()
-        .any(|forge| text.contains(&format!("could not read Username for 'https://{forge}'")))
-}
+/// go: github.com/google/uuid@v1.99.0: reading https://…
+static MODULE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?m)^go: (?:[^\s:@]+@\S+ requires\n\s+)*([^\s:@]+)@(v[^\s:]+): (.+(?:\n[ \t]+.+)*)")
+});
+static NEWER: LazyLock<Regex> = LazyLock::new(|| pattern(r"requires go >= (\S+) \(running go ([^;)]+)"));
+///     imports function/a from b.go: import cycle not allowed
+static CYCLE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?m)^package \S+\n(?:\timports \S+ from main\.go\n)?((?:\timports .+\n)*\timports .+): import cycle not allowed",
+    )
+});
+
+/// Patterns without a version, with message and hint.
+static OTHERS: LazyLock<Vec<(Regex, &str, &str)>> = LazyLock::new(|| {
+    vec![
+        // go: malformed module path "company/lib": missing dot in first path element
+        (
+            pattern(r#"(?m)^go: malformed module path "([^"]+)": (.+)$"#),
+            "{1} is no module path: {2}",
+            "a module that is not published needs a line `replace {1} => ./…`",
+        ),
+        // go: inconsistent vendoring in .:
+        // 	github.com/google/uuid@v1.6.0: is explicitly required in go.mod, but not marked as explicit in vendor/modules.txt
+        (
+            pattern(r"(?m)^go: inconsistent vendoring in .*:\n\t(?P<module>[^@:\n]+)(?:@[^:\n]+)?: (.+)$"),
+            "go.mod and vendor/modules.txt differ: {1} {2}",
+            "run `go mod vendor`, and deploy what it makes",
+        ),
+        // package function/injector-server
+        // 	imports function: build constraints exclude all Go files in .
+        (
+            pattern(r"(?m)^\s*(?:imports |package )(\S+): build constraints exclude all Go files in "),
+            "every Go file of {1} is left out: by its name, a build constraint or `import \"C\"`",
+            "cgo is off here, and files such as x_test.go and x_windows.go are not for this build",
+        ),
+        // go: updates to go.mod needed
+        (
+            pattern(r"(?m)^go: updates to go\.mod needed()()"),
+            "go.mod is not complete",
+            "`go mod tidy` completes go.mod and go.sum; deploy both",
+        ),
+    ]
+});

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use super::modules::{Named, is_public, named};
+use super::absent::{Named, is_public, named};
 use crate::diagnostic::{Diagnostic, Output, pattern};
 use crate::network;
 

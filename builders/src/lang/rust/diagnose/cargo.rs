@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use super::super::manifest::{LOCK, MANIFEST};
+use super::super::manifest::{LOCK, MANIFEST, Manifest};
 use super::network;
 use crate::diagnostic::{Blame, Diagnostic, pattern};
 use crate::function::Function;
@@ -19,6 +19,10 @@ pub(super) fn errors(stderr: &str, function: &Function) -> Option<Diagnostic> {
         .find_map(|(pattern, explain)| pattern.captures(text).map(|found| explain(&found, text)));
     let found = found.or_else(|| network::evidence(text)).or_else(|| plain(text))?;
     Some(match &found.location {
+        Some(location) if location.file == LOCK => match drift(function) {
+            Some(drift) if found.message.contains(MANIFEST) => Diagnostic { message: drift, ..found },
+            _ => locate(found, function),
+        },
         Some(location) if location.line.is_none() => locate(found, function),
         _ => found,
     })
@@ -37,6 +41,58 @@ fn plain(text: &str) -> Option<Diagnostic> {
         Some(cause) => Diagnostic::new(format!("{first}: {cause}")),
         None => Diagnostic::new(first),
     })
+}
+
+/// A build script that failed; one of the function's own that panicked names its line.
+fn script_failed(package: &str, script: &str) -> Diagnostic {
+    let mut lines = script.lines().map(str::trim).skip_while(|line| !line.contains("panicked at "));
+    let place = lines.next().and_then(|line| line.split("panicked at ").nth(1));
+    let said = lines.next().or_else(|| script.lines().map(str::trim).rfind(|line| !line.is_empty()));
+    let said = said.map(|line| format!(": {line}")).unwrap_or_default();
+    let found = Diagnostic::new(format!("the build script of {package} failed{said}"));
+    let place: Vec<&str> =
+        place.map(|place| place.trim_end_matches(':').split(':').collect()).unwrap_or_default();
+    match place[..] {
+        [file, line, column] if !file.starts_with(['/', '<']) => {
+            found.at(file, line.parse().ok(), column.parse().ok())
+        }
+        _ => found,
+    }
+}
+
+/// What of the manifest the lock does not have.
+fn drift(function: &Function) -> Option<String> {
+    let manifest = Manifest::of(function).ok()?;
+    let lock: toml::Table = function.text(function.top(LOCK)?)?.parse().ok()?;
+    let locked = lock.get("package").and_then(toml::Value::as_array).into_iter().flatten();
+    let locked: Vec<(&str, &str)> =
+        locked.filter_map(|one| Some((one.get("name")?.as_str()?, one.get("version")?.as_str()?))).collect();
+    manifest.asked().find_map(|(name, asked)| {
+        let versions: Vec<&str> =
+            locked.iter().filter(|(known, _)| *known == name).map(|(_, version)| *version).collect();
+        if versions.is_empty() {
+            return Some(format!("{name} is in {MANIFEST}, and not in the lock"));
+        }
+        let suits = versions.iter().any(|version| asked.is_none_or(|asked| may_suit(asked, version)));
+        (!suits).then(|| {
+            format!(
+                "{MANIFEST} asks for {name} {}, and the lock has {}",
+                asked.unwrap_or("*"),
+                versions.join(", ")
+            )
+        })
+    })
+}
+
+/// Whether a version could be one that is asked for: false only where it is plain that it is not.
+fn may_suit(asked: &str, version: &str) -> bool {
+    let numbers =
+        |text: &str| -> Option<Vec<u64>> { text.split('.').map(|part| part.parse().ok()).collect() };
+    let Some((asked, found)) = numbers(asked.trim_start_matches('^')).zip(numbers(version)) else {
+        return true;
+    };
+    let fixed = asked.iter().position(|number| *number != 0).map_or(asked.len(), |first| first + 1);
+    found.starts_with(&asked[..fixed.min(asked.len())]) && found >= asked
 }
 
 /// Puts a message about a package at the line of the manifest that names it.
@@ -68,7 +124,7 @@ static CAUSES: LazyLock<Vec<(Regex, Explain)>> = LazyLock::new(|| {
         // error: cannot update the lock file Cargo.toml because --locked was passed to prevent this
         // error: the lock file Cargo.lock needs to be updated but --locked was passed to prevent this
         cause(r"(?:needs to be updated but|because) --(?:locked|frozen) was passed", |_, _| {
-            Diagnostic::new(format!("{LOCK} does not agree with {MANIFEST}"))
+            Diagnostic::new(format!("it does not agree with {MANIFEST}"))
                 .at(LOCK, None, None)
                 .hint("run `cargo update --workspace` beside it, and bring the new one along")
         }),
@@ -148,14 +204,7 @@ static CAUSES: LazyLock<Vec<(Regex, Explain)>> = LazyLock::new(|| {
             let package = found[1].split(" (").next().unwrap_or_default();
             match native::lack(script) {
                 Some(lack) => platform(format!("{lack}; {package} needs it"), "choose an image that has it"),
-                None => {
-                    let panicked =
-                        script.lines().skip_while(|line| !line.contains("panicked at")).nth(1).map(str::trim);
-                    let said =
-                        panicked.or_else(|| script.lines().map(str::trim).rfind(|line| !line.is_empty()));
-                    let said = said.map(|line| format!(": {line}")).unwrap_or_default();
-                    Diagnostic::new(format!("the build script of {package} failed{said}"))
-                }
+                None => script_failed(package, script),
             }
         }),
         // error: linker `cc` not found

@@ -143,7 +143,12 @@ fn text(message: &Message) -> String {
     let primary = message.spans.iter().find(|span| span.is_primary);
     let label = primary.and_then(|span| span.label.as_deref()).map(first_line);
     let head = first_line(&message.message);
-    let label = label.filter(|label| !head.contains(label) && !label.is_empty());
+    // Such labels say what the message has said.
+    let again =
+        ["not found in ", "use of undeclared ", "use of unresolved ", "no external crate", "private "];
+    let label = label.filter(|label| {
+        !head.contains(label) && !label.is_empty() && !again.iter().any(|start| label.starts_with(start))
+    });
     let label = label.map(|label| format!(": {label}")).unwrap_or_default();
     let code = message.code.as_ref().map(|code| format!(" ({})", code.code)).unwrap_or_default();
     format!("{head}{label}{code}")
