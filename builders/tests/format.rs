@@ -50,6 +50,7 @@ fn full() -> Runtime {
             homes: BTreeMap::new(),
             mounted: BTreeMap::new(),
             choices: Vec::new(),
+            homes: BTreeMap::new(),
             ca: Vec::new(),
         },
     }

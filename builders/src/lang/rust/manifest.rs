@@ -337,10 +337,8 @@ pub(super) fn files(function: &Function) -> BTreeSet<RelPath> {
 pub(super) fn syntax(path: &str, text: &str, error: &toml::de::Error) -> PlanError {
     let (line, column) = error.span().map(|span| position(text, span.start)).unzip();
     let found = Diagnostic::new(error.message().replace('\n', ", ")).at(path, line, column);
-    PlanError::Manifest(match error.message().contains("float") {
-        true => found.hint("a version is a text: \"1.0.0\""),
-        false => found,
-    })
+    let is_version = error.message().contains("float");
+    PlanError::Manifest(if is_version { found.hint("a version is a text: \"1.0.0\"") } else { found })
 }
 
 /// Where a key stands.

@@ -137,6 +137,18 @@ static CAUSES: LazyLock<Vec<(Regex, Explain)>> = LazyLock::new(|| {
                 .hint("if you trust the registry, remove the package from the lock and run `cargo update --workspace`")
             },
         ),
+        // lock file version `99` was found, but this version of Cargo does not understand this lock file, …
+        cause(r"lock file version `?(\d+)`? (?:was found|requires)", |found, _| {
+            Diagnostic::new(format!("it is of version {}, which this image's cargo does not read", &found[1]))
+                .at(LOCK, None, None)
+                .hint("choose an image with a newer Rust, or make the lock with the one that this image has")
+        }),
+        // dependency (itoa) specified without providing a local path, Git repository, version, or workspace …
+        cause(r"dependency \((\S+)\) specified without", |found, _| {
+            Diagnostic::new(format!("`{}` has neither a version nor a path", &found[1]))
+                .at(MANIFEST, None, None)
+                .hint(format!("write `{} = \"1\"`, with the version that you use", &found[1]))
+        }),
         // error: no matching package named `no-such-crate` found
         cause(r"no matching packages? named `([^`]+)` found", |found, text| {
             let searched = text.lines().find_map(|line| line.trim().strip_prefix("location searched: "));
@@ -164,7 +176,7 @@ static CAUSES: LazyLock<Vec<(Regex, Explain)>> = LazyLock::new(|| {
         }),
         // error: failed to select a version for the requirement `itoa = "^99"`
         // candidate versions found which didn't match: 1.0.18, 1.0.17, 1.0.16, ...
-        cause(r#"failed to select a version for the requirement `([^`]+)`"#, |found, text| {
+        cause(r"failed to select a version for the requirement `([^`]+)`", |found, text| {
             let there = text
                 .lines()
                 .find_map(|line| line.trim().strip_prefix("candidate versions found which didn't match: "));
@@ -206,13 +218,6 @@ static CAUSES: LazyLock<Vec<(Regex, Explain)>> = LazyLock::new(|| {
                 Some(lack) => platform(format!("{lack}; {package} needs it"), "choose an image that has it"),
                 None => script_failed(package, script),
             }
-        }),
-        // error: linker `cc` not found
-        cause(r"linker `([^`]+)` not found", |found, _| {
-            platform(
-                format!("there is no {} in this image", &found[1]),
-                "choose an image that has a C compiler: Rust calls it to link",
-            )
         }),
         // process didn't exit successfully: `rustc …` (signal: 9, SIGKILL: kill)
         cause(r"\(signal: 9, SIGKILL: kill\)", |_, _| {
