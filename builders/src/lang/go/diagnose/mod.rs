@@ -1,5 +1,6 @@
 //! What the output of go and gofmt means, in the author's terms.
 
+mod absent;
 mod compile;
 mod handler;
 mod imports;

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::absent::{self, Named};
 use super::places::Author;
 use crate::diagnostic::{Diagnostic, pattern};
 use crate::located::located;
@@ -54,6 +55,7 @@ pub(super) fn unlocated(said: &str, author: &Author<'_>) -> Vec<Diagnostic> {
         let hint = "choose an image of such a version, or require an older one of the module";
         found.push(author.at_module(module, message).hint(hint));
     }
+    found.extend(absent::unnamed(&text, author));
     for (pattern, message, hint) in &*OTHERS {
         found.extend(pattern.captures(&text).map(|parts| {
             let part = |group| parts.get(group).map_or("", |found| found.as_str());
@@ -79,12 +81,8 @@ fn reasons(module: &str, version: &str, reason: &str, author: &Author<'_>) -> Di
         let path = path.lines().next().unwrap_or_default().trim();
         return at(format!("{module} calls itself {path}")).hint(format!("require and import {path}"));
     }
-    // reading https://registry.example/github.com/google/uuid/@v/v1.99.0.info: 404 Not Found
-    // 	server response: not found: github.com/google/uuid@v1.99.0: invalid version: unknown revision v1.99.0
-    if reason.contains("unknown revision") || reason.contains("404 Not Found") || reason.contains("410 Gone")
-    {
-        return at(format!("there is no {module} {version}"))
-            .hint("check path and version; for a private module GOPRIVATE and a .netrc are needed, too");
+    if let Some((message, hint)) = absent::why(reason, Some(Named { path: module, version: Some(version) })) {
+        return at(message).hint(hint);
     }
     at(format!("{module} {version}: {reason}"))
 }
