@@ -50,7 +50,6 @@ fn full() -> Runtime {
             homes: BTreeMap::new(),
             mounted: BTreeMap::new(),
             choices: Vec::new(),
-            homes: BTreeMap::new(),
             ca: Vec::new(),
         },
     }

@@ -68,7 +68,7 @@ fn of_settings(text: &str) -> Option<Diagnostic> {
             // go: GOAUTH encountered an empty command (GOAUTH=;)
             cause(
                 r"(?m)^go: (?<words>GOAUTH[ =][^\n]+)",
-                "GOAUTH cannot be used: {words}",
+                "{words}",
                 "write `netrc`, `git DIR` or a command that is in the image",
             ),
             // GOVCS disallows using git for private registry.example/acme/greet; see 'go help vcs'
