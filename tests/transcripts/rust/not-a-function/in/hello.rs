@@ -1,0 +1,3 @@
+pub struct handler {
+    pub name: String,
+}
