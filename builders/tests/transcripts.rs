@@ -77,7 +77,7 @@ fn render(diagnostic: &Diagnostic) -> String {
     format!("{diagnostic}\n  | {hint}\n  | {blame}")
 }
 
-/// The function whose files a directory holds.
+/// The function whose files a directory holds; its handler stands beside that, where a tool's words are about it.
 fn function(dir: &Path) -> Function {
     let files = below(dir).into_iter().map(|path| {
         let text = fs::read_to_string(&path).expect("a text");
@@ -86,7 +86,9 @@ fn function(dir: &Path) -> Function {
         let size = text.len() as u64;
         (name, SourceFile { size, sha256: Sha256([0; 32]), executable: false, text: Some(text) })
     });
-    Function { files: files.collect(), ..Function::default() }
+    let handler = fs::read_to_string(dir.with_file_name("handler")).ok();
+    let handler = handler.map(|text| text.trim().parse().expect("a handler"));
+    Function { files: files.collect(), handler, ..Function::default() }
 }
 
 fn below(dir: &Path) -> Vec<PathBuf> {

@@ -14,6 +14,7 @@ mod explain;
 mod fixtures;
 mod hostile;
 mod house;
+mod java_server;
 mod keep;
 mod launch;
 mod lifecycle;

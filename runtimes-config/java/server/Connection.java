@@ -88,10 +88,10 @@ final class Connection {
         return next >= 0;
     }
 
-    /** Wakes a connection that waits for a request: none will be answered any more. */
+    /** Wakes a connection that waits for a request, unless one is on its way: none will be answered any more. */
     void endIfIdle() {
         try {
-            if (idle) socket.shutdownInput();
+            if (idle && socket.getInputStream().available() == 0) socket.shutdownInput();
         } catch (IOException error) {
             // It has ended by itself.
         }

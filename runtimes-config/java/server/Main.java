@@ -148,7 +148,7 @@ public final class Main {
 
     private static void accept(ServerSocket listener, Handler handler) {
         ThreadFactory threads = threads();
-        while (!stopping) {
+        while (true) {
             try {
                 Socket socket = listener.accept();
                 Connection connection = new Connection(socket, handler, () -> stopping);
@@ -161,7 +161,7 @@ public final class Main {
                     }
                 }).start();
             } catch (IOException | OutOfMemoryError error) { // The second where no thread can be made.
-                if (stopping) return;
+                if (listener.isClosed()) return;
                 log("error: cannot accept a connection: " + error.getMessage());
                 pause(100); // Out of file descriptors, most likely: let some requests end.
             }
@@ -189,19 +189,20 @@ public final class Main {
     private static void stop(ServerSocket listener) {
         if (stopping) Runtime.getRuntime().halt(0); // A second signal does not wait.
         stopping = true;
-        try {
-            listener.close();
-        } catch (IOException error) {
-            // It is closed all the same.
-        }
         Thread last = new Thread(() -> {
             pause(WIRE);
+            try {
+                listener.close();
+            } catch (IOException error) {
+                // It is closed all the same.
+            }
             while (!connections.isEmpty()) {
                 connections.forEach(Connection::endIfIdle);
                 pause(10);
             }
             exit(0);
         });
+        last.setDaemon(false); // As the signal's own thread is.
         last.start();
     }
 

@@ -1,6 +1,7 @@
 //! What several tests need: a pod without a cluster, an HTTP client, package registries, and what this machine has.
 
 pub(crate) mod http;
+pub(crate) mod java;
 pub(crate) mod machine;
 pub(crate) mod nodejs;
 pub(crate) mod packages;

@@ -16,14 +16,15 @@ pub(super) fn server() -> Place {
 }
 
 /// Parses every file that could be compiled: one process, before a minute of downloads.
-pub(super) fn syntax(function: &Function) -> Step {
+pub(super) fn syntax(function: &Function) -> Option<Step> {
     let counts = |path: &&RelPath| {
         let passed_over = |part: &str| part.starts_with(['.', '_']) || ["testdata", "vendor"].contains(&part);
         path.extension() == Some("go")
             && !path.name().ends_with("_test.go")
             && !path.as_str().split('/').any(passed_over)
     };
-    let files = function.files.keys().filter(counts).map(|path| path.as_str().into());
+    let mut files = function.files.keys().filter(counts).map(|path| path.as_str().into()).peekable();
+    files.peek()?; // Without files it would read its standard input.
     // Without `-l` it would print the files.
     let args = ["-e", "-l", "--"].map(Arg::from).into_iter().chain(files).collect();
     let action = Action::Run(Run {
@@ -34,7 +35,7 @@ pub(super) fn syntax(function: &Function) -> Step {
         capture: Capture::Ends,
         credentials: Credentials::Withheld,
     });
-    offline("check", "syntax of every file", Blame::Author, action)
+    Some(offline("check", "syntax of every file", Blame::Author, action))
 }
 
 /// Fetches modules, all that could be needed, so that an edit of the function needs no other ones.

@@ -3,6 +3,7 @@
 //! Source: <https://go.dev/ref/mod#go-mod-file>. What is not read here is left for go to judge.
 
 use super::words::{Line, lines};
+use crate::diagnostic::Diagnostic;
 use crate::entry::text;
 use crate::error::PlanError;
 use crate::function::{Function, RelPath};
@@ -13,6 +14,60 @@ pub(super) const GO_MOD: &str = "go.mod";
 /// The module's path where nobody says it: what Kubeless' examples have.
 const MODULE: &str = "function";
 
+/// What the standard library calls its packages, at the top.
+const LIBRARY: [&str; 50] = [
+    "archive",
+    "arena",
+    "bufio",
+    "builtin",
+    "bytes",
+    "cmp",
+    "compress",
+    "container",
+    "context",
+    "crypto",
+    "database",
+    "debug",
+    "embed",
+    "encoding",
+    "errors",
+    "expvar",
+    "flag",
+    "fmt",
+    "go",
+    "hash",
+    "html",
+    "image",
+    "index",
+    "internal",
+    "io",
+    "iter",
+    "log",
+    "maps",
+    "math",
+    "mime",
+    "net",
+    "os",
+    "path",
+    "plugin",
+    "reflect",
+    "regexp",
+    "runtime",
+    "slices",
+    "sort",
+    "strconv",
+    "strings",
+    "structs",
+    "sync",
+    "syscall",
+    "testing",
+    "text",
+    "time",
+    "unicode",
+    "unique",
+    "unsafe",
+];
+
 /// What `go.mod` says.
 #[derive(Debug)]
 pub(super) struct Manifest<'a> {
@@ -20,6 +75,8 @@ pub(super) struct Manifest<'a> {
     pub(super) file: Option<(&'a RelPath, &'a str)>,
     /// The module's path.
     pub(super) module: String,
+    /// Where that is written.
+    line: Option<Line<'a>>,
     /// What it requires: path and line.
     pub(super) required: Vec<(String, u32)>,
     /// What it replaces, by path.
@@ -37,6 +94,7 @@ impl<'a> Manifest<'a> {
         let mut manifest = Manifest {
             file: None,
             module: MODULE.to_owned(),
+            line: None,
             required: Vec::new(),
             replaced: Vec::new(),
             go: None,
@@ -64,7 +122,10 @@ impl<'a> Manifest<'a> {
     fn read(&mut self, line: &Line<'a>, function: &Function) -> Result<(), PlanError> {
         let words: Vec<&str> = line.words.iter().map(|word| word.text.as_str()).collect();
         match (line.verb, &words[..]) {
-            ("module", [path]) => (*path).clone_into(&mut self.module),
+            ("module", [path]) => {
+                (*path).clone_into(&mut self.module);
+                self.line = Some(line.clone());
+            }
             ("module", _) => return Err(line.wrong("one module path is expected", "write `module function`")),
             ("go", [version]) if version.parse::<Version>().is_ok() => {
                 self.go = Some(((*version).to_owned(), line.clone()));
@@ -92,6 +153,29 @@ impl<'a> Manifest<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Refuses a function whose handler is in another module, and a module that cannot be imported.
+    ///
+    /// # Errors
+    /// With what to change.
+    pub(super) fn holds(&self, function: &Function, handler: &RelPath) -> Result<(), PlanError> {
+        let dirs = std::iter::successors(handler.parent(), RelPath::parent);
+        let nested =
+            dirs.map(|dir| format!("{dir}/{GO_MOD}")).find(|path| function.files.contains_key(path.as_str()));
+        if let Some(path) = nested {
+            let found =
+                Diagnostic::new("this makes another module of the handler's directory than the function is");
+            let hint = "move go.mod to the top of the function, or deploy that directory alone";
+            return Err(PlanError::Manifest(found.at(path, None, None).hint(hint)));
+        }
+        match &self.line {
+            Some(line) if self.module == "main" || LIBRARY.contains(&self.module.as_str()) => {
+                let message = format!("the module cannot be named {}: Go itself has that name", self.module);
+                Err(line.wrong(message, "name it `function`"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether it requires this module.

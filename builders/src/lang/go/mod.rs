@@ -52,13 +52,15 @@ impl Builder for Go {
         let go = tool(inputs, "go", "every Go function")?;
         let (handler, file) = handler(inputs.function)?;
         misspelt(inputs)?;
+        callable(&handler)?;
         let manifest = Manifest::of(inputs.function)?;
+        manifest.holds(inputs.function, &file)?;
         manifest.admits(&go.identity.version)?;
         let modules = modfile::modules(inputs.function, &manifest, &go.identity.version);
         let mut because = vec![format!("{file} holds the handler {handler}")];
         because.extend(modules.because);
         let mut check = overlay::steps(inputs.function, &manifest, (&handler, &file), modules.sums);
-        check.extend(inputs.toolchain.tool("gofmt").map(|_| syntax(inputs.function)));
+        check.extend(inputs.toolchain.tool("gofmt").and_then(|_| syntax(inputs.function)));
         Ok(Plan {
             because,
             check,
@@ -87,6 +89,31 @@ impl Builder for Go {
 fn handler(function: &Function) -> Result<(Handler, RelPath), PlanError> {
     let module = function.handler.as_ref().map_or("", |handler| &handler.module);
     entry::handler(function, &["go"], module.rsplit(['.', '/']).next().unwrap_or(module))
+}
+
+/// Refuses a name that no other package can call.
+fn callable(handler: &Handler) -> Result<(), PlanError> {
+    let name = &handler.function;
+    let refuse =
+        |message: String, hint: String| Err(PlanError::Manifest(Diagnostic::new(message).hint(hint)));
+    let is_name =
+        name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(char::is_numeric);
+    match name.chars().next() {
+        _ if !is_name => refuse(
+            format!("the handler {handler} names no Go function: {name:?} is not an identifier"),
+            format!("name one such as `{}.Handler`", handler.module),
+        ),
+        Some(first) if !first.is_uppercase() => {
+            let exported: String = first.to_uppercase().chain(name.chars().skip(1)).collect();
+            refuse(
+                format!(
+                    "the handler {handler} cannot be called: Go functions are private to their package unless their names begin with a capital"
+                ),
+                format!("call it `{exported}`, in the file and in FUNC_HANDLER"),
+            )
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The dependency files, and what go makes of them.

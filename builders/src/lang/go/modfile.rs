@@ -59,9 +59,7 @@ pub(super) struct Modules {
 /// Decides how the modules of a function come in.
 pub(super) fn modules(function: &Function, manifest: &Manifest<'_>, go: &Version) -> Modules {
     let place = |name: &str| Place { dir: Dir::Deps, path: name.parse().ok() };
-    let write = Action::Write { path: place(GO_MOD), text: modfile(function, manifest, go).into() };
-    let why = "what the function requires, and what its server does";
-    let mut steps = vec![offline("modules", why, Blame::Platform, write)];
+    let mut steps = Vec::new();
     let is_blank = |path: &RelPath| function.text(path).is_some_and(|text| text.trim().is_empty());
     let sums = function.top(SUMS).filter(|path| !is_blank(path));
     if let Some(path) = sums {
@@ -91,6 +89,9 @@ pub(super) fn modules(function: &Function, manifest: &Manifest<'_>, go: &Version
             || Some(*path) == manifest.file.map(|(path, _)| path)
     };
     let files = function.files.keys().filter(counts).cloned().collect();
+    let write = Action::Write { path: place(GO_MOD), text: modfile(function, manifest, go, sums).into() };
+    let why = "what the function requires, and what its server does";
+    steps.insert(0, offline("modules", why, Blame::Platform, write));
     Modules { because: vec![because], steps, files, sums }
 }
 
@@ -106,11 +107,14 @@ pub(super) fn ours(function: &Function, manifest: &Manifest<'_>) -> impl Iterato
 }
 
 /// The text: the function's own comes first, so that its lines keep their numbers.
-fn modfile(function: &Function, manifest: &Manifest<'_>, go: &Version) -> String {
+fn modfile(function: &Function, manifest: &Manifest<'_>, go: &Version, sums: Sums) -> String {
     let mut text = match manifest.file {
         Some((_, text)) => text.to_owned(),
         None => format!("module {}\n\ngo {}\n", manifest.module, go.prefix(2)),
     };
+    if sums == Sums::Vendored {
+        return text; // Which must agree with `vendor/modules.txt`.
+    }
     text.push_str("\n// Added by the injector.\n");
     for Module { path, version, dir } in ours(function, manifest) {
         if !manifest.requires(path) {

@@ -1,12 +1,10 @@
 //! The files that go sees in the function's directory and that are not there: our `main`, the server, Kubeless' interface.
 //!
 //! `go build -overlay` reads a list of such files: <https://pkg.go.dev/cmd/go#hdr-Compile_packages_and_dependencies>.
-//! So what is published stays as its author wrote it, and no path of a build gets into the binary.
-
-use std::fmt::Write as _;
+//! Vendored packages need not be listed in `vendor/modules.txt`. So what is published stays as its author wrote it, and no path of a build gets into the binary.
 
 use super::manifest::{GO_MOD, Manifest};
-use super::modfile::{Module, Sums, VENDORED, ours};
+use super::modfile::{Module, Sums, ours};
 use crate::assets;
 use crate::diagnostic::Blame;
 use crate::function::{Function, Handler, RelPath};
@@ -63,16 +61,6 @@ pub(super) fn steps(
         let asset = Action::Asset { id: id.to_owned(), to };
         steps.push(deed(&format!("server {}", &name[OURS.len() + 1..]), "what calls the function", asset));
     }
-    if let (Sums::Vendored, Some(path)) = (sums, function.top(VENDORED)) {
-        let to = scratch("go/modules.txt");
-        seen.push((VENDORED.to_owned(), to.clone()));
-        let text = modules_txt(function.text(path).unwrap_or_default(), manifest, &modules).into();
-        steps.push(deed(
-            "vendored",
-            "says that the server is vendored, too",
-            Action::Write { path: to, text },
-        ));
-    }
     if function.top(GO_MOD).is_none() {
         seen.push((GO_MOD.to_owned(), Place { dir: Dir::Deps, path: GO_MOD.parse().ok() }));
     }
@@ -89,19 +77,6 @@ fn main_text(manifest: &Manifest<'_>, file: &RelPath, handler: &Handler, id: &st
     text.replace("FUNCTION_PACKAGE", &package)
         .replace("FUNCTION_NAME", &handler.function)
         .replace("FUNCTION_HANDLER", &handler.to_string())
-}
-
-/// What go compares with `go.mod`: <https://go.dev/ref/mod#go-mod-vendor>.
-fn modules_txt(text: &str, manifest: &Manifest<'_>, modules: &[Module]) -> String {
-    let mut text = format!("{}\n", text.trim_end());
-    let replace = |Module { path, dir, .. }: &Module| format!("# {path} => ./{dir}\n");
-    for module in modules.iter().filter(|module| !manifest.requires(module.path)) {
-        let Module { path, version, dir } = module;
-        let package = if *dir == API { "/pkg/functions" } else { "" };
-        let _ = writeln!(text, "# {path} {version} => ./{dir}\n## explicit\n{path}{package}");
-    }
-    text.extend(modules.iter().map(replace));
-    text
 }
 
 /// The list as go reads it.

@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::diagnostic::pattern;
-use crate::entry;
 use crate::error::PlanError;
 use crate::function::{Function, Handler, RelPath};
 use crate::plan::{Dir, Place};
@@ -71,24 +70,29 @@ fn is_java(path: &RelPath) -> bool {
 /// The handler and its file: module `a.B` is `a/B.java`, also below `src/main/java/`, or else the one file whose class
 /// has that name, with its package or without.
 pub(super) fn handler(function: &Function) -> Result<(Handler, RelPath), PlanError> {
+    let sources = || function.files.keys().filter(|path| is_java(path) && !path.as_str().starts_with(TESTS));
     let Some(handler) = function.handler.clone() else {
-        return entry::handler(function, &["java"], "package-info");
+        let candidates = sources().take(5).map(|path| format!("{}.<method>", class(function, path)));
+        return Err(PlanError::NoHandler { candidates: candidates.collect() });
     };
     let stem = format!("{}.java", handler.module.replace('.', "/"));
-    let found = [stem.clone(), format!("{MAIN}{stem}")]
-        .iter()
-        .find_map(|name| function.files.get_key_value(name.as_str()))
-        .map(|(path, _)| path.clone());
-    let named = |wanted: fn(&Function, &RelPath) -> String| {
-        let mut files =
-            function.files.keys().filter(|path| is_java(path) && !path.as_str().starts_with(TESTS));
-        let file = files.find(|path| wanted(function, path) == handler.module)?;
-        files.all(|path| wanted(function, path) != handler.module).then(|| file.clone())
+    let expected = [stem.clone(), format!("{MAIN}{stem}")];
+    let written = expected.iter().find_map(|name| function.files.get_key_value(name.as_str()));
+    let only = |is_named: &dyn Fn(&RelPath) -> bool| {
+        let mut files = sources().filter(|path| is_named(path));
+        files.next().filter(|_| files.next().is_none())
     };
-    let found = found.or_else(|| named(class)).or_else(|| named(|_, path| stem_of(path).to_owned()));
+    let found = written
+        .map(|(path, _)| path)
+        .or_else(|| only(&|path| class(function, path) == handler.module))
+        .or_else(|| only(&|path| stem_of(path) == handler.module));
     match found {
-        Some(file) => Ok((handler, file)),
-        None => entry::handler(function, &["java"], "package-info"),
+        Some(file) => Ok((handler, file.clone())),
+        None => Err(PlanError::NoModule {
+            handler,
+            expected: expected.into(),
+            found: sources().take(10).map(ToString::to_string).collect(),
+        }),
     }
 }
 

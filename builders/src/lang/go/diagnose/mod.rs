@@ -1,8 +1,14 @@
 //! What the output of go and gofmt means, in the author's terms.
 
+mod compile;
+mod handler;
+mod imports;
+mod modules;
 mod network;
+mod places;
+mod sums;
 
-use super::overlay::is_ours;
+use self::places::Author;
 use crate::Package;
 use crate::diagnostic::{Blame, Diagnostic, Output};
 use crate::function::Function;
@@ -10,22 +16,40 @@ use crate::located::located;
 use crate::plan::Step;
 
 /// Says what a failed step means, most important first.
-pub(super) fn diagnose(step: &Step, output: &Output, _function: &Function) -> Vec<Diagnostic> {
-    let found = network::evidence(output);
-    if step.name == "fetch"
-        && let Some(found) = found
-    {
-        return vec![found];
+pub(super) fn diagnose(step: &Step, output: &Output, function: &Function) -> Vec<Diagnostic> {
+    let said = &output.stderr;
+    let author = Author::of(function);
+    match step.name.as_str() {
+        "check" => located(said),
+        "fetch" => {
+            let found = sums::mismatches(said, &author);
+            let found =
+                if found.is_empty() { network::evidence(output).into_iter().collect() } else { found };
+            if found.is_empty() { modules::found(said, &author) } else { found }
+        }
+        "build" => machine(said).map_or_else(|| compile::found(said, &author), |found| vec![found]),
+        _ => vec![Diagnostic::new("the binary cannot be read").blame(Blame::Ours)],
     }
-    located(&output.stderr).into_iter().map(whose).collect()
 }
 
-/// An error in what is ours is not the author's.
-fn whose(found: Diagnostic) -> Diagnostic {
-    match &found.location {
-        Some(location) if is_ours(&location.file) => found.blame(Blame::Ours),
-        _ => found,
-    }
+/// Trouble of the machine's that makes compilers say all kinds of things.
+fn machine(said: &str) -> Option<Diagnostic> {
+    // sync/atomic: write <scratch>/tmp/go-build1/b040/importcfg: no space left on device
+    let full = ["no space left on device", "disk quota exceeded"];
+    // go build net/http: /usr/local/go/pkg/tool/linux_amd64/compile: signal: killed
+    // fatal error: runtime: out of memory
+    // fork/exec /usr/local/go/pkg/tool/linux_amd64/compile: cannot allocate memory
+    let memory =
+        ["signal: killed", "out of memory", "cannot allocate memory", "failed to reserve page summary"];
+    let has = |phrases: &[&str]| phrases.iter().any(|phrase| said.contains(phrase));
+    let (message, hint) = if has(&full) {
+        ("no space is left to compile", "give the volumes of the build (function, tmp) more room")
+    } else if has(&memory) {
+        ("the compiler ran out of memory", "raise the memory limit of the build container")
+    } else {
+        return None;
+    };
+    Some(crate::network::platform(message, hint))
 }
 
 /// The modules of which the binary is made.
@@ -34,7 +58,7 @@ pub(super) fn packages(step: &Step, output: &Output) -> Vec<Package> {
         return Vec::new();
     }
     //     dep	github.com/sirupsen/logrus	v1.6.0	h1:UBcNElsrwanuuMsnGSlYmtmgbb23qDR5dG+6X6Oo89I=
-    // What stands for another module follows in a line of its own; ours have no checksum.
+    // What stands for a module follows in a line of its own; a directory has no version.
     let modules = output.stdout.lines().filter_map(|line| {
         let mut words = line.split('\t').skip(1);
         let kind = words.next().filter(|kind| matches!(*kind, "dep" | "=>"))?;

@@ -1,15 +1,26 @@
 //! What a failed step of a Java function means: what javac and Maven say.
 
 mod javac;
+mod jvm;
+mod maven;
 
 use crate::diagnostic::{Diagnostic, Output};
 use crate::function::Function;
-use crate::plan::Step;
+use crate::plan::{Action, Step};
+
+use super::pom::Pom;
 
 /// What a step's output means, most important first.
-pub(super) fn diagnose(step: &Step, output: &Output, _function: &Function) -> Vec<Diagnostic> {
-    match step.name.as_str() {
-        "build" | "server" => javac::errors(&output.stderr),
+pub(super) fn diagnose(step: &Step, output: &Output, function: &Function) -> Vec<Diagnostic> {
+    let text = [output.stdout.as_str(), output.stderr.as_str()].join("\n");
+    if let Some(trouble) = jvm::trouble(&text) {
+        return vec![trouble];
+    }
+    match &step.action {
+        Action::Run(run) if run.tool == "mvn" => {
+            maven::diagnose(&text, Pom::of(function).ok().flatten().as_ref())
+        }
+        Action::Run(run) if run.tool == "javac" => javac::errors(&text),
         _ => Vec::new(),
     }
 }

@@ -1,0 +1,182 @@
+//! What Maven says: much, of which one sentence matters. It says all of it on standard output.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
+use crate::diagnostic::{Diagnostic, pattern};
+use crate::lang::java::pom::Pom;
+
+/// What ended Maven, most important first.
+pub(super) fn diagnose(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
+    let kinds = [compiler, artifacts, model, plugins, goal, last_words];
+    kinds.iter().map(|kind| kind(said, pom)).find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+/// The compiler's errors, which Maven says twice: once as they come, once as what made it fail.
+fn compiler(said: &str, _: Option<&Pom<'_>>) -> Vec<Diagnostic> {
+    // [ERROR] Hello.java:[6,33] ';' expected
+    static ERROR: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"^\[ERROR\] (?:<scratch>/project/)?(\S.*\.java):\[(\d+),(\d+)\] (?:error: )?(.*?)(?: -> \[Help 1\])?$",
+        )
+    });
+    // [ERROR]   symbol:   variable nane
+    static DETAIL: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?:\[ERROR\])?\s{2,}(\S.*)$"));
+    // [ERROR] Failed to execute goal … Fatal error compiling: error: release version 99 not supported -> [Help 1]
+    static FATAL: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"Fatal error compiling: (?:error: )?(.*?)(?: -> \[Help 1\])?\n"));
+    let mut found: Vec<Diagnostic> = Vec::new();
+    let mut lines = said.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some(error) = ERROR.captures(line) else { continue };
+        let mut details = Vec::new();
+        while let Some(detail) = lines.peek().and_then(|line| DETAIL.captures(line)) {
+            details.push(detail[1].to_owned());
+            lines.next();
+        }
+        let message = super::javac::told(&error[4], details.iter().map(String::as_str));
+        let error = Diagnostic::new(message).at(&error[1], error[2].parse().ok(), error[3].parse().ok());
+        if !found.contains(&error) {
+            found.push(error);
+        }
+    }
+    if found.is_empty() {
+        found.extend(FATAL.captures(said).map(|fatal| Diagnostic::new(fatal[1].to_owned())));
+    }
+    found
+}
+
+/// What no repository has.
+fn artifacts(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
+    // Could not find artifact joda-time:joda-time:jar:2.99.9 in central (https://registry.example/maven2)
+    static MISSING: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"(?:Could not find artifact|The following artifacts could not be resolved:|Failure to find) ([\w.-]+):([\w.-]+):(?:[\w.-]+:){0,2}?([^\s:,]+?)(?: \((?:absent|present)[^)]*\))?(?: in [\w.-]+ \((\S+)\)|[,:\s])",
+        )
+    });
+    // No versions available for joda-time:joda-time:jar:[99,) within specified range
+    static RANGE: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"No versions available for ([\w.-]+):([\w.-]+):\S*?:([\[(][^\s]*) within"));
+    // Checksum validation failed, expected '000…' (REMOTE_EXTERNAL) but is actually '1b2…'
+    static CHECKSUM: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"Could not transfer artifact ([\w.-]+):([\w.-]+):(?:[\w.-]+:){0,2}?([^\s:]+) from/to \S+ \(\S+\): Checksum validation failed",
+        )
+    });
+    // Cannot access central (https://…) in offline mode and the artifact x:y:jar:1 has not been downloaded from it before.
+    static OFFLINE: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"in offline mode and the artifact ([\w.-]+):([\w.-]+):(?:[\w.-]+:){0,2}?([^\s:]+) has not been downloaded",
+        )
+    });
+    let at = |found: &Captures<'_>, message: String| {
+        let line = pom.and_then(|pom| Some((pom.path.as_str(), pom.line_of(&found[1], &found[2])?)));
+        let said = Diagnostic::new(message);
+        line.map_or(said.clone(), |(path, line)| said.at(path, Some(line), None))
+    };
+    let name = |found: &Captures<'_>| format!("{}:{}:{}", &found[1], &found[2], &found[3]);
+    let mut seen = BTreeSet::new();
+    let mut new = |found: &Captures<'_>| seen.insert(name(found));
+    if let Some(found) = CHECKSUM.captures(said) {
+        let message = format!("{} is not what the repository's checksum says", name(&found));
+        let hint =
+            "try again; if it stays so, what lies in the repository or in a proxy before it was changed";
+        return vec![at(&found, message).hint(hint)];
+    }
+    let missing = |found: Captures<'_>| {
+        let host = found.get(4).and_then(|url| url.as_str().split("://").nth(1)?.split('/').next());
+        let place = host.map_or(String::new(), |host| format!(" at {host}"));
+        at(&found, format!("there is no {}{place}", name(&found)))
+            .hint("check group, artifact and version, and whether it is in this repository")
+    };
+    let found: Vec<_> = MISSING.captures_iter(said).filter(|found| new(found)).map(missing).collect();
+    if !found.is_empty() {
+        return found;
+    }
+    if let Some(found) = RANGE.captures(said) {
+        return vec![at(&found, format!("no version of {}:{} is in {}", &found[1], &found[2], &found[3]))];
+    }
+    let offline = |found: Captures<'_>| {
+        at(&found, format!("{} was not brought in beforehand, and compiling is done offline", name(&found)))
+            .hint("make it a dependency of the plugin in pom.xml, so that it is resolved with it")
+    };
+    OFFLINE.captures(said).map(offline).into_iter().collect()
+}
+
+/// What is wrong with the POM.
+fn model(said: &str, _: Option<&Pom<'_>>) -> Vec<Diagnostic> {
+    // [ERROR] 'dependencies.dependency.version' for joda-time:joda-time:jar is missing. @ line 10, column 17
+    // [FATAL] Non-resolvable parent POM for …: … and 'parent.relativePath' points at wrong local POM @ line 6, column 11
+    // [ERROR] Malformed POM pom.xml: Unrecognised tag: 'dependencis' (position: START_TAG seen …) @ pom.xml, line 9, column 16
+    static PROBLEM: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"(?m)^(?:\[\w+\] ){0,2}\[(?:ERROR|FATAL)\]\s+(\S.*?)\.? ?@ (?:(\S+?\.xml|[^,\n]*), )?line (\d+), column (\d+)\s*$",
+        )
+    });
+    static UNKNOWN: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"(?s)Unrecognised tag: '([^']+)'.*?@(\d+):(\d+)\)"));
+    if let Some(found) = UNKNOWN.captures(said) {
+        let said = Diagnostic::new(format!("Maven knows no element <{}> here", &found[1]));
+        return vec![said.at("pom.xml", found[2].parse().ok(), found[3].parse().ok())];
+    }
+    let mut all: Vec<Diagnostic> = Vec::new();
+    for found in PROBLEM.captures_iter(said) {
+        let file =
+            found.get(2).map(|file| file.as_str()).filter(|file| file.ends_with(".xml")).unwrap_or("pom.xml");
+        let one = Diagnostic::new(found[1].to_owned()).at(file, found[3].parse().ok(), found[4].parse().ok());
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+    all
+}
+
+/// What is wrong with a plugin, before it runs.
+fn plugins(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
+    // [ERROR] Could not find goal 'x' in plugin org.apache.maven.plugins:maven-resources-plugin:3.3.1 among available goals …
+    static GOAL: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"(?:Could not find goal '([^']+)' in plugin|Could not find plugin descriptor for) ([\w.-]+):([\w.-]+):(\S+)( among available goals [^\n]*?)?(?: -> \[Help 1\])?\n",
+        )
+    });
+    let Some(found) = GOAL.captures(said) else { return Vec::new() };
+    let goal = found.get(1).map_or("", |goal| goal.as_str());
+    let message = format!("{}:{} has no goal `{goal}`", &found[3], &found[4]);
+    let line = pom.and_then(|pom| Some((pom.path.as_str(), pom.line_of(&found[2], &found[3])?)));
+    let mut one = Diagnostic::new(message);
+    if let Some(goals) = found.get(5) {
+        one = one
+            .hint(format!("it has {}", goals.as_str().trim().trim_start_matches("among available goals ")));
+    }
+    vec![line.map_or(one.clone(), |(path, line)| one.at(path, Some(line), None))]
+}
+
+/// The goal that failed, in its own words.
+fn goal(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
+    // [ERROR] Failed to execute goal g:a:v:goal (id) on project hello: Some rule failed: …
+    static FAILED: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"(?s)\[ERROR\] Failed to execute goal ([\w.-]+):([\w.-]+):([\w.-]+):([\w-]+)(?: \([^)]*\))? on project [^:]+:\s*(.*?)(?: -> \[Help 1\]|\n\[ERROR\]\s*\n)",
+        )
+    });
+    let Some(found) = FAILED.captures(said) else { return Vec::new() };
+    let words: Vec<&str> = found[5]
+        .lines()
+        .map(|line| line.trim_start_matches("[ERROR]").trim())
+        .filter(|line| !line.is_empty())
+        .collect();
+    let message = format!("{}:{} failed: {}", &found[2], &found[4], words.join("\n    "));
+    let line = pom.and_then(|pom| Some((pom.path.as_str(), pom.line_of(&found[1], &found[2])?)));
+    let one = Diagnostic::new(message);
+    vec![line.map_or(one.clone(), |(path, line)| one.at(path, Some(line), None))]
+}
+
+/// The first error, where nothing better is known.
+fn last_words(said: &str, _: Option<&Pom<'_>>) -> Vec<Diagnostic> {
+    let errors = said.lines().filter_map(|line| line.strip_prefix("[ERROR]"));
+    let first =
+        errors.map(str::trim).find(|line| !line.is_empty() && !line.starts_with("[ERROR] Some problems"));
+    first.map(|line| Diagnostic::new(line.trim_end_matches(" -> [Help 1]"))).into_iter().collect()
+}

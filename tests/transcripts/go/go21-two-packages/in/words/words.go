@@ -1,0 +1,7 @@
+package words
+
+import "fmt"
+
+func Hello() string {
+	return 1
+}

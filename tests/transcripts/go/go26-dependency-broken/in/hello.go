@@ -1,0 +1,10 @@
+package hello
+
+import (
+	"github.com/kubeless/kubeless/pkg/functions"
+	_ "example.com/lib"
+)
+
+func Handler(event functions.Event, context functions.Context) (string, error) {
+	return "hello", nil
+}

@@ -1,0 +1,3 @@
+package hello
+
+var Handler = 5

@@ -1,0 +1,5 @@
+module function
+
+go 1.21
+
+require github.com/google/uuid v1.99.0

@@ -1,0 +1,5 @@
+package words
+
+func Hello() string {
+	return hello
+}

@@ -1,0 +1,6 @@
+package hello
+
+func f( {
+}
+
+var x = 

@@ -1,0 +1,3 @@
+public class Hello {
+    String a() {
+        return null;
