@@ -80,11 +80,11 @@ fn render(diagnostic: &Diagnostic) -> String {
 /// The function whose files a directory holds; its handler stands beside that, where a tool's words are about it.
 fn function(dir: &Path) -> Function {
     let files = below(dir).into_iter().map(|path| {
-        let text = fs::read_to_string(&path).expect("a text");
+        let bytes = fs::read(&path).expect("a file");
         let name = path.strip_prefix(dir).ok().and_then(Path::to_str);
         let name: RelPath = name.expect("a name").parse().expect("a path");
-        let size = text.len() as u64;
-        (name, SourceFile { size, sha256: Sha256([0; 32]), executable: false, text: Some(text) })
+        let (size, text) = (bytes.len() as u64, String::from_utf8(bytes).ok());
+        (name, SourceFile { size, sha256: Sha256([0; 32]), executable: false, text })
     });
     let handler = fs::read_to_string(dir.with_file_name("handler")).ok();
     let handler = handler.map(|text| text.trim().parse().expect("a handler"));

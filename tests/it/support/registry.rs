@@ -51,7 +51,8 @@ pub(crate) enum Scheme {
 }
 
 impl Scheme {
-    fn name(self) -> &'static str {
+    /// As it stands in a URL.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Scheme::Http => "http",
             Scheme::Https => "https",
@@ -59,7 +60,8 @@ impl Scheme {
     }
 }
 
-/// A PEP 503 index at `/simple`, a registry of npm's at `/npm`, and both at `/moved`, which redirects there.
+/// A PEP 503 index at `/simple`, a registry of npm's at `/npm`, a proxy of Go's modules at `/go`, a sparse index
+/// of cargo's at `/index`, and all of them at `/moved`, which redirects there; git repositories at `/git`, and what says at a module's path that they are there.
 pub(crate) struct Registry {
     /// `127.0.0.1:PORT`
     pub(crate) host: String,
@@ -87,8 +89,8 @@ impl Registry {
     }
 
     /// Another host's, which serves everybody.
-    pub(crate) fn abroad() -> Self {
-        Registry::at("127.0.0.2:0", Scheme::Http, Manner::Serves)
+    pub(crate) fn abroad(scheme: Scheme) -> Self {
+        Registry::at("127.0.0.2:0", scheme, Manner::Serves)
     }
 
     fn at(address: &str, scheme: Scheme, manner: Manner) -> Self {
@@ -279,9 +281,10 @@ fn answer(stream: &mut (impl Read + Write), scheme: Scheme, manner: &Manner, see
 /// The file that is asked for: a package, not what is said of it.
 fn file(head: &Head) -> Option<&'static [u8]> {
     let path = head.path();
-    let name = path
-        .strip_prefix("/files/")
-        .or_else(|| path.strip_prefix('/').filter(|path| path.contains("/-/")))?;
+    let name = path.strip_prefix("/files/").or_else(|| {
+        path.strip_prefix('/')
+            .filter(|path| path.contains("/-/") || path.ends_with(".zip") || path.ends_with("/download"))
+    })?;
     PACKAGES.get(&decoded(name)).map(Vec::as_slice)
 }
 
@@ -293,6 +296,33 @@ fn serve(stream: &mut (impl Read + Write), scheme: Scheme, head: &Head) -> io::R
     }
     if let Some(content) = file(head) {
         return respond(stream, head, "200 OK", "Content-Type: application/octet-stream\r\n", content);
+    }
+    if let Some(module) = path.strip_suffix("?go-get=1") {
+        let host = head.header("host").unwrap_or_default();
+        let page = format!(
+            "<meta name=\"go-import\" content=\"{host}{module} git https://{host}/git/{host}{module}.git\">"
+        );
+        return respond(stream, head, "200 OK", "Content-Type: text/html\r\n", page.as_bytes());
+    }
+    if path.starts_with("/go/") || path.starts_with("/git/") {
+        let path = path.split('?').next().unwrap_or(path);
+        return match PACKAGES.get(&path[1..]) {
+            Some(content) => respond(stream, head, "200 OK", "", content),
+            None => respond(stream, head, "404 Not Found", "", b"not found"),
+        };
+    }
+    if let Some(asked) = path.strip_prefix("/index/") {
+        let here = format!("{}://{}", scheme.name(), head.header("host").unwrap_or_default());
+        let config = serde_json::json!({
+            "dl": format!("{here}/crates"), "auth-required": head.header("authorization").is_some(),
+        });
+        // `ac/me/acmegreeting`
+        let name = asked.rsplit('/').next().unwrap_or_default();
+        return match PACKAGES.get(&format!("index/{name}")) {
+            _ if asked == "config.json" => respond(stream, head, "200 OK", "", config.to_string().as_bytes()),
+            Some(line) => respond(stream, head, "200 OK", "", line),
+            None => respond(stream, head, "404 Not Found", "", b""),
+        };
     }
     if let Some(packument) = path.strip_prefix('/').filter(|path| path.starts_with("npm/")) {
         let Some(text) = PACKAGES.get(&decoded(packument)) else {
@@ -342,7 +372,7 @@ pub(crate) fn certificate() -> (String, Arc<ServerConfig>) {
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let pem = ca.self_signed(&ca_key).expect("a certificate").pem();
     let issuer = Issuer::new(ca, ca_key);
-    let names = ["127.0.0.1", UNKNOWN_HOST].map(str::to_owned);
+    let names = ["127.0.0.1", "127.0.0.2", UNKNOWN_HOST].map(str::to_owned);
     let mut server = CertificateParams::new(names).expect("names");
     server.use_authority_key_identifier_extension = true;
     let server_key = key();

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::absent::{self, Named};
 use super::places::Author;
 use crate::diagnostic::{Diagnostic, pattern};
 use crate::located::located;
@@ -46,11 +47,12 @@ pub(super) fn unlocated(said: &str, author: &Author<'_>) -> Vec<Diagnostic> {
         let [module, version, reason] = parts.extract().1;
         found.push(reasons(module, version, reason.trim_end(), author));
     }
+    found.extend(absent::unnamed(&text, author));
     for (pattern, message, hint) in &*OTHERS {
         found.extend(pattern.captures(&text).map(|parts| {
             let part = |group| parts.get(group).map_or("", |found| found.as_str());
             let fill = |text: &str| text.replace("{1}", part(1)).replace("{2}", part(2));
-            author.at_module(part(1), fill(message)).hint(fill(hint))
+            author.at_package(part(1), fill(message)).hint(fill(hint))
         }));
     }
     if let Some(parts) = CYCLE.captures(&text) {
@@ -77,12 +79,8 @@ fn reasons(module: &str, version: &str, reason: &str, author: &Author<'_>) -> Di
         return at(format!("{module} {version} is for Go {wanted}, this image has {found}"))
             .hint("choose an image of such a version, or require an older one of the module");
     }
-    // reading https://registry.example/github.com/google/uuid/@v/v1.99.0.info: 404 Not Found
-    // 	server response: not found: github.com/google/uuid@v1.99.0: invalid version: unknown revision v1.99.0
-    if reason.contains("unknown revision") || reason.contains("404 Not Found") || reason.contains("410 Gone")
-    {
-        return at(format!("there is no {module} {version}"))
-            .hint("check path and version; for a private module GOPRIVATE and a .netrc are needed, too");
+    if let Some((message, hint)) = absent::why(reason, Some(Named { path: module, version: Some(version) })) {
+        return at(message).hint(hint);
     }
     at(format!("{module} {version}: {reason}"))
 }
