@@ -89,8 +89,9 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         //  ERR_PNPM_FETCH_407  GET https://registry.example/greet: Proxy Authentication Required - 407
         // Get "https://registry.example/greet/@v/v1.0.0.mod": Proxy Authentication Required
         // fatal: unable to access 'https://git.example/greet.git/': CONNECT tunnel failed, response 407
+        //   failed to get successful HTTP response from `http://registry.example/index/config.json` (10.0.0.1), got 407
         told(
-            r#"407 Proxy Authentication|407 Client Error|proxy authorization required|Proxy Authentication Required - 407|": Proxy Authentication Required|tunnel failed, response 407|HTTP code 407 from proxy"#,
+            r#"407 Proxy Authentication|407 Client Error|proxy authorization required|Proxy Authentication Required - 407|": Proxy Authentication Required|tunnel failed, response 407|HTTP code 407 from proxy|, got 407"#,
             "the proxy asks for credentials",
             "put user and password into HTTPS_PROXY, or the host into NO_PROXY",
         ),
@@ -121,8 +122,9 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // x509: certificate is valid for elsewhere.example, not registry.example
         // x509: cannot validate certificate for 127.0.0.1 because it doesn't contain any IP SANs
         // fatal: unable to access '…': SSL: certificate subject name (elsewhere) does not match target host name 'git.example'
+        //   [60] … (SSL: no alternative certificate subject name matches target host name 'registry.example')
         told(
-            r"ERR_TLS_CERT_ALTNAME_INVALID|does not match certificate's altnames|certificate (?:is )?not valid for |x509: certificate is valid for |x509: cannot validate certificate for |does not match target host",
+            r"ERR_TLS_CERT_ALTNAME_INVALID|does not match certificate's altnames|certificate (?:is )?not valid for |x509: certificate is valid for |x509: cannot validate certificate for |does not match target host|no alternative certificate subject name",
             "the certificate of {host} is for another name",
             "use the name in the certificate as the registry's URL; a proxy may have answered in its place",
         ),
@@ -148,6 +150,7 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         //   cause: dns error
         // npm error network request to https://no-such-host.invalid/greet failed, reason: getaddrinfo ENOTFOUND no-such-host.invalid
         // dial tcp: lookup no-such-host.invalid on 10.0.0.10:53: no such host
+        //   failed to resolve address for no-such-host.invalid: Name or service not known; class=Net (12)
         told(
             r"getaddrinfo (?:ENOTFOUND|EAI_AGAIN) \S+|\((?:ENOTFOUND|EAI_AGAIN)\)|Name or service not known|Temporary failure in name resolution|No address associated with hostname|dns error|failed to lookup address|Could not resolve host|dial tcp: lookup ",
             "the name of {host} cannot be resolved",
@@ -157,15 +160,16 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // hint: An index URL (…) could not be queried due to a lack of valid authentication credentials (401 Unauthorized)
         // npm http fetch GET 401 https://registry.example/greet 5ms (cache skip)
         //   ╰─▶ Tarball server returned HTTP 401 for https://registry.example/greet/-/greet-1.0.0.tgz
+        //   failed to get successful HTTP response from `https://registry.example/index/gr/ee/greet`, got 401
         told(
-            r"401 Error|401 Client Error|401 Unauthorized|HTTP error 401|GET 401 |code E401|Unauthorized - 401|HTTP 401 ",
+            r"401 Error|401 Client Error|401 Unauthorized|HTTP error 401|GET 401 |code E401|Unauthorized - 401|HTTP 401 |\bgot 401",
             "{host} asks for credentials, or refuses those given (401)",
             "mount the registry's credentials: {credentials}",
         ),
         // hint: An index (https://registry.example/simple) returned a 403 Forbidden error. …
         // fatal: unable to access 'https://git.example/greet.git/': The requested URL returned error: 403
         told(
-            r"403 Client Error|403 Forbidden|HTTP error 403|GET 403 |code E403|Forbidden - 403|HTTP 403 |returned error: 403",
+            r"403 Client Error|403 Forbidden|HTTP error 403|GET 403 |code E403|Forbidden - 403|HTTP 403 |returned error: 403|\bgot 403",
             "{host} refuses access (403)",
             "check the registry's credentials and what they allow, and the name: some registries answer so for a package that they do not have, and some proxies for a host that they bar (see NO_PROXY)",
         ),
@@ -177,20 +181,22 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // npm error 503 Service Unavailable - GET https://registry.example/greet
         //  ERR_PNPM_FETCH_503  GET https://registry.example/greet: Service Unavailable - 503
         told(
-            r"429 Client Error|429 Too Many Requests|HTTP error 429|Too Many Requests - 429|HTTP 429 |code E429|returned error: 429",
+            r"429 Client Error|429 Too Many Requests|HTTP error 429|Too Many Requests - 429|HTTP 429 |code E429|returned error: 429|\bgot 429",
             "{host} gets too many requests (429)",
             "try again later, or use a mirror that has no such limit",
         ),
         told(
-            r"too many (\d+) error responses|(?:HTTP|returned) (?:error:? )?(5\d\d)|\b(5\d\d) (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out|Server Error)|FETCH_(5\d\d)|code E(5\d\d)",
+            r"too many (\d+) error responses|(?:HTTP|returned|got) (?:error:? )?(5\d\d)|\b(5\d\d) (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out|Server Error)|FETCH_(5\d\d)|code E(5\d\d)",
             "{host} is in trouble ({status})",
             "the registry is overloaded or down: try again later",
         ),
         // npm error invalid json response body at https://registry.example/greet reason: Unexpected token '<', …
         //  ERR_PNPM_BROKEN_METADATA_JSON  Unexpected token '<', "<!DOCTYPE "... is not valid JSON
         // invalid response from proxy "https://registry.example": invalid character '<' looking for beginning of value
+        //   config.json not found in registry
+        //   expected value at line 1 column 1
         told(
-            r"invalid json response body|ERR_PNPM_BROKEN_METADATA_JSON|Failed to decode metadata|invalid response from proxy",
+            r"invalid json response body|ERR_PNPM_BROKEN_METADATA_JSON|Failed to decode metadata|invalid response from proxy|config\.json not found in registry|expected value at line 1 column 1",
             "{host} does not answer as a registry does",
             "check the registry's URL, HTTPS_PROXY and NO_PROXY: a proxy or a sign-in page may have answered",
         ),
@@ -207,9 +213,11 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // npm error network request to https://registry.example/greet failed, reason: socket hang up
         //   ╰─▶ end of file before message length reached
         // read "https://registry.example/greet/@v/v1.0.0.zip": unexpected EOF
+        //   [52] Server returned nothing (no headers, no data) (Empty reply from server)
+        //   [18] Transferred a partial file (end of response with 99900 bytes missing)
         // Get "https://registry.example/greet/@v/v1.0.0.mod": EOF
         told(
-            r#"(?m)Wheel '[^']+' located at \S+ is invalid|[Cc]onnection reset by peer|RemoteDisconnected|Connection aborted|IncompleteRead|connection closed before|ECONNRESET|UND_ERR_SOCKET|end of file before message length|[Pp]remature close|unexpected EOF|": EOF$"#,
+            r#"(?m)Wheel '[^']+' located at \S+ is invalid|[Cc]onnection reset by peer|RemoteDisconnected|Connection aborted|IncompleteRead|connection closed before|ECONNRESET|UND_ERR_SOCKET|end of file before message length|[Pp]remature close|unexpected EOF|": EOF$|Empty reply from server|Transferred a partial file|Recv failure"#,
             "the connection to {host} was cut",
             "try again; a proxy or firewall may have closed it",
         ),
@@ -217,8 +225,10 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // npm error network timeout at: https://registry.example/greet
         // [ERR_PNPM_META_FETCH_FAIL] GET https://registry.example/greet: fetch failed
         // dial tcp 10.0.0.1:443: i/o timeout
+        //   [7] Could not connect to server (Failed to connect to registry.example port 443 after 0 ms: …)
+        //   [28] Timeout was reached (Operation too slow. Less than 10 bytes/sec transferred the last 30 seconds)
         told(
-            r"timed out|[Nn]etwork is unreachable|[Nn]o route to host|i/o timeout|handshake timeout|fatal: unable to access .*Failed to connect to|network timeout|Socket timeout|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_PNPM_META_FETCH_FAIL",
+            r"timed out|[Nn]etwork is unreachable|[Nn]o route to host|i/o timeout|handshake timeout|fatal: unable to access .*Failed to connect to|network timeout|Socket timeout|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_PNPM_META_FETCH_FAIL|Could not connect to server|Timeout was reached",
             "{host} cannot be reached",
             "check egress (network policy, a mesh's sidecar), HTTPS_PROXY and the registry's URL",
         ),

@@ -1,9 +1,10 @@
-//! The company's network: private registries, their credentials, its CA and its proxy, with pip, uv, npm, pnpm and go.
+//! The company's network: private registries, their credentials, its CA and its proxy, with pip, uv, npm, pnpm, go and cargo.
 
 mod go;
 mod nodejs;
 mod pod;
 mod python;
+mod rust;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -33,7 +34,7 @@ use cells;
 macro_rules! all {
     ($($case:ident),* $(,)?) => { $(
         mod $case {
-            cells!($case, with_pip Pip, with_uv Uv, with_npm Npm, with_pnpm Pnpm, with_go Go);
+            cells!($case, with_pip Pip, with_uv Uv, with_npm Npm, with_pnpm Pnpm, with_go Go, with_cargo Cargo);
         }
     )* };
 }
@@ -177,6 +178,11 @@ fn a_secret_is_found_where_it_is_mounted(installer: Installer) {
             let login = format!("{place}:username=ci-user\n{place}:_password={password}\n");
             (".npmrc", "NPM_CONFIG_USERCONFIG", format!("registry={}/npm/\n{login}", registry.url("")))
         }
+        Installer::Cargo => {
+            pod.index(&registry.url(""));
+            let token = format!("[registries.company]\ntoken = \"{}\"\n", basic(LOGIN));
+            ("cargo-credentials.toml", "", token)
+        }
         Installer::Go => {
             pod.asks(&registry, "");
             (".netrc", "NETRC", format!("machine {}\nlogin ci-user\npassword {PASSWORD}\n", registry.host))
@@ -191,7 +197,12 @@ fn a_secret_is_found_where_it_is_mounted(installer: Installer) {
         pod.is_greeted();
         let [first, second] =
             ["first", "second"].map(|name| format!("/var/run/secrets/kubeless.io/{name}/{file}"));
-        let told = format!("{second} is not read: {variable} names {first}");
+        let why = if variable.is_empty() {
+            format!("{first} is instead")
+        } else {
+            format!("{variable} names {first}")
+        };
+        let told = format!("{second} is not read: {why}");
         assert!(ended.stderr.contains(&told), "{}", ended.stderr);
     }
 }
@@ -229,11 +240,13 @@ fn a_registry_that_refuses_connections(installer: Installer) {
         return;
     };
     pod.index(&format!("{}://ci-user:{IN_URL}@{CLOSED}", installer.scheme().name())).secret(PASSWORD);
-    let refused = [CLOSED, "refuses connections"];
-    pod.build().fails(52, &refused, &["hint: check the registry's URL"]);
+    // Of curl, cargo learns no more.
+    let refuses = if installer == Installer::Cargo { "cannot be reached" } else { "refuses connections" };
+    let refused = [CLOSED, refuses];
+    pod.build().fails(52, &refused, &["hint: check ", "the registry's URL"]);
     // The installers' own patience ends too.
-    pod.unset("PIP_RETRIES").unset("PIP_TIMEOUT");
-    pod.build().fails(52, &refused, &["hint: check the registry's URL"]);
+    pod.unset("PIP_RETRIES").unset("PIP_TIMEOUT").unset("CARGO_NET_RETRY").unset("CARGO_HTTP_TIMEOUT");
+    pod.build().fails(52, &refused, &["hint: check ", "the registry's URL"]);
 }
 
 fn a_registry_that_never_answers(installer: Installer) {
@@ -254,7 +267,7 @@ fn a_registry_that_takes_longer_than_a_stage_may(installer: Installer) {
     let Some(mut pod) = asking(installer, &registry) else {
         return;
     };
-    pod.var("PIP_TIMEOUT", "60").var("INJECTOR_TIMEOUT", "4");
+    pod.var("PIP_TIMEOUT", "60").var("CARGO_HTTP_TIMEOUT", "60").var("INJECTOR_TIMEOUT", "4");
     pod.build().fails(
         52,
         &[installer.step(), "after 4 s"],
@@ -359,7 +372,9 @@ fn a_proxy_that_lets_nobody_out(installer: Installer) {
     };
     pod.index(&format!("https://{UNKNOWN_HOST}")).var("HTTPS_PROXY", &format!("http://{}", proxy.host));
     let refuses = match installer {
-        Installer::Pip | Installer::Uv | Installer::Go => "the proxy refuses to connect to",
+        Installer::Pip | Installer::Uv | Installer::Go | Installer::Cargo => {
+            "the proxy refuses to connect to"
+        }
         // They take the proxy's answer for the registry's.
         Installer::Npm | Installer::Pnpm => "refuses access (403)",
     };

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use walkdir::WalkDir;
 
-use super::{go, nodejs};
+use super::{go, nodejs, rust};
 use crate::support::machine::{self, Python, STRANGER};
 use crate::support::packages::tool;
 use crate::support::pod::{self, Ended, HELLO};
@@ -25,6 +25,7 @@ pub(super) enum Installer {
     Npm,
     Pnpm,
     Go,
+    Cargo,
 }
 
 impl Installer {
@@ -34,6 +35,16 @@ impl Installer {
             Installer::Pip | Installer::Uv => ("PIP_INDEX_URL", "/simple"),
             Installer::Npm | Installer::Pnpm => ("NPM_REGISTRY", "/npm/"),
             Installer::Go => ("GOPROXY", "/go"),
+            Installer::Cargo => ("CARGO_REGISTRIES_COMPANY_INDEX", "/index/"),
+        }
+    }
+
+    /// What the function is called.
+    fn handler(self) -> &'static str {
+        match self {
+            Installer::Pip | Installer::Uv | Installer::Npm | Installer::Pnpm => "handler.hello",
+            Installer::Go => "handler.Hello",
+            Installer::Cargo => "lib.hello",
         }
     }
 
@@ -44,7 +55,7 @@ impl Installer {
 
     /// The step in which it fetches.
     pub(super) fn step(self) -> &'static str {
-        if self == Installer::Go { "fetch" } else { "install" }
+        if [Installer::Go, Installer::Cargo].contains(&self) { "fetch" } else { "install" }
     }
 
     /// Where the place of a package is told that does not exist.
@@ -55,6 +66,7 @@ impl Installer {
             // Some versions tell of its archive, which the lock names, some of the package.
             Installer::Pnpm => "",
             Installer::Go => "go.mod:6",
+            Installer::Cargo => "Cargo.toml:8",
         }
     }
 
@@ -65,7 +77,7 @@ impl Installer {
             Installer::Npm | Installer::Pnpm => {
                 ("deps/node_modules/acmegreeting/index.js", "module.exports = 'hello'\n")
             }
-            Installer::Go => ("out/server", "hello from afar"),
+            Installer::Go | Installer::Cargo => ("out/server", "hello from afar"),
         }
     }
 }
@@ -100,6 +112,7 @@ impl Pod {
             Installer::Pip | Installer::Uv => python.bin.clone(),
             Installer::Npm | Installer::Pnpm => tool("nodejs", "npm")?.parent()?.to_owned(),
             Installer::Go => tool("go", "go")?.parent()?.to_owned(),
+            Installer::Cargo => rust::toolchain()?,
         };
         let pod = pod::Pod::bare(&format!("{}:/usr/bin:/bin", bin.display()));
         let mut pod = Pod { inner: pod, installer, wanted: String::new(), secrets: Vec::new() };
@@ -121,18 +134,21 @@ impl Pod {
                 &mut pod
             }
             Installer::Go => go::settle(&mut pod),
+            Installer::Cargo => pod.var("CARGO_SOURCE_CRATES_IO_REPLACE_WITH", "company"),
         };
         pod.wants(wanted);
         let home = pod.path("home");
         pod.var("HOME", &home)
-            .var("FUNC_HANDLER", if installer == Installer::Go { "handler.Hello" } else { "handler.hello" })
+            .var("FUNC_HANDLER", installer.handler())
             .var("INJECTOR_REPLAY", "off")
             // A failure that is certain need not be waited for.
             .var("PIP_RETRIES", "1")
             .var("PIP_TIMEOUT", "2")
             .var("npm_config_fetch_retries", "1")
             .var("npm_config_fetch_retry_mintimeout", "10")
-            .var("npm_config_fetch_timeout", "2000");
+            .var("npm_config_fetch_timeout", "2000")
+            .var("CARGO_NET_RETRY", "1")
+            .var("CARGO_HTTP_TIMEOUT", "2");
         Some(pod)
     }
 
@@ -158,6 +174,11 @@ impl Pod {
                 self.inner.source("go.mod", &go::manifest(&asked));
                 self.inner.source("handler.go", &go::handler(&asked));
             }
+            Installer::Cargo => {
+                let asked = wanted.lines().map(|line| line.split_once("==").map_or(line, |(name, _)| name));
+                self.inner.source("Cargo.toml", &rust::manifest(asked.clone()));
+                put(&self.inner.dir("src/src/lib.rs"), &rust::function(asked));
+            }
         }
         self
     }
@@ -170,6 +191,9 @@ impl Pod {
     /// Has the installer look for packages at our registry, which this URL leads to.
     pub(super) fn index(&mut self, url: &str) -> &mut Self {
         let (variable, path) = self.installer.index();
+        if self.installer == Installer::Cargo {
+            return rust::index(self, url, variable, path);
+        }
         self.var(variable, &format!("{url}{path}"))
     }
 

@@ -62,8 +62,8 @@ impl Scheme {
     }
 }
 
-/// A PEP 503 index at `/simple`, a registry of npm's at `/npm`, a proxy of Go's modules at `/go`, and all of them at
-/// `/moved`, which redirects there; git repositories at `/git`, and what says at a module's path that they are there.
+/// A PEP 503 index at `/simple`, a registry of npm's at `/npm`, a proxy of Go's modules at `/go`, a sparse index
+/// of cargo's at `/index`, and all of them at `/moved`, which redirects there; git repositories at `/git`, and what says at a module's path that they are there.
 pub(crate) struct Registry {
     /// `127.0.0.1:PORT`
     pub(crate) host: String,
@@ -283,9 +283,10 @@ fn answer(stream: &mut (impl Read + Write), scheme: Scheme, manner: &Manner, see
 /// The file that is asked for: a package, not what is said of it.
 fn file(head: &Head) -> Option<&'static [u8]> {
     let path = head.path();
-    let name = path
-        .strip_prefix("/files/")
-        .or_else(|| path.strip_prefix('/').filter(|path| path.contains("/-/") || path.ends_with(".zip")))?;
+    let name = path.strip_prefix("/files/").or_else(|| {
+        path.strip_prefix('/')
+            .filter(|path| path.contains("/-/") || path.ends_with(".zip") || path.ends_with("/download"))
+    })?;
     PACKAGES.get(&decoded(name)).map(Vec::as_slice)
 }
 
@@ -310,6 +311,19 @@ fn serve(stream: &mut (impl Read + Write), scheme: Scheme, head: &Head) -> io::R
         return match PACKAGES.get(&path[1..]) {
             Some(content) => respond(stream, head, "200 OK", "", content),
             None => respond(stream, head, "404 Not Found", "", b"not found"),
+        };
+    }
+    if let Some(asked) = path.strip_prefix("/index/") {
+        let here = format!("{}://{}", scheme.name(), head.header("host").unwrap_or_default());
+        let config = serde_json::json!({
+            "dl": format!("{here}/crates"), "auth-required": head.header("authorization").is_some(),
+        });
+        // `ac/me/acmegreeting`
+        let name = asked.rsplit('/').next().unwrap_or_default();
+        return match PACKAGES.get(&format!("index/{name}")) {
+            _ if asked == "config.json" => respond(stream, head, "200 OK", "", config.to_string().as_bytes()),
+            Some(line) => respond(stream, head, "200 OK", "", line),
+            None => respond(stream, head, "404 Not Found", "", b""),
         };
     }
     if let Some(packument) = path.strip_prefix('/').filter(|path| path.starts_with("npm/")) {
