@@ -100,6 +100,11 @@ public class Resolve extends AbstractMavenLifecycleParticipant {
                     plugins.getPluginRealm(session, goal.getMojoDescriptor().getPluginDescriptor());
                 }
             }
+            if (asked.containsKey("injector.jars")) {
+                // Where there are credentials, no plugin runs, not even one that is bound to the first phase.
+                project.getBuild().getPlugins().clear();
+                project.getBuild().flushPluginMap();
+            }
         } catch (Exception error) {
             throw new MavenExecutionException(error.getMessage(), error);
         }

@@ -80,8 +80,8 @@ pub(super) fn resolve(
         Arg::from("-Dinjector.jars=").then(Dir::Deps),
         Arg::from("-Dinjector.compile=").then(kept("compile.jar")),
     ];
-    let compiles = matches!(compiler, Compiler::Maven { .. });
-    args.extend(compiles.then(|| format!("-Dinjector.phase={PHASE}").into()));
+    let by_maven = matches!(compiler, Compiler::Maven { .. });
+    args.extend(by_maven.then(|| format!("-Dinjector.phase={PHASE}").into()));
     args.push("validate".into());
     steps.push(Step {
         name: "fetch".to_owned(),

@@ -59,6 +59,8 @@ const BESIDE: [&str; 12] = [
     "maven-surefire-plugin",
 ];
 
+/// What Maven loads before it reads the POM.
+const EXTENSIONS: &str = ".mvn/extensions.xml";
 /// The plugin whose configuration javac can be given.
 const COMPILER: &str = "maven-compiler-plugin";
 
@@ -126,7 +128,7 @@ impl<'a> Pom<'a> {
                 return maven(&format!("the POM's build has <{}>", part.tag_name().name()));
             }
         }
-        let mut flags = self.properties(root);
+        let mut flags = properties(root);
         let plugins = build.and_then(|build| child(build, "plugins"));
         for plugin in plugins.iter().flat_map(|plugins| elements(*plugins)) {
             let name = value(plugin, "artifactId").unwrap_or_default();
@@ -170,7 +172,6 @@ impl<'a> Pom<'a> {
             let hint = "leave it out, or ask the operator for INJECTOR_BUILD_SCRIPTS=allow";
             Err(PlanError::Dependencies(Diagnostic::new(message).at(file, line, None).hint(hint)))
         };
-        const EXTENSIONS: &str = ".mvn/extensions.xml";
         if function.files.contains_key(EXTENSIONS) {
             return refuse(EXTENSIONS, None, "Maven would load these extensions");
         }
@@ -189,25 +190,6 @@ impl<'a> Pom<'a> {
             }
             None => refuse(self.path.as_str(), None, &format!("Maven's plugins would compile: {why}")),
         }
-    }
-
-    /// What the properties ask of javac.
-    fn properties(&self, root: Node<'_, '_>) -> Vec<(&'static str, String)> {
-        let properties = child(root, "properties");
-        let find = |name: &str| properties.and_then(|all| value(all, name));
-        let of = |(name, flag)| {
-            let text = find(name)?;
-            let referred = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).and_then(find);
-            Some((flag, referred.unwrap_or(text).to_owned()))
-        };
-        let known = [
-            ("project.build.sourceEncoding", "-encoding"),
-            ("maven.compiler.source", "-source"),
-            ("maven.compiler.target", "-target"),
-            ("maven.compiler.release", "--release"),
-            ("maven.compiler.parameters", "-parameters"),
-        ];
-        known.into_iter().filter_map(of).collect()
     }
 
     /// Refuses a Java that is newer than the image's.
@@ -245,6 +227,25 @@ impl<'a> Pom<'a> {
         })?;
         Some(document.text_pos_at(node.range().start).row)
     }
+}
+
+/// What the properties ask of javac.
+fn properties(root: Node<'_, '_>) -> Vec<(&'static str, String)> {
+    let properties = child(root, "properties");
+    let find = |name: &str| properties.and_then(|all| value(all, name));
+    let of = |(name, flag)| {
+        let text = find(name)?;
+        let referred = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).and_then(find);
+        Some((flag, referred.unwrap_or(text).to_owned()))
+    };
+    let known = [
+        ("project.build.sourceEncoding", "-encoding"),
+        ("maven.compiler.source", "-source"),
+        ("maven.compiler.target", "-target"),
+        ("maven.compiler.release", "--release"),
+        ("maven.compiler.parameters", "-parameters"),
+    ];
+    known.into_iter().filter_map(of).collect()
 }
 
 /// What a `maven-compiler-plugin` asks of javac, if that is all it does.

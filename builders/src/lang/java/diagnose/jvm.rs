@@ -21,7 +21,7 @@ pub(super) fn trouble(said: &str) -> Option<Diagnostic> {
     // [ERROR] Java heap space -> [Help 1]
     static MEMORY: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
-            r"The system is out of resources\.|java\.lang\.OutOfMemoryError|Too small (?:maximum|initial) heap|\[ERROR\] (?:Java heap space|GC overhead limit exceeded)|OutOfMemoryError: (?:unable to create native thread)",
+            r"The system is out of resources\.|java\.lang\.OutOfMemoryError|Too small (?:maximum|initial) heap|Java heap space|GC overhead limit exceeded",
         )
     });
     // java.lang.StackOverflowError

@@ -111,13 +111,14 @@ fn artifacts(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
 }
 
 /// What is wrong with the POM.
-fn model(said: &str, _: Option<&Pom<'_>>) -> Vec<Diagnostic> {
+fn model(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
+    let file = pom.map_or("pom.xml", |pom| pom.path.as_str());
     // [ERROR] 'dependencies.dependency.version' for joda-time:joda-time:jar is missing. @ line 10, column 17
     // [FATAL] Non-resolvable parent POM for …: … and 'parent.relativePath' points at wrong local POM @ line 6, column 11
     // [ERROR] Malformed POM pom.xml: Unrecognised tag: 'dependencis' (position: START_TAG seen …) @ pom.xml, line 9, column 16
     static PROBLEM: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
-            r"(?m)^(?:\[\w+\]\s+(?:- )?){0,2}\[(?:ERROR|FATAL)\]\s+([^\s-].*?)\.? ?@ (?:(\S+?\.xml|[^,\n]*), )?line (\d+), column (\d+)\s*$",
+            r"(?m)^(?:\[\w+\]\s+(?:- )?){0,2}\[(?:ERROR|FATAL)\]\s+([^\s-].*?)\.? ?@ (?:[^\n]*, )?line (\d+), column (\d+)\s*$",
         )
     });
     // … Unrecognised tag: 'dependencis' @ pom.xml: ParseError at [row,col]:[9,3]
@@ -136,14 +137,12 @@ fn model(said: &str, _: Option<&Pom<'_>>) -> Vec<Diagnostic> {
     if let Some(found) = UNKNOWN.captures(said) {
         let mut numbers = found.iter().skip(2).flatten().map(|number| number.as_str().parse().ok());
         let said = Diagnostic::new(format!("Maven knows no element <{}> here", &found[1]));
-        return vec![said.at("pom.xml", numbers.next().flatten(), numbers.next().flatten())];
+        return vec![said.at(file, numbers.next().flatten(), numbers.next().flatten())];
     }
     let mut all: Vec<Diagnostic> = Vec::new();
     for found in PROBLEM.captures_iter(said) {
-        let file =
-            found.get(2).map(|file| file.as_str()).filter(|file| file.ends_with(".xml")).unwrap_or("pom.xml");
         let mut one =
-            Diagnostic::new(found[1].to_owned()).at(file, found[3].parse().ok(), found[4].parse().ok());
+            Diagnostic::new(found[1].to_owned()).at(file, found[2].parse().ok(), found[3].parse().ok());
         if let Some(named) = VERSION.captures(&found[1]) {
             let names: Vec<_> = named.iter().skip(1).flatten().map(|name| name.as_str()).collect();
             one.message = format!("{} has no version", names.join(":"));
@@ -194,7 +193,12 @@ fn goal(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
         .collect();
     let message = format!("{}:{} failed: {}", &found[2], &found[4], words.join("\n    "));
     let line = pom.and_then(|pom| Some((pom.path.as_str(), pom.line_of(&found[1], &found[2])?)));
-    let one = Diagnostic::new(message);
+    let mut one = Diagnostic::new(message);
+    // Maven 3.8 takes maven-compiler-plugin 3.1 where the POM says nothing.
+    if found[5].contains(" is no longer supported. Use ") {
+        one =
+            one.hint("give maven-compiler-plugin a version that knows maven.compiler.release, 3.6 or later");
+    }
     vec![line.map_or(one.clone(), |(path, line)| one.at(path, Some(line), None))]
 }
 
