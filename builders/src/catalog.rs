@@ -73,7 +73,8 @@ pub struct Environment {
     /// copied, into the tools' own HOME.
     #[serde(default)]
     pub files: Vec<String>,
-    /// Variables that say where a directory of the user's home is instead, by the directory's name in `files`.
+    /// Directories of the user's that tools find by a variable, by that variable: `files` are looked for where it says,
+    /// and it is set where it is not and the directory is there. `~/` is the user's home, which the tools do not see.
     #[serde(default)]
     pub homes: BTreeMap<String, String>,
     /// Variables that point a tool to a configuration file mounted as a secret, by the file's name; or, for a file
@@ -83,13 +84,18 @@ pub struct Environment {
     /// Variables that name an operator's choice, handed to the builder.
     #[serde(default)]
     pub choices: Vec<String>,
-    /// Directories of the user's that tools find by a variable, by that variable: set where it is not and the directory
-    /// is there. `~/` is the user's home, which the tools do not see.
-    #[serde(default)]
-    pub user_directories: BTreeMap<String, String>,
     /// How the tools learn whom to trust.
     #[serde(default)]
     pub ca: Vec<Trust>,
+}
+
+impl Environment {
+    /// Whether files of this name configure a package client.
+    #[must_use]
+    pub fn is_configuration(&self, name: &str) -> bool {
+        let stands_for = |meant: &String| meant.rsplit('/').next() == Some(name);
+        self.mounted.contains_key(name) || self.mounted.values().any(stands_for)
+    }
 }
 
 /// How one package client learns whom to trust.

@@ -18,6 +18,7 @@ mod native;
 mod network;
 pub mod plan;
 mod steps;
+mod tables;
 pub mod toolchain;
 
 use catalog::Runtime;

@@ -14,7 +14,7 @@ pub(crate) fn located(printed: &str) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = Vec::new();
     let mut open = false;
     for line in printed.lines().map(str::trim_end) {
-        let detail = line.starts_with([' ', '\t']).then(|| line.trim_start());
+        let detail = line.starts_with([' ', '\t']).then(|| line.trim_start().trim_start_matches("./"));
         if let (Some(detail), Some(last), true) = (detail, found.last_mut(), open) {
             last.message = format!("{}\n    {detail}", last.message);
             continue;

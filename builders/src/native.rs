@@ -26,6 +26,8 @@ static CAUSES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (pattern(&format!("command '({tools})' failed: No such file")), "there is no {} in this image"),
         // unable to execute 'x86_64-linux-gnu-gcc': No such file or directory
         (pattern(&format!("unable to execute '({tools})'")), "there is no {} in this image"),
+        // error: linker `cc` not found
+        (pattern("linker `([^`]+)` not found"), "there is no {} in this image"),
         // error: can't find Rust compiler
         (pattern("can't find (Rust) compiler"), "there is no {} compiler in this image"),
         // Modules/common.h:15:10: fatal error: lber.h: No such file or directory

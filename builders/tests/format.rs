@@ -48,7 +48,6 @@ fn full() -> Runtime {
             pass: Vec::new(),
             files: Vec::new(),
             homes: BTreeMap::new(),
-            user_directories: BTreeMap::new(),
             mounted: BTreeMap::new(),
             choices: Vec::new(),
             ca: Vec::new(),

@@ -86,9 +86,9 @@ impl Surroundings {
         for (name, value) in env.iter().filter(|(name, _)| passes(name)) {
             chosen.env.insert(name.to_owned(), value.to_owned());
         }
-        for (variable, listed) in rules.user_directories.iter().filter(|(name, _)| env.get(name).is_none()) {
-            let user = listed.strip_prefix("~/").zip(env.get("HOME"));
-            let path = user.map_or_else(|| listed.into(), |(below, home)| Path::new(home).join(below));
+        for (variable, listed) in rules.homes.iter().filter(|(variable, _)| env.get(variable).is_none()) {
+            let path = listed.strip_prefix("~/").and_then(|below| user_file(env, rules, below));
+            let path = path.unwrap_or_else(|| listed.into());
             if fs::is_dir(&path) {
                 chosen.env.insert(variable.clone(), path.display().to_string());
             }
@@ -107,8 +107,7 @@ impl Surroundings {
             chosen.settings.files.iter().flat_map(|(_, text)| references(text)).collect();
         for (path, file) in &function.files {
             let Some(text) = &file.text else { continue };
-            let listed = |file: &String| file.rsplit('/').next() == Some(path.name());
-            if rules.mounted.contains_key(path.name()) || rules.mounted.values().any(listed) {
+            if rules.is_configuration(path.name()) {
                 chosen.secrets.extend(credentials::configuration(path.name(), text));
                 referred.extend(references(text));
             } else {
@@ -192,21 +191,18 @@ impl Surroundings {
         }
         for listed in &rules.files {
             let below = listed.strip_prefix("~/");
-            let Some(own) = below.map_or_else(|| Some(listed.into()), |below| user_file(env, rules, below))
-            else {
-                continue;
-            };
-            let path = standing.get(listed.as_str()).unwrap_or(&own);
-            if path != &own
-                && let Some(text) = fs::read_text(&own)
-            {
-                self.pass_over(listed, listed, listed, &path.display().to_string(), &text);
-            }
-            let text = fs::read_text(path);
+            let path = below.map_or_else(|| Some(listed.into()), |below| user_file(env, rules, below));
+            let text = path.as_deref().and_then(fs::read_text);
             let variable = listed.rsplit('/').next().and_then(|name| kinds.get(name));
             let variable = variable.map(|variable| self.spelt(variable));
             let instead = variable.and_then(|variable| Some((self.env.get(&variable)?.clone(), variable)));
-            if let (Some(below), Some((named, variable))) = (below, instead) {
+            if let (Some(below), Some(mounted)) = (below, standing.get(listed.as_str())) {
+                if let Some(text) = text {
+                    self.pass_over(listed, listed, listed, &mounted.display().to_string(), &text);
+                }
+                self.add_file(listed, listed.clone(), fs::read_text(mounted).unwrap_or_default());
+                self.home.push((below.to_owned(), mounted.clone()));
+            } else if let (Some(below), Some((named, variable))) = (below, instead) {
                 // What a variable names stands for the user's own file, not for the system's; for programs that
                 // know no variable, too: git reads no NETRC.
                 if let Some(text) = text {
@@ -215,9 +211,9 @@ impl Surroundings {
                 if fs::is_file(Path::new(&named)) {
                     self.home.push((below.to_owned(), named.into()));
                 }
-            } else if let Some(text) = text {
+            } else if let (Some(path), Some(text)) = (path, text) {
                 self.add_file(listed, listed.clone(), text);
-                self.home.extend(below.map(|below| (below.to_owned(), path.clone())));
+                self.home.extend(below.map(|below| (below.to_owned(), path)));
             }
         }
         let variables = kinds.values().filter(|meant| !meant.starts_with("~/"));
@@ -405,8 +401,9 @@ fn read_present(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Where the user's own file is, if anywhere: `XDG_CONFIG_HOME` and the like considered.
 fn user_file(env: &Environment, rules: &Rules, below: &str) -> Option<PathBuf> {
-    let homes = rules.homes.iter().map(|(dir, variable)| (dir.as_str(), variable.as_str()));
-    let elsewhere = homes.chain([(".config", "XDG_CONFIG_HOME")]).find_map(|(dir, variable)| {
+    let homes =
+        rules.homes.iter().filter_map(|(variable, dir)| Some((variable.as_str(), dir.strip_prefix("~/")?)));
+    let elsewhere = homes.chain([("XDG_CONFIG_HOME", ".config")]).find_map(|(variable, dir)| {
         let rest = below.strip_prefix(dir)?.strip_prefix('/')?;
         Some(Path::new(env.get(variable)?).join(rest))
     });

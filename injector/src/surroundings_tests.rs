@@ -52,7 +52,7 @@ fn certificate(content: &str) -> String {
 #[test]
 fn cargo_finds_its_configuration_its_ca_and_its_token() {
     let rules = "pass = ['CARGO_NET_*']\nfiles = ['~/.cargo/config.toml', '~/.cargo/credentials.toml', '~/.netrc']\n\
-                 ca = [{ replaces = 'CARGO_HTTP_CAINFO', key = 'cainfo' }]\nhomes = { '.cargo' = 'CARGO_HOME' }\n\
+                 ca = [{ replaces = 'CARGO_HTTP_CAINFO', key = 'cainfo' }]\nhomes = { CARGO_HOME = '~/.cargo' }\n\
                  [environment.mounted]\n'cargo-config.toml' = '~/.cargo/config.toml'\n'.netrc' = '~/.netrc'\n";
     let company = Company::new(&[
         ("home/.cargo/config.toml", "[http]\ncainfo = \"~/theirs.pem\"\n"),
@@ -91,7 +91,7 @@ fn cargo_finds_its_configuration_its_ca_and_its_token() {
 #[test]
 fn a_home_may_be_elsewhere() {
     let rules = "pass = []\nfiles = ['~/.cargo/config.toml', '~/.config/x']\n\
-                 ca = [{ replaces = 'CARGO_HTTP_CAINFO', key = 'cainfo' }]\nhomes = { '.cargo' = 'CARGO_HOME' }\n";
+                 ca = [{ replaces = 'CARGO_HTTP_CAINFO', key = 'cainfo' }]\nhomes = { CARGO_HOME = '~/.cargo' }\n";
     let company = Company::new(&[
         ("home/.cargo/config.toml", "[net]\nretry = 1\n"),
         ("image/config.toml", "http.cainfo = \"~/theirs.pem\"\n"),

@@ -84,13 +84,10 @@ fn a_case_ends_as_recorded_tools_let_it() {
 fn a_case_ends_in_the_same_way_with_the_real_tools() {
     let found: BTreeMap<&str, Interpreter> =
         LANGUAGES.iter().filter_map(|language| Some((language.id, language.interpreter()?))).collect();
-    // A hundred packages of Go's library are compiled once, not for each case.
-    let kept = tempfile::tempdir().expect("a directory");
     let mode = if std::env::var_os("RECORD").is_some() { Keep::Recordings } else { Keep::Nothing };
     for_each_case(|variant| {
         let interpreter = found.get(variant.language.id);
-        let Some(room) = interpreter.and_then(|interpreter| real(variant, interpreter, mode, kept.path()))
-        else {
+        let Some(room) = interpreter.and_then(|interpreter| real(variant, interpreter, mode)) else {
             return Vec::new();
         };
         let ended = room.run("build");

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bans::trespasses;
+pub(crate) use elf::needs_loader;
 use manifests::{MAY_USE, direct_dependencies, forbidden, strange_keys, unshared};
 use scan::names;
 
@@ -134,12 +135,7 @@ fn the_release_binary_is_small_static_and_needs_nothing_around_it() {
 
     let size = bytes.len() as u64;
     assert!(size < MAX_BINARY, "the release binary has {size} bytes, {MAX_BINARY} are too many");
-    assert_eq!(
-        elf::needs_loader(&bytes),
-        Some(false),
-        "{} is not static; is RUSTFLAGS set?",
-        binary.display()
-    );
+    assert_eq!(needs_loader(&bytes), Some(false), "{} is not static; is RUSTFLAGS set?", binary.display());
 
     if !rustix::process::geteuid().is_root() {
         eprintln!("SKIP chroot: only root may");

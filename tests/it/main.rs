@@ -12,6 +12,7 @@ mod contract;
 mod deploy;
 mod explain;
 mod fixtures;
+mod go_server;
 mod hostile;
 mod house;
 mod java_server;

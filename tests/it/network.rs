@@ -1,9 +1,11 @@
-//! The company's network: private registries, their credentials, its CA and its proxy, with pip, uv, npm, pnpm and Maven.
+//! The company's network: private registries, their credentials, its CA and its proxy, with pip, uv, npm, pnpm, go, cargo and Maven.
 
+mod go;
 mod java;
 mod nodejs;
 mod pod;
 mod python;
+mod rust;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -33,7 +35,7 @@ use cells;
 macro_rules! all {
     ($($case:ident),* $(,)?) => { $(
         mod $case {
-            cells!($case, with_pip Pip, with_uv Uv, with_npm Npm, with_pnpm Pnpm, with_maven Maven);
+            cells!($case, with_pip Pip, with_uv Uv, with_npm Npm, with_pnpm Pnpm, with_go Go, with_cargo Cargo, with_maven Maven);
         }
     )* };
 }
@@ -62,23 +64,22 @@ fn tells_nothing(pod: &mut Pod) {
 }
 
 fn an_index_comes_from_the_environment(installer: Installer) {
-    let registry = Registry::start(Scheme::Http, Manner::Asks(LOGIN.to_owned()));
-    let Some(mut pod) = Pod::new(installer, "acmegreeting==1.0\n") else {
+    let registry = Registry::start(installer.scheme(), Manner::Asks(LOGIN.to_owned()));
+    let Some(pod) = asking(installer, &registry) else {
         return;
     };
-    pod.index(&registry.url(&format!("ci-user:{IN_URL}@"))).secret(PASSWORD);
     pod.build().succeeds();
     pod.is_greeted();
     let plan = pod.plan();
-    assert!(plan.contains("(network)"), "{plan}");
+    assert!(plan.contains(installer.step()), "{plan}");
 }
 
 fn an_index_that_redirects_is_followed(installer: Installer) {
-    let registry = Registry::start(Scheme::Http, Manner::Asks(LOGIN.to_owned()));
-    let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
+    let registry = Registry::start(installer.scheme(), Manner::Asks(LOGIN.to_owned()));
+    let Some(mut pod) = asking(installer, &registry) else {
         return;
     };
-    pod.index(&(registry.url(&format!("ci-user:{IN_URL}@")) + "/moved")).secret(PASSWORD);
+    pod.index(&(registry.url(&format!("ci-user:{IN_URL}@")) + "/moved"));
     pod.build().succeeds();
     let asked: Vec<_> = registry.asked().into_iter().map(|asked| asked.what).collect();
     assert!(asked.iter().any(|what| what.starts_with("GET /moved/")), "{asked:?}");
@@ -98,11 +99,7 @@ fn private_ca(installer: Installer, variable: &str) {
     let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
         return;
     };
-    let company = pod.path("company.pem");
-    pod.file("company.pem", &registry.ca)
-        .var(variable, &company)
-        .index(&registry.url(&format!("ci-user:{IN_URL}@")))
-        .secret(PASSWORD);
+    pod.trusts(variable, &registry.ca).index(&registry.url(&format!("ci-user:{IN_URL}@"))).secret(PASSWORD);
     pod.build().succeeds();
     pod.is_greeted();
 }
@@ -129,10 +126,8 @@ fn a_proxy_is_used_for_tls(installer: Installer) {
     let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
         return;
     };
-    let ca = pod.path("company.pem");
     let index = format!("https://ci-user:{TOKEN}@{UNKNOWN_HOST}");
-    pod.file("company.pem", &registry.ca)
-        .var("INJECTOR_CA_FILE", &ca)
+    pod.trusts("INJECTOR_CA_FILE", &registry.ca)
         .index(&index)
         .var("https_proxy", &format!("http://ci-user:{IN_URL}@{}", proxy.host))
         .secret(PASSWORD)
@@ -156,11 +151,12 @@ fn a_proxy_is_not_used_for_its_exceptions(installer: Installer) {
 }
 
 fn a_login_is_not_taken_abroad(installer: Installer) {
-    let abroad = Registry::abroad();
-    let registry = Registry::start(Scheme::Http, Manner::SendsAway(LOGIN.to_owned(), abroad.url("")));
-    let Some(pod) = asking(installer, &registry) else {
+    let abroad = Registry::abroad(installer.scheme());
+    let registry = Registry::start(installer.scheme(), Manner::SendsAway(LOGIN.to_owned(), abroad.url("")));
+    let Some(mut pod) = asking(installer, &registry) else {
         return;
     };
+    pod.trusts("INJECTOR_CA_FILE", &(registry.ca + &abroad.ca));
     pod.build().succeeds();
     pod.is_greeted();
     let asked = abroad.asked();
@@ -168,29 +164,33 @@ fn a_login_is_not_taken_abroad(installer: Installer) {
 }
 
 fn a_secret_is_found_where_it_is_mounted(installer: Installer) {
-    let registry = Registry::start(Scheme::Http, Manner::Asks(LOGIN.to_owned()));
+    let registry = Registry::start(installer.scheme(), Manner::Asks(LOGIN.to_owned()));
     let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
         return;
     };
-    // What is found first, and why the other one is not read.
-    let (file, instead, text) = match installer {
+    let (file, variable, text) = match installer {
         Installer::Pip | Installer::Uv => {
             let url = registry.url(&format!("ci-user:{IN_URL}@"));
-            ("pip.conf", "PIP_CONFIG_FILE names @", format!("[global]\nindex-url = {url}/simple\n"))
+            ("pip.conf", "PIP_CONFIG_FILE", format!("[global]\nindex-url = {url}/simple\n"))
         }
         Installer::Npm | Installer::Pnpm => {
             let password = STANDARD.encode(PASSWORD);
             let place = format!("//{}/npm/", registry.host);
             let login = format!("{place}:username=ci-user\n{place}:_password={password}\n");
-            (
-                ".npmrc",
-                "NPM_CONFIG_USERCONFIG names @",
-                format!("registry={}/npm/\n{login}", registry.url("")),
-            )
+            (".npmrc", "NPM_CONFIG_USERCONFIG", format!("registry={}/npm/\n{login}", registry.url("")))
+        }
+        Installer::Cargo => {
+            pod.index(&registry.url(""));
+            let token = format!("[registries.company]\ntoken = \"{}\"\n", basic(LOGIN));
+            ("cargo-credentials.toml", "", token)
         }
         Installer::Maven => {
             let text = java::settings(&registry.url(&format!("ci-user:{IN_URL}@")), "");
-            ("settings.xml", "@ is instead", text)
+            ("settings.xml", "", text)
+        }
+        Installer::Go => {
+            pod.asks(&registry, "");
+            (".netrc", "NETRC", format!("machine {}\nlogin ci-user\npassword {PASSWORD}\n", registry.host))
         }
     };
     pod.file(&format!("secrets/first/{file}"), &text)
@@ -202,7 +202,12 @@ fn a_secret_is_found_where_it_is_mounted(installer: Installer) {
         pod.is_greeted();
         let [first, second] =
             ["first", "second"].map(|name| format!("/var/run/secrets/kubeless.io/{name}/{file}"));
-        let told = format!("{second} is not read: {}", instead.replace('@', &first));
+        let why = if variable.is_empty() {
+            format!("{first} is instead")
+        } else {
+            format!("{variable} names {first}")
+        };
+        let told = format!("{second} is not read: {why}");
         assert!(ended.stderr.contains(&told), "{}", ended.stderr);
     }
 }
@@ -231,7 +236,7 @@ all!(
 /// A pod that asks a registry with a password in the index's URL.
 fn asking(installer: Installer, registry: &Registry) -> Option<Pod> {
     let mut pod = Pod::new(installer, "acmegreeting==1.0\n")?;
-    pod.index(&registry.url(&format!("ci-user:{IN_URL}@"))).secret(PASSWORD);
+    pod.asks(registry, &format!("ci-user:{IN_URL}@")).secret(PASSWORD);
     Some(pod)
 }
 
@@ -239,20 +244,23 @@ fn a_registry_that_refuses_connections(installer: Installer) {
     let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
         return;
     };
-    pod.index(&format!("http://ci-user:{IN_URL}@{CLOSED}")).secret(PASSWORD);
-    let refused = [CLOSED, "refuses connections"];
-    pod.build().fails(52, &refused, &["hint: check the registry's URL"]);
+    pod.index(&format!("{}://ci-user:{IN_URL}@{CLOSED}", installer.scheme().name())).secret(PASSWORD);
+    // Of curl, cargo learns no more.
+    let refuses = if installer == Installer::Cargo { "cannot be reached" } else { "refuses connections" };
+    let refused = [CLOSED, refuses];
+    pod.build().fails(52, &refused, &["hint: check ", "the registry's URL"]);
     // The installers' own patience ends too.
-    pod.unset("PIP_RETRIES").unset("PIP_TIMEOUT");
-    pod.build().fails(52, &refused, &["hint: check the registry's URL"]);
+    pod.unset("PIP_RETRIES").unset("PIP_TIMEOUT").unset("CARGO_NET_RETRY").unset("CARGO_HTTP_TIMEOUT");
+    pod.build().fails(52, &refused, &["hint: check ", "the registry's URL"]);
 }
 
 fn a_registry_that_never_answers(installer: Installer) {
-    // pnpm 9 and 10 wait for an archive as long as they may, whatever `fetch-timeout` says; the stage's limit ends that.
-    if installer == Installer::Pnpm {
+    // pnpm 9 and 10 wait for an archive as long as they may, whatever `fetch-timeout` says, and go for everything; the
+    // stage's limit ends that.
+    if [Installer::Pnpm, Installer::Go].contains(&installer) {
         return;
     }
-    let registry = Registry::start(Scheme::Http, Manner::IsSilent);
+    let registry = Registry::start(installer.scheme(), Manner::IsSilent);
     let Some(pod) = asking(installer, &registry) else {
         return;
     };
@@ -264,16 +272,20 @@ fn a_registry_that_takes_longer_than_a_stage_may(installer: Installer) {
     if installer == Installer::Maven {
         return;
     }
-    let registry = Registry::start(Scheme::Http, Manner::IsSilent);
+    let registry = Registry::start(installer.scheme(), Manner::IsSilent);
     let Some(mut pod) = asking(installer, &registry) else {
         return;
     };
-    pod.var("PIP_TIMEOUT", "60").var("INJECTOR_TIMEOUT", "4");
-    pod.build().fails(52, &["install", "after 4 s"], &["hint: is the registry slow", "INJECTOR_TIMEOUT"]);
+    pod.var("PIP_TIMEOUT", "60").var("CARGO_HTTP_TIMEOUT", "60").var("INJECTOR_TIMEOUT", "4");
+    pod.build().fails(
+        52,
+        &[installer.step(), "after 4 s"],
+        &["hint: is the registry slow", "INJECTOR_TIMEOUT"],
+    );
 }
 
 fn a_registry_that_hangs_up(installer: Installer) {
-    let registry = Registry::start(Scheme::Http, Manner::HangsUp);
+    let registry = Registry::start(installer.scheme(), Manner::HangsUp);
     let Some(pod) = asking(installer, &registry) else {
         return;
     };
@@ -294,14 +306,14 @@ fn a_registry_that_has_no_address(installer: Installer) {
 
 fn a_registry_that_is_not_trusted(installer: Installer) {
     let registry = Registry::start(Scheme::Https, Manner::Serves);
-    let Some(pod) = asking(installer, &registry) else {
+    let Some(mut pod) = asking(installer, &registry) else {
         return;
     };
-    pod.build().fails(52, &[&registry.host, "not trusted"], &["INJECTOR_CA_FILE"]);
+    pod.unset("INJECTOR_CA_FILE").build().fails(52, &[&registry.host, "not trusted"], &["INJECTOR_CA_FILE"]);
 }
 
 fn a_registry_that_does_not_know_us(installer: Installer) {
-    let registry = Registry::start(Scheme::Http, Manner::Asks("ci-user:another".to_owned()));
+    let registry = Registry::start(installer.scheme(), Manner::Asks("ci-user:another".to_owned()));
     let Some(pod) = asking(installer, &registry) else {
         return;
     };
@@ -322,7 +334,7 @@ fn a_registry_that_has_had_enough(installer: Installer) {
 
 /// A registry that answers all with one status is the platform's trouble.
 fn status(installer: Installer, status: &'static str, headline: &[&str], hint: &str) {
-    let registry = Registry::start(Scheme::Http, Manner::Answers(status));
+    let registry = Registry::start(installer.scheme(), Manner::Answers(status));
     let Some(pod) = asking(installer, &registry) else {
         return;
     };
@@ -331,12 +343,13 @@ fn status(installer: Installer, status: &'static str, headline: &[&str], hint: &
 }
 
 fn a_proxy_that_refuses_connections(installer: Installer) {
-    let registry = Registry::start(Scheme::Https, Manner::Serves);
-    let Some(mut pod) = asking(installer, &registry) else {
+    let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
         return;
     };
-    pod.var("HTTPS_PROXY", &format!("http://ci-user:{TOKEN}@{CLOSED}")).secret(TOKEN);
-    let headline = format!("the proxy cannot be reached on the way to {}", registry.host);
+    pod.index(&format!("https://{UNKNOWN_HOST}"))
+        .var("HTTPS_PROXY", &format!("http://ci-user:{TOKEN}@{CLOSED}"))
+        .secret(TOKEN);
+    let headline = format!("the proxy cannot be reached on the way to {UNKNOWN_HOST}");
     pod.build().fails(52, &[&headline], &[&format!("hint: check HTTPS_PROXY ({CLOSED})"), "NO_PROXY"]);
 }
 
@@ -344,11 +357,15 @@ fn a_proxy_that_does_not_know_us(installer: Installer) {
     for scheme in [Scheme::Http, Scheme::Https] {
         let registry = Registry::start(scheme, Manner::Serves);
         let proxy = Proxy::before(&registry, Some("ci-user:another"));
-        let Some(mut pod) = asking(installer, &registry) else {
+        let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
             return;
         };
         let url = format!("http://ci-user:{TOKEN}@{}", proxy.host);
-        pod.var("HTTPS_PROXY", &url).var("HTTP_PROXY", &url).secret(TOKEN);
+        pod.index(&format!("{}://{UNKNOWN_HOST}", scheme.name()))
+            .var("HTTPS_PROXY", &url)
+            .var("HTTP_PROXY", &url)
+            .var("PIP_TRUSTED_HOST", UNKNOWN_HOST)
+            .secret(TOKEN);
         pod.build().fails(
             52,
             &["the proxy asks for credentials"],
@@ -358,22 +375,23 @@ fn a_proxy_that_does_not_know_us(installer: Installer) {
 }
 
 fn a_proxy_that_lets_nobody_out(installer: Installer) {
-    let registry = Registry::start(Scheme::Https, Manner::Serves);
     let proxy = Proxy::closed();
-    let Some(mut pod) = asking(installer, &registry) else {
+    let Some(mut pod) = Pod::new(installer, "acmegreeting\n") else {
         return;
     };
-    pod.var("HTTPS_PROXY", &format!("http://{}", proxy.host));
+    pod.index(&format!("https://{UNKNOWN_HOST}")).var("HTTPS_PROXY", &format!("http://{}", proxy.host));
     let refuses = match installer {
-        Installer::Pip | Installer::Uv => "the proxy refuses to connect to",
+        Installer::Pip | Installer::Uv | Installer::Go | Installer::Cargo => {
+            "the proxy refuses to connect to"
+        }
         // They take the proxy's answer for the registry's.
         Installer::Npm | Installer::Pnpm | Installer::Maven => "refuses access (403)",
     };
-    pod.build().fails(52, &[refuses, &registry.host], &["NO_PROXY"]);
+    pod.build().fails(52, &[refuses, UNKNOWN_HOST], &["NO_PROXY"]);
 }
 
 fn a_file_that_is_cut(installer: Installer) {
-    let registry = Registry::start(Scheme::Http, Manner::Cuts);
+    let registry = Registry::start(installer.scheme(), Manner::Cuts);
     let Some(pod) = asking(installer, &registry) else {
         return;
     };
@@ -390,7 +408,7 @@ fn a_bundle_that_is_none(installer: Installer) {
 }
 
 fn a_package_that_a_working_registry_does_not_have(installer: Installer) {
-    let registry = Registry::start(Scheme::Http, Manner::Asks(LOGIN.to_owned()));
+    let registry = Registry::start(installer.scheme(), Manner::Asks(LOGIN.to_owned()));
     let Some(mut pod) = asking(installer, &registry) else {
         return;
     };

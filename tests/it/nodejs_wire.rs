@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::http::{Client, call, get};
 use crate::support::nodejs::{nodes, serve};
-use crate::support::wire;
+use crate::support::wire::{self, BOTH_LENGTHS};
 
 /// Answers with what the request brought.
 const ECHO: &str = "exports.handler = ({ data, extensions: { request } }) =>
@@ -66,6 +66,7 @@ fn connections_close_when_the_client_wants_it() {
 fn malformed_requests_are_refused_and_the_server_lives_on() {
     let long = "a".repeat(70_000);
     let particular = [
+        (BOTH_LENGTHS.to_owned(), 400),
         ("BREW / HTTP/1.1\r\n\r\n".to_owned(), 400), // Node knows its methods.
         ("POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n".to_owned(), 400),
         (format!("GET /{long} HTTP/1.1\r\n\r\n"), 431),

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::http::{Client, get};
 use crate::support::python::interpreters;
 use crate::support::server::Server;
-use crate::support::wire;
+use crate::support::wire::{self, BOTH_LENGTHS};
 
 /// Answers with what the request brought.
 const ECHO: &str = "def handler(event, context):
@@ -46,6 +46,7 @@ fn connections_close_when_the_client_wants_it() {
 fn malformed_requests_are_refused_and_the_server_lives_on() {
     let long = "a".repeat(70_000);
     let particular = [
+        (BOTH_LENGTHS.to_owned(), 400),
         ("GET /\r\n\r\n".to_owned(), 400),
         ("GET / HTTP/2.0\r\n\r\n".to_owned(), 505),
         ("GET / HTTP/1.1\r\nName : value\r\n\r\n".to_owned(), 400),

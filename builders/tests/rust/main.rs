@@ -3,6 +3,7 @@
 mod findings;
 mod plans;
 mod refusals;
+mod settings;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -23,6 +24,8 @@ struct World {
     version: &'static str,
     host: &'static str,
     build_scripts: BuildScripts,
+    env: &'static [(&'static str, &'static str)],
+    files: &'static [(&'static str, &'static str)],
 }
 
 const USUAL: World = World {
@@ -32,6 +35,8 @@ const USUAL: World = World {
     version: "1.95.0",
     host: "x86_64-unknown-linux-gnu",
     build_scripts: BuildScripts::Allow,
+    env: &[],
+    files: &[],
 };
 const DENIED: World = World { build_scripts: BuildScripts::Deny, ..USUAL };
 
@@ -46,7 +51,7 @@ fn plan(world: &World, fixture: &str) -> Result<Plan, PlanError> {
         function: &function(world.handler, world.deps_file, fixture),
         runtime: assets::catalog().expect("the catalogue").get("rust").expect("Rust"),
         toolchain: &Toolchain { tools: tools.collect(), ..Toolchain::default() },
-        settings: &configuration(&[], &[]),
+        settings: &configuration(world.env, world.files),
         policy: &Policy { build_scripts: world.build_scripts, choices: BTreeMap::new() },
     })
 }

@@ -4,7 +4,7 @@
 const INTERP: u32 = 3;
 
 /// Whether a 64-bit little-endian program asks for a dynamic loader; `None` if it is not one.
-pub(super) fn needs_loader(file: &[u8]) -> Option<bool> {
+pub(crate) fn needs_loader(file: &[u8]) -> Option<bool> {
     const ELF64_LITTLE: &[u8] = b"\x7fELF\x02\x01";
     file.strip_prefix(ELF64_LITTLE)?;
     let half = |at: usize| Some(usize::from(u16::from_le_bytes(bytes(file, at)?)));

@@ -3,17 +3,19 @@
 use std::fs::{canonicalize, copy, read, read_link, read_to_string};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use walkdir::WalkDir;
 
-use super::{java, nodejs};
+use super::{go, java, nodejs, rust};
 use crate::support::machine::{self, Python, STRANGER};
 use crate::support::packages::tool;
 use crate::support::pod::{self, Ended, HELLO};
 use crate::support::python::put;
+use crate::support::registry::{Registry, Scheme};
 
 /// Who installs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,10 +24,44 @@ pub(super) enum Installer {
     Uv,
     Npm,
     Pnpm,
+    Go,
+    Cargo,
     Maven,
 }
 
 impl Installer {
+    /// Where it looks for packages: the variable, and our registry's path.
+    fn index(self) -> (&'static str, &'static str) {
+        match self {
+            Installer::Pip | Installer::Uv => ("PIP_INDEX_URL", "/simple"),
+            Installer::Npm | Installer::Pnpm => ("NPM_REGISTRY", "/npm/"),
+            Installer::Go => ("GOPROXY", "/go"),
+            Installer::Cargo => ("CARGO_REGISTRIES_COMPANY_INDEX", "/index/"),
+            Installer::Maven => (".m2/settings.xml", "/maven"),
+        }
+    }
+
+    /// What the function is called.
+    fn handler(self) -> &'static str {
+        match self {
+            Installer::Pip | Installer::Uv | Installer::Npm | Installer::Pnpm | Installer::Maven => {
+                "handler.hello"
+            }
+            Installer::Go => "handler.Hello",
+            Installer::Cargo => "lib.hello",
+        }
+    }
+
+    /// The scheme over which it logs in.
+    pub(super) fn scheme(self) -> Scheme {
+        if self == Installer::Go { Scheme::Https } else { Scheme::Http }
+    }
+
+    /// The step in which it fetches.
+    pub(super) fn step(self) -> &'static str {
+        if [Installer::Go, Installer::Cargo, Installer::Maven].contains(&self) { "fetch" } else { "install" }
+    }
+
     /// Where the place of a package is told that does not exist.
     pub(super) fn place(self) -> &'static str {
         match self {
@@ -33,17 +69,20 @@ impl Installer {
             Installer::Npm => "package.json:1",
             // Some versions tell of its archive, which the lock names, some of the package.
             Installer::Pnpm => "",
+            Installer::Go => "go.mod:6",
+            Installer::Cargo => "Cargo.toml:8",
             Installer::Maven => "pom.xml:1",
         }
     }
 
-    /// Where it leaves the package `acmegreeting`, and the package.
+    /// Where it leaves the package `acmegreeting`, and what is in it.
     pub(super) fn greeting(self) -> (&'static str, &'static str) {
         match self {
             Installer::Pip | Installer::Uv => ("deps/acmegreeting.py", "TEXT = 'hello'\n"),
             Installer::Npm | Installer::Pnpm => {
                 ("deps/node_modules/acmegreeting/index.js", "module.exports = 'hello'\n")
             }
+            Installer::Go | Installer::Cargo => ("out/server", "hello from afar"),
             // An empty archive.
             Installer::Maven => {
                 ("deps/acmegreeting-1.0.jar", "PK\u{5}\u{6}\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0")
@@ -54,7 +93,7 @@ impl Installer {
 
 /// A function with dependencies, in a company's network.
 pub(super) struct Pod {
-    inner: pod::Pod,
+    pub(super) inner: pod::Pod,
     installer: Installer,
     wanted: String,
     secrets: Vec<String>,
@@ -81,6 +120,8 @@ impl Pod {
         let bin = match installer {
             Installer::Pip | Installer::Uv => python.bin.clone(),
             Installer::Npm | Installer::Pnpm => tool("nodejs", "npm")?.parent()?.to_owned(),
+            Installer::Go => tool("go", "go")?.parent()?.to_owned(),
+            Installer::Cargo => rust::toolchain()?,
             Installer::Maven => tool("java", "mvn").and(tool("java", "javac"))?.parent()?.to_owned(),
         };
         let pod = pod::Pod::bare(&format!("{}:/usr/bin:/bin", bin.display()));
@@ -102,6 +143,8 @@ impl Pod {
                 symlink(pnpm, pod.inner.dir("bin/pnpm")).expect("a link");
                 &mut pod
             }
+            Installer::Go => go::settle(&mut pod),
+            Installer::Cargo => pod.var("CARGO_SOURCE_CRATES_IO_REPLACE_WITH", "company"),
             Installer::Maven => {
                 symlink(tool("java", "mvn")?, pod.inner.dir("bin/mvn")).expect("a link");
                 pod.var("MAVEN_OPTS", "-Dmaven.wagon.rto=2000 -Daether.connector.requestTimeout=2000")
@@ -110,14 +153,16 @@ impl Pod {
         pod.wants(wanted);
         let home = pod.path("home");
         pod.var("HOME", &home)
-            .var("FUNC_HANDLER", "handler.hello")
+            .var("FUNC_HANDLER", installer.handler())
             .var("INJECTOR_REPLAY", "off")
             // A failure that is certain need not be waited for.
             .var("PIP_RETRIES", "1")
             .var("PIP_TIMEOUT", "2")
             .var("npm_config_fetch_retries", "1")
             .var("npm_config_fetch_retry_mintimeout", "10")
-            .var("npm_config_fetch_timeout", "2000");
+            .var("npm_config_fetch_timeout", "2000")
+            .var("CARGO_NET_RETRY", "1")
+            .var("CARGO_HTTP_TIMEOUT", "2");
         Some(pod)
     }
 
@@ -137,6 +182,17 @@ impl Pod {
                     self.inner.source("pnpm-lock.yaml", &nodejs::lock(asked));
                 }
             }
+            Installer::Go => {
+                let asked = wanted.lines().map(|line| line.split_once("==").map_or(line, |(name, _)| name));
+                let asked: Vec<_> = asked.map(|name| format!("acme.example/{name}")).collect();
+                self.inner.source("go.mod", &go::manifest(&asked));
+                self.inner.source("handler.go", &go::handler(&asked));
+            }
+            Installer::Cargo => {
+                let asked = wanted.lines().map(|line| line.split_once("==").map_or(line, |(name, _)| name));
+                self.inner.source("Cargo.toml", &rust::manifest(asked.clone()));
+                put(&self.inner.dir("src/src/lib.rs"), &rust::function(asked));
+            }
             Installer::Maven => {
                 self.inner.source("handler.java", java::HELLO);
                 let asked = wanted.lines().map(|line| line.split_once("==").map_or(line, |(name, _)| name));
@@ -153,18 +209,39 @@ impl Pod {
 
     /// Has the installer look for packages at our registry, which this URL leads to.
     pub(super) fn index(&mut self, url: &str) -> &mut Self {
-        match self.installer {
-            Installer::Pip | Installer::Uv => self.var("PIP_INDEX_URL", &format!("{url}/simple")),
-            Installer::Npm | Installer::Pnpm => self.var("NPM_REGISTRY", &format!("{url}/npm/")),
-            Installer::Maven => self.file("home/.m2/settings.xml", &java::settings(url, "")),
+        let (variable, path) = self.installer.index();
+        if self.installer == Installer::Maven {
+            return self.file("home/.m2/settings.xml", &java::settings(url, ""));
         }
+        if self.installer == Installer::Cargo {
+            return rust::index(self, url, variable, path);
+        }
+        self.var(variable, &format!("{url}{path}"))
+    }
+
+    /// Has the installer look for packages at this registry, and trust it; `login` is empty or `user:password@`.
+    pub(super) fn asks(&mut self, registry: &Registry, login: &str) -> &mut Self {
+        let url = registry.url(login);
+        if url.starts_with("https:") {
+            self.trusts("INJECTOR_CA_FILE", &registry.ca);
+        }
+        self.index(&url)
+    }
+
+    /// Trusts what these certificates signed, by a variable.
+    pub(super) fn trusts(&mut self, variable: &str, certificates: &str) -> &mut Self {
+        let company = self.path("company.pem");
+        self.file("company.pem", certificates).var(variable, &company)
     }
 
     /// Demands that the package `acmegreeting` is there.
     #[track_caller]
     pub(super) fn is_greeted(&self) {
         let (path, text) = self.installer.greeting();
-        assert_eq!(self.published(path), text);
+        let path = self.inner.function().join(path);
+        let found = read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let found = String::from_utf8_lossy(&found);
+        assert!(found.contains(text), "{}", path.display());
     }
 
     /// The path of something in the pod.
@@ -223,7 +300,9 @@ impl Pod {
     pub(super) fn build(&self) -> Ended {
         let ended = self.run(&["build"]);
         assert_eq!(ended.stdout, "", "data on stdout");
-        for entry in WalkDir::new(self.path("volume")) {
+        let left =
+            ["volume", "keep"].into_iter().map(|dir| self.path(dir)).filter(|dir| Path::new(dir).exists());
+        for entry in left.flat_map(WalkDir::new) {
             let entry = entry.expect("a readable volume");
             let path = entry.path();
             self.search("a path", path.as_os_str().as_bytes());

@@ -1,5 +1,6 @@
 //! What several tests need: a pod without a cluster, an HTTP client, package registries, and what this machine has.
 
+pub(crate) mod go;
 pub(crate) mod http;
 pub(crate) mod java;
 pub(crate) mod machine;

@@ -99,6 +99,49 @@ def maven(name):
     return files | {path + ".sha1": hashlib.sha1(content).hexdigest().encode() for path, content in files.items()}
 
 
+def go_files(path):
+    """A module of Go's."""
+    return {"go.mod": f"module {path}\n\ngo 1.21\n", "greeting.go": 'package greeting\n\nconst Text = "hello from afar"\n'}
+
+
+def module(path):
+    """A module of Go's, as a proxy serves it."""
+    files = go_files(path)
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as made:
+        for name, text in files.items():
+            made.writestr(f"{path}@v1.0.0/{name}", text)
+    info = {"Version": "v1.0.0", "Time": "2026-01-01T00:00:00Z"}
+    answers = {"list": b"v1.0.0\n", "v1.0.0.info": json.dumps(info).encode(), "v1.0.0.mod": files["go.mod"].encode(), "v1.0.0.zip": whole.getvalue()}
+    return {f"go/{path}/@v/{name}": answer for name, answer in answers.items()}
+
+
+def repository(path, files):
+    """A git repository, as files that any web server can serve; none where there is no git."""
+    import pathlib, shutil, subprocess, tempfile
+
+    if not shutil.which("git"):
+        return {}
+    with tempfile.TemporaryDirectory() as directory:
+        root = pathlib.Path(directory)
+        for name, text in files.items():
+            (root / name).parent.mkdir(exist_ok=True)
+            (root / name).write_text(text)
+        who = ("-c", "user.name=acme", "-c", "user.email=acme@acme.example")
+        for args in (("init", "-q"), ("add", "."), (*who, "commit", "-q", "-m", "first"), ("tag", "v1.0.0"), ("gc", "-q"), ("update-server-info",)):
+            subprocess.run(["git", *args], cwd=root, check=True)
+        bare = root / ".git"
+        return {f"git/{path}.git/{file.relative_to(bare)}": file.read_bytes() for file in bare.rglob("*") if file.is_file()}
+
+
+def crate(name, files, **more):
+    """A crate, and the line of cargo's index that tells of it."""
+    manifest = f'[package]\nname = "{name}"\nversion = "1.0.0"\nedition = "2021"\n'
+    whole = archive(f"{name}-1.0.0", {"Cargo.toml": manifest, **files})
+    line = {"name": name, "vers": "1.0.0", "deps": [], "features": {}, "yanked": False, "cksum": hashlib.sha256(whole).hexdigest()}
+    return {"index/" + name: json.dumps({**line, **more}).encode() + b"\n", f"crates/{name}/1.0.0/download": whole}
+
+
 def sdist(name, backend):
     files = {
         "pyproject.toml": BUILD + f'[project]\nname = "{name}"\nversion = "1.0"\n',
@@ -128,6 +171,28 @@ def wheel(name, module):
             return file.read()
 
 
+# The same for a build script, which has no JSON at hand.
+PEEK = """\
+use std::{env, fs};
+
+fn main() {
+    let mut seen = String::new();
+    for (name, value) in env::vars() {
+        seen += &format!("{name}={value}\\n");
+    }
+    let home = env::var("HOME").unwrap_or_default();
+    let cargo = env::var("CARGO_HOME").unwrap_or_default();
+    for dir in [home.as_str(), &format!("{home}/.cargo"), &cargo, "/root", "/root/.cargo"] {
+        for name in ["config.toml", "credentials.toml", ".netrc", ".gitconfig"] {
+            seen += &fs::read_to_string(format!("{dir}/{name}")).unwrap_or_default();
+        }
+    }
+    fs::write(format!("{}/seen.txt", env::var("OUT_DIR").unwrap()), seen).unwrap();
+}
+"""
+
+CRATE = 'pub const TEXT: &str = "hello from afar";\n'
+
 packages = {
     "acmegreeting-1.0-py3-none-any.whl": wheel("acmegreeting", "TEXT = 'hello'\n"),
     "nosy-1.0.tar.gz": sdist("nosy", NOSY),
@@ -135,6 +200,12 @@ packages = {
     **npm("acmegreeting", {"index.js": "module.exports = 'hello'\n"}),
     **npm("@acme/secret", {"index.js": "module.exports = 'hush'\n"}),
     **maven("acmegreeting"),
+    **module("acme.example/acmegreeting"),
+    **repository("registry.invalid/acme/secret", go_files("registry.invalid/acme/secret")),
+    **crate("acmegreeting", {"src/lib.rs": CRATE}),
+    **crate("altered", {"src/lib.rs": ""}, cksum="0" * 64),
+    **crate("nosy", {"src/lib.rs": 'pub const TEXT: &str = include_str!(concat!(env!("OUT_DIR"), "/seen.txt"));\n', "build.rs": PEEK}),
+    **repository("acme/acmegreeting", {"Cargo.toml": '[package]\nname = "acmegreeting"\nversion = "1.0.0"\n', "src/lib.rs": CRATE}),
     **npm("nosy", {"index.js": "", "look.js": LOOK}, scripts={"postinstall": "node look.js"}),
 }
 print(json.dumps({name: base64.b64encode(content).decode() for name, content in packages.items()}))

@@ -11,8 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::machine;
 
-/// The packages by their paths: `acmegreeting` is a wheel and a package of npm's (with what the registry says of
-/// it), `nosy` (looks around while it is built or installed) and `leaky` (says what it found, and fails) run code.
+/// The packages by their paths: `acmegreeting` is a wheel, a package of npm's (with what the registry says of
+/// it) and a crate (with what the index says of it), `nosy` (looks around while it is built or installed) and `leaky` (says what it found, and fails) run code.
 pub(crate) static PACKAGES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
     let python = machine::python().expect("only asked for where there is a Python");
     let output = Command::new(python.bin.join("python3"))

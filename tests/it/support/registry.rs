@@ -48,19 +48,22 @@ pub(crate) enum Scheme {
     Http,
     /// It does, with a certificate of the company's own CA.
     Https,
+    /// It does, with one that has expired.
+    Expired,
 }
 
 impl Scheme {
-    fn name(self) -> &'static str {
+    /// As it stands in a URL.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Scheme::Http => "http",
-            Scheme::Https => "https",
+            Scheme::Https | Scheme::Expired => "https",
         }
     }
 }
 
-/// A PEP 503 index at `/simple`, a registry of npm's at `/npm`, a repository of Maven's at `/maven`, and all of them at
-/// `/moved`, which redirects there.
+/// A PEP 503 index at `/simple`, a registry of npm's at `/npm`, a proxy of Go's modules at `/go`, a repository of Maven's at `/maven`, a sparse index
+/// of cargo's at `/index`, and all of them at `/moved`, which redirects there; git repositories at `/git`, and what says at a module's path that they are there.
 pub(crate) struct Registry {
     /// `127.0.0.1:PORT`
     pub(crate) host: String,
@@ -88,13 +91,13 @@ impl Registry {
     }
 
     /// Another host's, which serves everybody.
-    pub(crate) fn abroad() -> Self {
-        Registry::at("127.0.0.2:0", Scheme::Http, Manner::Serves)
+    pub(crate) fn abroad(scheme: Scheme) -> Self {
+        Registry::at("127.0.0.2:0", scheme, Manner::Serves)
     }
 
     fn at(address: &str, scheme: Scheme, manner: Manner) -> Self {
-        let (ca, tls) = certificate();
-        let tls = (scheme == Scheme::Https).then_some(tls);
+        let (ca, tls) = certificate_until(if scheme == Scheme::Expired { 2020 } else { 4096 });
+        let tls = (scheme != Scheme::Http).then_some(tls);
         let seen = Seen::default();
         let for_them = Arc::clone(&seen);
         let address = listen(address, move |stream| match &tls {
@@ -280,9 +283,14 @@ fn answer(stream: &mut (impl Read + Write), scheme: Scheme, manner: &Manner, see
 /// The file that is asked for: a package, not what is said of it.
 fn file(head: &Head) -> Option<&'static [u8]> {
     let path = head.path();
-    let name = path
-        .strip_prefix("/files/")
-        .or_else(|| path.strip_prefix('/').filter(|path| path.contains("/-/") || path.ends_with(".jar")))?;
+    let name = path.strip_prefix("/files/").or_else(|| {
+        path.strip_prefix('/').filter(|path| {
+            path.contains("/-/")
+                || path.ends_with(".zip")
+                || path.ends_with(".jar")
+                || path.ends_with("/download")
+        })
+    })?;
     PACKAGES.get(&decoded(name)).map(Vec::as_slice)
 }
 
@@ -295,10 +303,31 @@ fn serve(stream: &mut (impl Read + Write), scheme: Scheme, head: &Head) -> io::R
     if let Some(content) = file(head) {
         return respond(stream, head, "200 OK", "Content-Type: application/octet-stream\r\n", content);
     }
-    if let Some(about) = path.strip_prefix('/').filter(|path| path.starts_with("maven/")) {
-        return match PACKAGES.get(about) {
+    if let Some(module) = path.strip_suffix("?go-get=1") {
+        let host = head.header("host").unwrap_or_default();
+        let page = format!(
+            "<meta name=\"go-import\" content=\"{host}{module} git https://{host}/git/{host}{module}.git\">"
+        );
+        return respond(stream, head, "200 OK", "Content-Type: text/html\r\n", page.as_bytes());
+    }
+    if ["/go/", "/git/", "/maven/"].iter().any(|below| path.starts_with(below)) {
+        let path = path.split('?').next().unwrap_or(path);
+        return match PACKAGES.get(&path[1..]) {
             Some(content) => respond(stream, head, "200 OK", "", content),
-            None => respond(stream, head, "404 Not Found", "", b"no such file"),
+            None => respond(stream, head, "404 Not Found", "", b"not found"),
+        };
+    }
+    if let Some(asked) = path.strip_prefix("/index/") {
+        let here = format!("{}://{}", scheme.name(), head.header("host").unwrap_or_default());
+        let config = serde_json::json!({
+            "dl": format!("{here}/crates"), "auth-required": head.header("authorization").is_some(),
+        });
+        // `ac/me/acmegreeting`
+        let name = asked.rsplit('/').next().unwrap_or_default();
+        return match PACKAGES.get(&format!("index/{name}")) {
+            _ if asked == "config.json" => respond(stream, head, "200 OK", "", config.to_string().as_bytes()),
+            Some(line) => respond(stream, head, "200 OK", "", line),
+            None => respond(stream, head, "404 Not Found", "", b""),
         };
     }
     if let Some(packument) = path.strip_prefix('/').filter(|path| path.starts_with("npm/")) {
@@ -341,6 +370,11 @@ fn respond(stream: &mut impl Write, head: &Head, status: &str, headers: &str, bo
 
 /// A CA of the company's own, and a server with a certificate of it.
 pub(crate) fn certificate() -> (String, Arc<ServerConfig>) {
+    certificate_until(4096)
+}
+
+/// The same, with a server's certificate that expires in this year.
+fn certificate_until(year: i32) -> (String, Arc<ServerConfig>) {
     let key = || KeyPair::generate().expect("randomness");
     let ca_key = key();
     let mut ca = CertificateParams::default();
@@ -349,9 +383,10 @@ pub(crate) fn certificate() -> (String, Arc<ServerConfig>) {
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let pem = ca.self_signed(&ca_key).expect("a certificate").pem();
     let issuer = Issuer::new(ca, ca_key);
-    let names = ["127.0.0.1", UNKNOWN_HOST].map(str::to_owned);
+    let names = ["127.0.0.1", "127.0.0.2", UNKNOWN_HOST].map(str::to_owned);
     let mut server = CertificateParams::new(names).expect("names");
     server.use_authority_key_identifier_extension = true;
+    server.not_after = rcgen::date_time_ymd(year, 1, 1);
     let server_key = key();
     let server = server.signed_by(&server_key, &issuer).expect("a certificate");
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))

@@ -131,6 +131,11 @@ impl<'a> Manifest<'a> {
                 self.go = Some(((*version).to_owned(), line.clone()));
             }
             ("go", _) => return Err(line.wrong("a version of Go is expected", "write `go 1.22`")),
+            ("require", [path, version]) if version.starts_with(|c: char| c.is_ascii_digit()) => {
+                return Err(
+                    line.wrong(format!("{version} is no version of {path}"), &format!("write v{version}"))
+                );
+            }
             ("require", [path, _]) => self.required.push(((*path).to_owned(), line.number)),
             ("require", [path]) => {
                 let message = format!("{path} is required without a version");

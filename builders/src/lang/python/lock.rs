@@ -9,6 +9,7 @@ use super::grammar::{self, Entry};
 use crate::diagnostic::Diagnostic;
 use crate::error::PlanError;
 use crate::function::Function;
+use crate::tables::{malformed, position};
 use crate::toolchain::Version;
 
 /// The file that lists a project's dependencies.
@@ -55,7 +56,8 @@ struct Poetry {
 /// # Errors
 /// When the file is malformed, or lists its dependencies where only another tool finds them.
 pub(super) fn project(text: &str) -> Result<Vec<Dependency>, PlanError> {
-    let parsed: Pyproject = toml::from_str(text).map_err(|error| malformed(PYPROJECT, text, &error))?;
+    let parsed: Pyproject =
+        toml::from_str(text).map_err(|error| PlanError::Manifest(malformed(PYPROJECT, text, &error)))?;
     let located = |span: std::ops::Range<usize>, message: &str, hint: &str| {
         let (line, _) = position(text, span.start);
         PlanError::Dependencies(Diagnostic::new(message).at(PYPROJECT, Some(line), None).hint(hint))
@@ -193,7 +195,8 @@ pub(super) struct Locked {
 /// # Errors
 /// When it is malformed, or was made from other dependencies.
 pub(super) fn lock(text: &str, dependencies: &[Dependency]) -> Result<Locked, PlanError> {
-    let lock: Lock = toml::from_str(text).map_err(|error| malformed(LOCK, text, &error))?;
+    let lock: Lock =
+        toml::from_str(text).map_err(|error| PlanError::Manifest(malformed(LOCK, text, &error)))?;
     let is_root = |package: &&Package| {
         ["virtual", "editable"]
             .iter()
@@ -281,25 +284,6 @@ fn canonical(specifiers: &str) -> Option<BTreeSet<String>> {
         plain.then(|| format!("{operator}{}", parts.join(".")))
     };
     specifiers.split(',').filter(|specifier| !specifier.trim().is_empty()).map(one).collect()
-}
-
-/// The error for a file that is not TOML, or not of its format's shape.
-fn malformed(file: &str, text: &str, error: &toml::de::Error) -> PlanError {
-    let place = error.span().map(|span| position(text, span.start));
-    let message = error.message().lines().next().unwrap_or_default().to_owned();
-    PlanError::Manifest(Diagnostic::new(message).at(
-        file,
-        place.map(|(line, _)| line),
-        place.map(|(_, column)| column),
-    ))
-}
-
-/// Line and column, both from 1, of a byte of a text.
-fn position(text: &str, offset: usize) -> (u32, u32) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The command lines of cargo.
 
 use super::kept;
+use super::settings::Configuration;
 use crate::plan::{Action, Arg, Capture, Credentials, Dir, Place, Run};
 use crate::toolchain::Tool;
 
@@ -43,16 +44,19 @@ impl Target {
 }
 
 /// Downloads all packages, and settles their versions where there is no lock.
-pub(super) fn fetch(target: &Target, lock: Option<&str>) -> Action {
+pub(super) fn fetch(target: &Target, lock: Option<&str>, settings: &Configuration) -> Action {
     let mut args: Vec<Arg> = ["fetch", "--target", &target.triple].map(Arg::from).into();
     args.extend(lock.map(|_| "--locked".into()));
-    cargo(target, args, Capture::Ends, Credentials::Given)
+    args.extend(settings.args.iter().cloned());
+    let mut run = cargo(target, args, Capture::Ends, Credentials::Given);
+    run.env.extend(settings.env.clone());
+    Action::Run(run)
 }
 
 /// Says which packages there are, and what of them would run while the function is compiled.
 pub(super) fn metadata(target: &Target) -> Action {
     let args = ["metadata", "--format-version=1", "--frozen", "--filter-platform", &target.triple];
-    cargo(target, args.map(Arg::from).into(), Capture::Whole, Credentials::Withheld)
+    Action::Run(cargo(target, args.map(Arg::from).into(), Capture::Whole, Credentials::Withheld))
 }
 
 /// Compiles packages, function and server; the compiler's messages come as data.
@@ -60,11 +64,11 @@ pub(super) fn build(target: &Target, is_locked: bool) -> Action {
     let offline = if is_locked { "--frozen" } else { "--offline" };
     let mut args: Vec<Arg> = ["build", "--release", offline, "--bin", PROGRAM].map(Arg::from).into();
     args.push("--message-format=json".into());
-    cargo(target, args, Capture::Whole, Credentials::Withheld)
+    Action::Run(cargo(target, args, Capture::Whole, Credentials::Withheld))
 }
 
 /// Runs cargo outside of the function, whose `rust-toolchain.toml` would choose another compiler.
-fn cargo(target: &Target, mut args: Vec<Arg>, capture: Capture, credentials: Credentials) -> Action {
+fn cargo(target: &Target, mut args: Vec<Arg>, capture: Capture, credentials: Credentials) -> Run {
     args.extend(["--manifest-path".into(), kept("function/Cargo.toml").into()]);
     let env = [
         ("CARGO_HOME", kept("cargo").into()),
@@ -74,12 +78,12 @@ fn cargo(target: &Target, mut args: Vec<Arg>, capture: Capture, credentials: Cre
         ("CARGO_TERM_COLOR", "never".into()),
         ("CARGO_TERM_PROGRESS_WHEN", "never".into()),
     ];
-    Action::Run(Run {
+    Run {
         tool: "cargo".to_owned(),
         args,
         env: env.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(target.env()).collect(),
         cwd: Dir::Scratch.into(),
         capture,
         credentials,
-    })
+    }
 }

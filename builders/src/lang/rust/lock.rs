@@ -52,9 +52,10 @@ pub(super) fn of(function: &Function, manifest: &Manifest<'_>) -> Result<Option<
 fn written(package: &Table) -> String {
     let order = ["name", "version", "source", "checksum", "dependencies", "replace"];
     let lines = order.iter().filter_map(|key| match package.get(*key)? {
+        Value::Array(list) if list.is_empty() => None,
         Value::Array(list) => {
-            let list: String = list.iter().map(|one| format!(" {one},\n")).collect();
-            Some(format!("{key} = [\n{list}]\n"))
+            let list: Vec<_> = list.iter().map(ToString::to_string).collect();
+            Some(format!("{key} = [\n {},\n]\n", list.join(",\n ")))
         }
         value => Some(format!("{key} = {value}\n")),
     });

@@ -12,6 +12,7 @@ use crate::diagnostic::Diagnostic;
 use crate::entry::text;
 use crate::error::PlanError;
 use crate::function::{Function, RelPath};
+use crate::tables::position;
 use crate::toolchain::Version;
 
 /// The manifest's name.
@@ -336,18 +337,8 @@ pub(super) fn files(function: &Function) -> BTreeSet<RelPath> {
 pub(super) fn syntax(path: &str, text: &str, error: &toml::de::Error) -> PlanError {
     let (line, column) = error.span().map(|span| position(text, span.start)).unzip();
     let found = Diagnostic::new(error.message().replace('\n', ", ")).at(path, line, column);
-    PlanError::Manifest(match error.message().contains("float") {
-        true => found.hint("a version is a text: \"1.0.0\""),
-        false => found,
-    })
-}
-
-/// Line and column, in characters, of a byte.
-fn position(text: &str, byte: usize) -> (u32, u32) {
-    let before = text.get(..byte).unwrap_or(text);
-    let line = before.rsplit('\n').next().unwrap_or_default();
-    let number = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
-    (number(before.matches('\n').count()), number(line.chars().count()))
+    let is_version = error.message().contains("float");
+    PlanError::Manifest(if is_version { found.hint("a version is a text: \"1.0.0\"") } else { found })
 }
 
 /// Where a key stands.

@@ -6,6 +6,7 @@ mod entry;
 mod lock;
 mod manifest;
 mod packages;
+mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,7 @@ use crate::toolchain::{BuildScripts, Identity};
 use crate::{Builder, Inputs, Package, assets};
 use commands::Target;
 use manifest::{LOCK, MANIFEST, Manifest};
+use settings::Configuration;
 
 /// The builder for Rust.
 #[derive(Debug)]
@@ -29,15 +31,21 @@ impl Builder for Rust {
         "rust"
     }
 
-    fn probe(&self, _tool: &str) -> Vec<String> {
-        vec!["-vV".to_owned()]
+    fn probe(&self, tool: &str) -> Vec<String> {
+        vec![if tool == "git" { "--version" } else { "-vV" }.to_owned()]
     }
 
-    fn needs(&self, _tool: &str, _function: &Function) -> bool {
-        true
+    fn needs(&self, tool: &str, function: &Function) -> bool {
+        let texts = || [MANIFEST, LOCK].iter().filter_map(|name| function.text(function.top(name)?));
+        tool != "git" || texts().any(|text| text.contains("git"))
     }
 
-    fn identify(&self, _tool: &str, output: &Output) -> Option<Identity> {
+    fn identify(&self, tool: &str, output: &Output) -> Option<Identity> {
+        if tool == "git" {
+            // git version 2.39.5
+            let version = output.stdout.split_whitespace().nth(2)?;
+            return Some(Identity { version: version.parse().ok()?, facts: BTreeMap::new() });
+        }
         let said = |key: &str| output.stdout.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
         let facts = said("host:").map(|host| ("host".to_owned(), host.to_owned()));
         Some(Identity { version: said("release:")?.parse().ok()?, facts: facts.into_iter().collect() })
@@ -67,10 +75,14 @@ impl Builder for Rust {
         });
         because.extend(manifest.because());
         because.push(target.because());
+        let settings = if manifest.fetches() { Configuration::of(inputs)? } else { Configuration::default() };
+        because.extend(settings.because.iter().cloned());
 
         let deed = |name: &str, why: &str, action| offline(name, why, Blame::Platform, action);
         let write = |path: Place, text: &str| Action::Write { path, text: text.into() };
+        let sources = Action::Write { path: kept("cargo/config.toml"), text: settings.text() };
         let mut steps: Vec<Step> = vec![
+            deed("config", "where packages come from, and nothing else", sources),
             deed("source", "a copy, which cargo may write into", copy(Dir::Source.into(), function_dir())),
             deed(
                 "manifest",
@@ -88,7 +100,7 @@ impl Builder for Rust {
             resolve.push(Step {
                 name: "fetch".to_owned(),
                 why: format!("the packages that {} asks for", if lock.is_some() { LOCK } else { MANIFEST }),
-                action: commands::fetch(&target, lock.as_deref()),
+                action: commands::fetch(&target, lock.as_deref(), &settings),
                 blame: Blame::Author,
                 network: Network::Needed,
             });
@@ -127,9 +139,10 @@ impl Builder for Rust {
             manifests: [Dir::Source, Dir::Deps]
                 .into_iter()
                 .flat_map(|dir| [MANIFEST, LOCK].map(|name| Place { dir, path: name.parse().ok() }))
+                .chain(settings.own.into_iter().map(|path| Place::new(Dir::Source, path)))
                 .collect(),
             refers: BTreeSet::new(),
-            secrets: Secrets::default(),
+            secrets: Secrets(settings.secrets),
         })
     }
 

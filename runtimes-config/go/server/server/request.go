@@ -26,6 +26,9 @@ type served struct {
 }
 
 func (f *served) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Close { // Which net/http tells nobody who speaks HTTP/1.0.
+		w.Header().Set("Connection", "close")
+	}
 	if r.URL.Path == "/healthz" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		io.WriteString(w, "OK")
@@ -70,7 +73,7 @@ func (p panicked) Error() string {
 	return fmt.Sprintf("panic: %v\n%s", p.value, p.stack)
 }
 
-// run calls the function; that it panics, or ends its goroutine, is an error like others.
+// run calls the function; that it panics is an error like others.
 func (f *served) run(event functions.Event) (result string, failure error) {
 	returned := false
 	defer func() {
@@ -80,9 +83,6 @@ func (f *served) run(event functions.Event) (result string, failure error) {
 		value := recover()
 		if value == http.ErrAbortHandler {
 			panic(value) // The function wants the connection cut.
-		}
-		if value == nil { // Or `panic(nil)`, up to Go 1.20.
-			value = "the function has ended its goroutine"
 		}
 		failure = panicked{value, story(string(debug.Stack()))}
 	}()
@@ -117,7 +117,9 @@ func fail(answer *response, failure error) {
 	case !answer.begun:
 		header := answer.Header()
 		for name := range header {
-			delete(header, name)
+			if name != "Connection" {
+				delete(header, name)
+			}
 		}
 		http.Error(answer, "Internal Server Error", http.StatusInternalServerError)
 	case errors.As(failure, &p):

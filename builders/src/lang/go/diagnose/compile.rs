@@ -10,7 +10,7 @@ use crate::located::located;
 /// All that is wrong, in the order in which it was said; what is ours comes last.
 pub(super) fn found(said: &str, author: &Author<'_>) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = Vec::new();
-    for one in located(&unfolded(said)) {
+    for one in located(&unfolded(said)).into_iter().filter(|one| one.message != "too many errors") {
         let one = explain(one, author);
         // A module that does not compile is one thing that is wrong, whatever the compiler says of it.
         let is_same = |other: &Diagnostic| {

@@ -24,7 +24,8 @@ pub(super) fn found(message: &str, author: &Author<'_>) -> Option<Diagnostic> {
     let patterns = &*WRONG;
     let (kind, captures) =
         patterns.iter().find_map(|(kind, pattern)| Some((*kind, pattern.captures(first)?)))?;
-    let name = captures.get(1).map_or("", |name| name.as_str());
+    let own = author.function.handler.as_ref().map_or("", |handler| &handler.function);
+    let name = captures.get(1).map_or(own, |name| name.as_str());
     let what = captures.get(2).map_or("", |what| what.as_str()).replace("function.", "");
     Some(match kind {
         Wrong::Signature => author.at_handler(format!("`{name}` is {what}, not a handler")).hint(write(name)),
@@ -60,7 +61,7 @@ static WRONG: LazyLock<Vec<(Wrong, Regex)>> = LazyLock::new(|| {
         // in call to server.Serve, cannot infer T (declared at function/hello.go:7:14)
         // cannot use generic function function.Handler without instantiation
         (Wrong::Generic, pattern(r"^cannot use generic function function\.(\w+) without")),
-        (Wrong::Generic, pattern("^in call to server.Serve, cannot infer ()|cannot infer ()T")),
+        (Wrong::Generic, pattern("^(?:in call to server.Serve, )?cannot infer ")),
         // import "function" is a program, not an importable package
         (Wrong::Main, pattern("is a program, not an importable package")),
     ]

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::super::modfile::KUBELESS;
+use super::super::modfile::{KUBELESS, VENDORED};
 use super::places::{Author, Whose, below, whose};
 use crate::diagnostic::{Diagnostic, pattern};
 
@@ -44,6 +44,10 @@ fn not_found(package: &str, author: &Author<'_>, here: impl Fn(String) -> Diagno
         return here(format!("the standard library has no package {package}")).hint(format!(
             "other packages begin with a host, such as github.com/…, those of the function with {own}/"
         ));
+    }
+    if author.function.top(VENDORED).is_some() {
+        return here(format!("no vendored module has the package {package}"))
+            .hint("run `go mod vendor`, and deploy what it makes");
     }
     match (author.module_of(package), author.has_manifest()) {
         (Some(module), _) => here(format!("{module}, as go.mod requires it, has no package {package}"))

@@ -1,5 +1,6 @@
 //! What the output of go and gofmt means, in the author's terms.
 
+mod absent;
 mod compile;
 mod handler;
 mod imports;
@@ -20,7 +21,7 @@ pub(super) fn diagnose(step: &Step, output: &Output, function: &Function) -> Vec
     let said = &output.stderr;
     let author = Author::of(function);
     match step.name.as_str() {
-        "check" => located(said),
+        "check" => syntax(said),
         "fetch" => {
             let found = sums::mismatches(said, &author);
             let found =
@@ -30,6 +31,16 @@ pub(super) fn diagnose(step: &Step, output: &Output, function: &Function) -> Vec
         "build" => machine(said).map_or_else(|| compile::found(said, &author), |found| vec![found]),
         _ => vec![Diagnostic::new("the binary cannot be read").blame(Blame::Ours)],
     }
+}
+
+/// What gofmt says. Of what it says about one place, that a semicolon is missing tells least.
+fn syntax(said: &str) -> Vec<Diagnostic> {
+    let mut found = located(said);
+    let is_vague = |one: &Diagnostic| one.message.starts_with("expected ';'");
+    for place in found.chunk_by_mut(|one, next| one.location == next.location) {
+        place.sort_by_key(is_vague);
+    }
+    found
 }
 
 /// Trouble of the machine's that makes compilers say all kinds of things.

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::absent::{self, Named};
 use super::places::Author;
 use crate::diagnostic::{Diagnostic, pattern};
 use crate::located::located;
@@ -44,13 +45,22 @@ pub(super) fn unlocated(said: &str, author: &Author<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for parts in MODULE.captures_iter(&text) {
         let [module, version, reason] = parts.extract().1;
-        found.push(reasons(module, version, reason.trim_end(), author));
+        if !NEWER.is_match(&parts[0]) {
+            found.push(reasons(module, version, reason.trim_end(), author));
+        }
     }
+    for parts in NEWER.captures_iter(&text) {
+        let [module, version, wanted, here] = parts.extract().1;
+        let message = format!("{module} {version} is for Go {wanted}, this image has {here}");
+        let hint = "choose an image of such a version, or require an older one of the module";
+        found.push(author.at_module(module, message).hint(hint));
+    }
+    found.extend(absent::unnamed(&text, author));
     for (pattern, message, hint) in &*OTHERS {
         found.extend(pattern.captures(&text).map(|parts| {
             let part = |group| parts.get(group).map_or("", |found| found.as_str());
             let fill = |text: &str| text.replace("{1}", part(1)).replace("{2}", part(2));
-            author.at_module(part(1), fill(message)).hint(fill(hint))
+            author.at_package(part(1), fill(message)).hint(fill(hint))
         }));
     }
     if let Some(parts) = CYCLE.captures(&text) {
@@ -71,18 +81,8 @@ fn reasons(module: &str, version: &str, reason: &str, author: &Author<'_>) -> Di
         let path = path.lines().next().unwrap_or_default().trim();
         return at(format!("{module} calls itself {path}")).hint(format!("require and import {path}"));
     }
-    // module ./lib requires go >= 1.99 (running go 1.26.8; GOTOOLCHAIN=local)
-    if let Some((wanted, found)) = NEWER.captures(reason).map(|parts| parts.extract().1).map(|[a, b]| (a, b))
-    {
-        return at(format!("{module} {version} is for Go {wanted}, this image has {found}"))
-            .hint("choose an image of such a version, or require an older one of the module");
-    }
-    // reading https://registry.example/github.com/google/uuid/@v/v1.99.0.info: 404 Not Found
-    // 	server response: not found: github.com/google/uuid@v1.99.0: invalid version: unknown revision v1.99.0
-    if reason.contains("unknown revision") || reason.contains("404 Not Found") || reason.contains("410 Gone")
-    {
-        return at(format!("there is no {module} {version}"))
-            .hint("check path and version; for a private module GOPRIVATE and a .netrc are needed, too");
+    if let Some((message, hint)) = absent::why(reason, Some(Named { path: module, version: Some(version) })) {
+        return at(message).hint(hint);
     }
     at(format!("{module} {version}: {reason}"))
 }
@@ -91,7 +91,11 @@ fn reasons(module: &str, version: &str, reason: &str, author: &Author<'_>) -> Di
 static MODULE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"(?m)^go: (?:[^\s:@]+@\S+ requires\n\s+)*([^\s:@]+)@(v[^\s:]+): (.+(?:\n[ \t]+.+)*)")
 });
-static NEWER: LazyLock<Regex> = LazyLock::new(|| pattern(r"requires go >= (\S+) \(running go ([^;)]+)"));
+/// go: golang.org/x/text@v0.31.0 requires go >= 1.24.0 (running go 1.22.10; GOTOOLCHAIN=local)
+/// go: example.com/lib@v0.0.0: module ./lib requires go >= 1.99 (running go 1.26.8; GOTOOLCHAIN=local)
+static NEWER: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?m)^go: ([^\s:@]+)@(v[^\s:]+)(?:: module \S+)? requires go >= (\S+) \(running go ([^;)]+)")
+});
 ///     imports function/a from b.go: import cycle not allowed
 static CYCLE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(

@@ -62,6 +62,16 @@ impl<'a> Author<'a> {
         }
     }
 
+    /// A message about a package: in the handler's file if it is the function's own, else where its module is required.
+    pub(super) fn at_package(&self, package: &str, message: impl Into<String>) -> Diagnostic {
+        let own = self.manifest.as_ref().is_some_and(|manifest| below(package, &manifest.module).is_some());
+        if own {
+            self.at_handler(message)
+        } else {
+            self.at_module(self.module_of(package).unwrap_or(package), message)
+        }
+    }
+
     /// Whether the function has a `go.mod` that says something.
     pub(super) fn has_manifest(&self) -> bool {
         self.manifest.as_ref().is_some_and(|manifest| manifest.file.is_some())

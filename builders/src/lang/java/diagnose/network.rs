@@ -50,7 +50,7 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         //   from line 2 (position: TEXT seen ...</mirrors>\n</settings>... @3:12)  @ <scratch>/settings.xml, line 3, column 12
         //  * FATAL: Could not decrypt password (fix the corrupted password or remove it, if unused) {cO1D…}
         cause(
-            r"(?:\* FATAL: Non-parseable settings \S+|Non-parseable settings \S+|\* FATAL): (?<words>.*?)(?: \{.*| \(position: .*|  ?@ .*|, line \d.*)?\n",
+            r"(?:Error building settings\s+\* FATAL: (?:Non-parseable settings \S+: )?|Non-parseable settings \S+: )(?<words>.*?)(?: \{.*| \(position: .*|  ?@ .*|, line \d.*)?\n",
             "Maven's settings cannot be read: {words}",
             "mend settings.xml, which is mounted or in the user's home",
             Blame::Platform,

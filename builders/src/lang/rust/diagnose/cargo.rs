@@ -5,19 +5,19 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 use super::super::manifest::{LOCK, MANIFEST, Manifest};
+use super::network;
 use crate::diagnostic::{Blame, Diagnostic, pattern};
 use crate::function::Function;
 use crate::native;
-use crate::network::{self, Said, platform};
+use crate::network::platform;
 
 /// What cargo's words mean, if anything is known of them.
 pub(super) fn errors(stderr: &str, function: &Function) -> Option<Diagnostic> {
     let text = &stderr.replace("<kept>/function/", "");
-    let said = Said { text, told: text, host, credentials: CREDENTIALS };
     let found = CAUSES
         .iter()
         .find_map(|(pattern, explain)| pattern.captures(text).map(|found| explain(&found, text)));
-    let found = found.or_else(|| network::evidence(said)).or_else(|| plain(text))?;
+    let found = found.or_else(|| network::evidence(text)).or_else(|| plain(text))?;
     Some(match &found.location {
         Some(location) if location.file == LOCK => match drift(function) {
             Some(drift) if found.message.contains(MANIFEST) => Diagnostic { message: drift, ..found },
@@ -26,14 +26,6 @@ pub(super) fn errors(stderr: &str, function: &Function) -> Option<Diagnostic> {
         Some(location) if location.line.is_none() => locate(found, function),
         _ => found,
     })
-}
-
-const CREDENTIALS: &str = "a token for the registry";
-
-/// The host of the first URL.
-fn host(text: &str) -> Option<String> {
-    static HOST: LazyLock<Regex> = LazyLock::new(|| pattern(r"https?://(?:[^/\s@]*@)?([^/\s`)]+)"));
-    Some(HOST.captures(text)?[1].to_owned())
 }
 
 /// The first error in cargo's own words, with what caused it.
@@ -145,26 +137,46 @@ static CAUSES: LazyLock<Vec<(Regex, Explain)>> = LazyLock::new(|| {
                 .hint("if you trust the registry, remove the package from the lock and run `cargo update --workspace`")
             },
         ),
-        // error: failed to verify the checksum of `itoa v1.0.18`
-        cause(r"failed to verify the checksum of `([^`]+)`", |found, _| {
-            Diagnostic::new(format!(
-                "what was downloaded as `{}` does not have the checksum that is asked for",
-                &found[1]
-            ))
-            .at(LOCK, None, None)
-            .hint("a proxy or mirror may have changed it; or the lock is wrong: `cargo update --workspace`")
+        // lock file version `99` was found, but this version of Cargo does not understand this lock file, …
+        cause(r"lock file version `?(\d+)`? (?:was found|requires)", |found, _| {
+            Diagnostic::new(format!("it is of version {}, which this image's cargo does not read", &found[1]))
+                .at(LOCK, None, None)
+                .hint("choose an image with a newer Rust, or make the lock with the one that this image has")
+        }),
+        // dependency (itoa) specified without providing a local path, Git repository, version, or workspace …
+        cause(r"dependency \((\S+)\) specified without", |found, _| {
+            Diagnostic::new(format!("`{}` has neither a version nor a path", &found[1]))
+                .at(MANIFEST, None, None)
+                .hint(format!("write `{} = \"1\"`, with the version that you use", &found[1]))
         }),
         // error: no matching package named `no-such-crate` found
         cause(r"no matching packages? named `([^`]+)` found", |found, text| {
             let searched = text.lines().find_map(|line| line.trim().strip_prefix("location searched: "));
             let searched = searched.map(|place| format!(" in {place}")).unwrap_or_default();
+            let hint = if text.contains("you're using offline mode") {
+                "nothing is downloaded here: it must be among the packages that are mounted"
+            } else {
+                "check its name; one of another registry needs `registry = …`"
+            };
             Diagnostic::new(format!("there is no package `{}`{searched}", &found[1]))
                 .at(MANIFEST, None, None)
-                .hint("check its name; one of another registry needs `registry = …`")
+                .hint(hint)
+        }),
+        // error: failed to select a version for the requirement `greet = "^1.0.0"` (locked to 1.1.0)
+        cause(r"for the requirement `(\S+) = [^`]+` \(locked to ([^)]+)\)", |found, _| {
+            Diagnostic::new(format!("there is no version {1} of `{0}` any more", &found[1], &found[2]))
+                .at(LOCK, None, None)
+                .hint(format!("run `cargo update {}`, and bring the new {LOCK} along", &found[1]))
+        }),
+        // error: the listed checksum of `vendor/greet/src/lib.rs` has changed:
+        cause(r"the listed checksum of `([^`]+)` has changed", |found, _| {
+            Diagnostic::new("the file is not as `cargo vendor` has left it")
+                .at(&found[1], None, None)
+                .hint("run `cargo vendor` again; a package of your own is named in [patch]")
         }),
         // error: failed to select a version for the requirement `itoa = "^99"`
         // candidate versions found which didn't match: 1.0.18, 1.0.17, 1.0.16, ...
-        cause(r#"failed to select a version for the requirement `([^`]+)`"#, |found, text| {
+        cause(r"failed to select a version for the requirement `([^`]+)`", |found, text| {
             let there = text
                 .lines()
                 .find_map(|line| line.trim().strip_prefix("candidate versions found which didn't match: "));
@@ -206,13 +218,6 @@ static CAUSES: LazyLock<Vec<(Regex, Explain)>> = LazyLock::new(|| {
                 Some(lack) => platform(format!("{lack}; {package} needs it"), "choose an image that has it"),
                 None => script_failed(package, script),
             }
-        }),
-        // error: linker `cc` not found
-        cause(r"linker `([^`]+)` not found", |found, _| {
-            platform(
-                format!("there is no {} in this image", &found[1]),
-                "choose an image that has a C compiler: Rust calls it to link",
-            )
         }),
         // process didn't exit successfully: `rustc …` (signal: 9, SIGKILL: kill)
         cause(r"\(signal: 9, SIGKILL: kill\)", |_, _| {

@@ -35,7 +35,8 @@ struct Target {
 
 #[derive(Debug, Deserialize)]
 struct Message {
-    message: String,
+    #[serde(rename = "message")]
+    text: String,
     code: Option<Code>,
     level: String,
     spans: Vec<Span>,
@@ -86,10 +87,10 @@ fn compiled(stdout: &str) -> impl Iterator<Item = Compiled> {
 impl Compiled {
     /// Whether it only counts the others.
     fn is_summary(&self) -> bool {
-        let Message { code, spans, message, .. } = &self.message;
+        let Message { code, spans, text, .. } = &self.message;
         code.is_none()
             && spans.is_empty()
-            && (message.starts_with("aborting due to") || message.starts_with("could not compile"))
+            && (text.starts_with("aborting due to") || text.starts_with("could not compile"))
     }
 
     /// The name and version of the package, where it is none of the function's own.
@@ -108,12 +109,12 @@ impl Compiled {
 
 fn explain(error: &Compiled, function: &Function) -> Diagnostic {
     let message = &error.message;
-    if message.message.starts_with("linking with") || message.message.starts_with("linker ") {
+    if message.text.starts_with("linking with") || message.text.starts_with("linker ") {
         return link(message);
     }
-    if message.message.contains("internal compiler error") {
+    if message.text.contains("internal compiler error") {
         return platform(
-            first_line(&message.message),
+            first_line(&message.text),
             "the compiler is broken here: try another version of Rust",
         );
     }
@@ -142,7 +143,7 @@ fn explain(error: &Compiled, function: &Function) -> Diagnostic {
 fn text(message: &Message) -> String {
     let primary = message.spans.iter().find(|span| span.is_primary);
     let label = primary.and_then(|span| span.label.as_deref()).map(first_line);
-    let head = first_line(&message.message);
+    let head = first_line(&message.text);
     // Such labels say what the message has said.
     let again =
         ["not found in ", "use of undeclared ", "use of unresolved ", "no external crate", "private "];
@@ -183,7 +184,7 @@ fn advice(message: &Message) -> Option<String> {
     let help = message.children.iter().find(|child| child.level == "help")?;
     let replacement = help.spans.iter().find_map(|span| span.suggested_replacement.as_deref());
     let replacement = replacement.map(str::trim).filter(|text| !text.is_empty() && !text.contains('\n'));
-    let head = first_line(&help.message);
+    let head = first_line(&help.text);
     Some(match replacement {
         Some(text) if !head.contains(text) => format!("{}: `{text}`", head.trim_end_matches(':')),
         _ => head.to_owned(),
@@ -200,13 +201,22 @@ fn glue(message: &Message, function: &Function) -> Diagnostic {
     let code = message.code.as_ref().map_or("", |code| code.code.as_str());
     let written = format!("write `{}`; it may be `async`", signature(handler));
     let (what, hint) = match code {
-        "E0425" | "E0433" | "E0432" => {
+        "E0433" | "E0432" => {
+            let module = message.text.split('`').nth(1).unwrap_or_default();
+            (format!("the crate has no module `{module}`"), format!("declare it in the crate's root: `pub mod {module};`"))
+        }
+        "E0425" => {
             let similar = message.children.iter().chain(std::iter::once(message)).flat_map(|one| &one.spans);
             let similar = similar.filter_map(|span| span.suggested_replacement.clone()).find(|name| !name.contains("::"));
             let hint = similar.map(|name| format!("there is `{name}`; name that as the handler, or {written}"));
             (format!("`{handler}` is not defined"), hint.unwrap_or(written))
         }
-        "E0603" => (format!("{}, and the server cannot see it", text(message)), format!("make it `pub`: {written}")),
+        "E0603" => {
+            let is_module = message.text.starts_with("module ");
+            let name = message.text.split('`').nth(1).unwrap_or_default();
+            let hint = if is_module { format!("declare it as `pub mod {name}`") } else { written };
+            (format!("`{name}` is private, and the server cannot see it"), hint)
+        }
         "E0061" => (format!("`{handler}` takes another number of arguments than event and context"), written),
         "E0308" | "E0631" => (format!("`{handler}` takes other arguments than event and context"), written),
         "E0277" | "E0271" | "E0282" | "E0283" => (
@@ -234,19 +244,25 @@ fn glue(message: &Message, function: &Function) -> Diagnostic {
 
 /// An error of the linker, which the compiler calls.
 fn link(message: &Message) -> Diagnostic {
-    let all: String =
-        std::iter::once(message).chain(&message.children).map(|one| format!("{}\n", one.message)).collect();
+    let all: Vec<&str> =
+        std::iter::once(message).chain(&message.children).map(|one| one.text.as_str()).collect();
+    let all = all.join("\n");
     if let Some(lack) = native::lack(&all) {
         return platform(
             lack,
             "choose an image that has it; Rust calls `cc` to link, and links the C library in statically",
         );
     }
-    let undefined = all.lines().find(|line| line.contains("undefined reference to"));
-    let undefined = undefined.and_then(|line| line.split("undefined reference to ").nth(1));
+    // undefined reference to `no_such_symbol'
+    // rust-lld: error: undefined symbol: no_such_symbol
+    let marks = ["undefined reference to ", "undefined symbol: "];
+    let undefined = all.lines().find_map(|line| marks.iter().find_map(|mark| Some(line.split_once(mark)?.1)));
     let found = match undefined {
-        Some(symbol) => Diagnostic::new(format!("the linker finds no {}", symbol.replace('`', "'").trim())),
-        None => Diagnostic::new(first_line(&message.message).to_owned()),
+        Some(symbol) => Diagnostic::new(format!(
+            "the linker finds no `{}`",
+            symbol.trim().trim_start_matches('`').trim_end_matches('\'')
+        )),
+        None => Diagnostic::new(first_line(&message.text).to_owned()),
     };
     found.hint("see the linker's own words in the log; a native library may be missing")
 }

@@ -2,6 +2,7 @@
 
 mod cargo;
 mod compiler;
+mod network;
 
 use crate::diagnostic::{Diagnostic, Output};
 use crate::function::Function;

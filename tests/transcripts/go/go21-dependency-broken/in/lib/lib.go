@@ -1,3 +1,0 @@
-package lib
-
-var x int = nope

@@ -1,7 +1,0 @@
-module function
-
-go 1.21
-
-require github.com/google/uuid v1.6.0
-
-exclude github.com/google/uuid v1.6.0

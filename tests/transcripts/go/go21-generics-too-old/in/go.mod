@@ -1,3 +1,0 @@
-module function
-
-go 1.16

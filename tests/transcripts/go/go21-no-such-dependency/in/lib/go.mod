@@ -1,3 +1,0 @@
-module example.com/lib
-
-require example.com/nope v1.0.0

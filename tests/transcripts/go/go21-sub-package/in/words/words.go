@@ -1,5 +1,0 @@
-package words
-
-func Hello() string {
-	return hello
-}

@@ -1,6 +1,0 @@
-package hello
-
-func f( {
-}
-
-var x = 

@@ -1,7 +1,0 @@
-package words
-
-import "fmt"
-
-func Hello() string {
-	return 1
-}

@@ -1,0 +1,5 @@
+module function
+
+go 1.20
+
+require golang.org/x/text v0.31.0

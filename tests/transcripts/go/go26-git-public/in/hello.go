@@ -1,0 +1,5 @@
+package kubeless
+
+import "github.com/acme/greet"
+
+func Hello() string { return greet.Text() }

@@ -1,0 +1,5 @@
+package kubeless
+
+import "acme.example/polite"
+
+func Hello() string { return polite.Text() }

@@ -1,0 +1,5 @@
+package kubeless
+
+import "git.invalid/acme/greet"
+
+func Hello() string { return greet.Text() }

@@ -1,0 +1,5 @@
+package kubeless
+
+import "acme.example/lost"
+
+func Hello() string { return lost.Text() }

@@ -1,0 +1,5 @@
+package kubeless
+
+import "acme.example/nothing"
+
+func Hello() string { return nothing.Text() }
