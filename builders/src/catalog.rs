@@ -89,6 +89,15 @@ pub struct Environment {
     pub ca: Vec<Trust>,
 }
 
+impl Environment {
+    /// Whether files of this name configure a package client.
+    #[must_use]
+    pub fn is_configuration(&self, name: &str) -> bool {
+        let stands_for = |meant: &String| meant.rsplit('/').next() == Some(name);
+        self.mounted.contains_key(name) || self.mounted.values().any(stands_for)
+    }
+}
+
 /// How one package client learns whom to trust.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -196,7 +196,7 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         //   config.json not found in registry
         //   expected value at line 1 column 1
         told(
-            r"invalid json response body|ERR_PNPM_BROKEN_METADATA_JSON|Failed to decode metadata|invalid response from proxy|config\.json not found in registry|expected value at line 1 column 1",
+            r"invalid json response body|ERR_PNPM_BROKEN_METADATA_JSON|Failed to decode metadata|invalid response from proxy|config\.json not found in registry|expected (?:value|ident) at line 1 column",
             "{host} does not answer as a registry does",
             "check the registry's URL, HTTPS_PROXY and NO_PROXY: a proxy or a sign-in page may have answered",
         ),

@@ -139,7 +139,7 @@ pub(crate) fn withhold_credentials(
     let mut held = Vec::new();
     for place in manifests {
         let (Some(path), Some(text)) = (&place.path, read(&rooms.place(place))) else { continue };
-        let is_configuration = runtime.environment.mounted.contains_key(path.name());
+        let is_configuration = runtime.environment.is_configuration(path.name());
         let written = if is_configuration {
             credentials::configuration(path.name(), &text)
         } else {

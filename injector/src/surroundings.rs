@@ -107,8 +107,7 @@ impl Surroundings {
             chosen.settings.files.iter().flat_map(|(_, text)| references(text)).collect();
         for (path, file) in &function.files {
             let Some(text) = &file.text else { continue };
-            let listed = |file: &String| file.rsplit('/').next() == Some(path.name());
-            if rules.mounted.contains_key(path.name()) || rules.mounted.values().any(listed) {
+            if rules.is_configuration(path.name()) {
                 chosen.secrets.extend(credentials::configuration(path.name(), text));
                 referred.extend(references(text));
             } else {
