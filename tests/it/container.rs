@@ -55,8 +55,18 @@ fn a_nodejs_function_is_built_and_answers_in_every_security_context() {
 }
 
 #[test]
+fn a_go_function_is_built_and_answers_in_every_security_context() {
+    answers_in_every_security_context("go", EMPTY);
+}
+
+#[test]
 fn a_rust_function_is_built_and_answers_in_every_security_context() {
     answers_in_every_security_context("rust", EMPTY);
+}
+
+#[test]
+fn a_java_function_is_built_and_answers_in_every_security_context() {
+    answers_in_every_security_context("java", BARE);
 }
 
 #[track_caller]
@@ -150,12 +160,33 @@ fn a_nodejs_syntax_error_is_the_termination_message_of_the_build() {
 }
 
 #[test]
+fn a_go_type_error_is_the_termination_message_of_the_build() {
+    let broken = "package hello\n\nimport \"github.com/kubeless/kubeless/pkg/functions\"\n\n\
+                  func Handler(event functions.Event, context functions.Context) (string, error) {\n\treturn 42, nil\n}\n";
+    says_in_its_termination_message(
+        "go",
+        ("hello.go", broken),
+        "E61 compile failed: hello.go:6:9: cannot use 42 (untyped int constant) as string value in return statement\n",
+    );
+}
+
+#[test]
 fn a_rust_type_error_is_the_termination_message_of_the_build() {
     let broken = "pub fn hello(_: kubeless::Event, _: kubeless::Context) -> String {\n    let answer: &str = 42;\n    answer.into()\n}\n";
     says_in_its_termination_message(
         "rust",
         ("lib.rs", broken),
         "E61 compile failed: lib.rs:2:24: mismatched types: expected `&str`, found integer (E0308)\n",
+    );
+}
+
+#[test]
+fn a_java_type_error_is_the_termination_message_of_the_build() {
+    let broken = "public class Hello {\n    public String handler(io.kubeless.Event event, io.kubeless.Context context) {\n        return 42;\n    }\n}\n";
+    says_in_its_termination_message(
+        "java",
+        ("Hello.java", broken),
+        "E61 compile failed: Hello.java:3:16: incompatible types: int cannot be converted to String\n",
     );
 }
 
