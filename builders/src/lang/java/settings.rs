@@ -183,11 +183,8 @@ fn proxies(env: &BTreeMap<String, String>) -> (String, Vec<String>) {
         match proxy(url) {
             Some(fields) => {
                 let exceptions = element("nonProxyHosts", &hosts.join("|"));
-                elements.push_str(&format!(
-                    "<proxy>{}{}{fields}{exceptions}</proxy>",
-                    element("id", name),
-                    element("protocol", protocol)
-                ));
+                let kind = element("id", name) + &element("protocol", protocol);
+                elements.extend(["<proxy>", &kind, &fields, &exceptions, "</proxy>"]);
             }
             None => because.push(format!("{name} is left out: Maven speaks to proxies at http: only")),
         }
@@ -216,9 +213,9 @@ fn proxy(url: &str) -> Option<String> {
 
 /// The list of `NO_PROXY` in Maven's patterns, and the entries for which there are none: ranges of addresses that do
 /// not end at a dot. A name stands for what is below it, too, as curl has it; Maven knows no ports.
-fn exceptions(list: &str) -> (Vec<String>, Vec<String>) {
+fn exceptions(no_proxy: &str) -> (Vec<String>, Vec<String>) {
     let (mut hosts, mut lost) = (Vec::new(), Vec::new());
-    for entry in list.split([',', ' ', '|']).map(str::trim).filter(|entry| !entry.is_empty()) {
+    for entry in no_proxy.split([',', ' ', '|']).map(str::trim).filter(|entry| !entry.is_empty()) {
         if let Some((address, bits)) = entry.split_once('/') {
             let octets: Vec<_> = address.split('.').collect();
             match (octets.len(), bits) {
@@ -258,15 +255,12 @@ fn merge(settings: &str, proxies: &str) -> Option<String> {
         Some(empty) => empty.range(),
         None => {
             let end = root.range().end;
-            match settings[..end].strip_suffix("/>") {
-                Some(open) => {
-                    let rest = &settings[end..];
-                    let name =
-                        settings[root.range().start + 1..].split(['/', ' ', '\n', '\t', '>']).next()?;
-                    return Some(format!("{open}>{element}</{name}>{rest}"));
-                }
-                None => settings[..end].rfind("</").map(|at| at..at)?,
+            if let Some(open) = settings[..end].strip_suffix("/>") {
+                let rest = &settings[end..];
+                let name = settings[root.range().start + 1..].split(['/', ' ', '\n', '\t', '>']).next()?;
+                return Some(format!("{open}>{element}</{name}>{rest}"));
             }
+            settings[..end].rfind("</").map(|at| at..at)?
         }
     };
     Some([&settings[..range.start], &element, &settings[range.end..]].concat())
