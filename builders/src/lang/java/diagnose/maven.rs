@@ -112,7 +112,6 @@ fn artifacts(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
 
 /// What is wrong with the POM.
 fn model(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
-    let file = pom.map_or("pom.xml", |pom| pom.path.as_str());
     // [ERROR] 'dependencies.dependency.version' for joda-time:joda-time:jar is missing. @ line 10, column 17
     // [FATAL] Non-resolvable parent POM for …: … and 'parent.relativePath' points at wrong local POM @ line 6, column 11
     // [ERROR] Malformed POM pom.xml: Unrecognised tag: 'dependencis' (position: START_TAG seen …) @ pom.xml, line 9, column 16
@@ -134,6 +133,7 @@ fn model(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
     // … must be a valid version but is '${joda.version}'
     static PROPERTY: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"must be a valid version but is '.*?\$\{([^}]+)\}.*'$"));
+    let file = pom.map_or("pom.xml", |pom| pom.path.as_str());
     if let Some(found) = UNKNOWN.captures(said) {
         let mut numbers = found.iter().skip(2).flatten().map(|number| number.as_str().parse().ok());
         let said = Diagnostic::new(format!("Maven knows no element <{}> here", &found[1]));
