@@ -260,9 +260,9 @@ fn compiling_sees_no_credentials() {
 /// What it adds is read beside the image's directories, and what replaces is not.
 #[test]
 fn replaced_roots_leave_no_others() {
+    const IMAGE: &str = "mount --bind \"$0\" /etc/ssl/certs && exec \"$@\"";
     let registry = Registry::start(Scheme::Https, Manner::Serves);
     let Some(mut pod) = Pod::new(Installer::Go, "acmegreeting\n") else { return };
-    const IMAGE: &str = "mount --bind \"$0\" /etc/ssl/certs && exec \"$@\"";
     if !machine::may_mount() {
         return;
     }
