@@ -90,8 +90,9 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // Get "https://registry.example/greet/@v/v1.0.0.mod": Proxy Authentication Required
         // fatal: unable to access 'https://git.example/greet.git/': CONNECT tunnel failed, response 407
         //   failed to get successful HTTP response from `http://registry.example/index/config.json` (10.0.0.1), got 407
+        // from/to company (http://registry.example/maven): status code: 407, reason phrase: Proxy Authentication Required (407)
         told(
-            r#"407 Proxy Authentication|407 Client Error|proxy authorization required|Proxy Authentication Required - 407|": Proxy Authentication Required|tunnel failed, response 407|HTTP code 407 from proxy|, got 407"#,
+            r#"407 Proxy Authentication|407 Client Error|proxy authorization required|Proxy Authentication Required - 407|": Proxy Authentication Required|tunnel failed, response 407|HTTP code 407 from proxy|, got 407|[Ss]tatus(?: code)?: 407|Tunnel failed, got: 407"#,
             "the proxy asks for credentials",
             "put user and password into HTTPS_PROXY, or the host into NO_PROXY",
         ),
@@ -99,7 +100,7 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         //   cause: tunnel error: failed to create underlying connection
         // Get "https://registry.example/greet/@v/v1.0.0.mod": Forbidden
         told(
-            r#"(?m)Tunnel connection failed: \d+|tunnel error: unsuccessful|tunnel failed, response \d+|HTTP code \d+ from proxy|Get "\S+": [A-Z][a-z][A-Za-z -]*$"#,
+            r#"(?m)Tunnel connection failed: \d+|Tunnel failed, got: \d+|tunnel error: unsuccessful|tunnel failed, response \d+|HTTP code \d+ from proxy|Get "\S+": [A-Z][a-z][A-Za-z -]*$"#,
             "the proxy refuses to connect to {host}",
             "ask for access, or put the host into NO_PROXY",
         ),
@@ -112,8 +113,9 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // npm error request to https://registry.example/greet failed, reason: certificate has expired
         //   cause: invalid peer certificate: Expired
         // x509: certificate has expired or is not yet valid: current time …
+        // PKIX path validation failed: java.security.cert.CertPathValidatorException: validity check failed
         told(
-            r"certificate has expired|CERT_HAS_EXPIRED|invalid peer certificate: Expired",
+            r"certificate has expired|CERT_HAS_EXPIRED|invalid peer certificate: Expired|validity check failed",
             "the certificate of {host} has expired",
             "ask the registry's operator for a new one, and check the node's clock",
         ),
@@ -123,8 +125,10 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // x509: cannot validate certificate for 127.0.0.1 because it doesn't contain any IP SANs
         // fatal: unable to access '…': SSL: certificate subject name (elsewhere) does not match target host name 'git.example'
         //   [60] … (SSL: no alternative certificate subject name matches target host name 'registry.example')
+        // Certificate for <127.0.0.1> doesn't match any of the subject alternative names: [registry.example]
+        // No subject alternative names matching IP address 127.0.0.1 found
         told(
-            r"ERR_TLS_CERT_ALTNAME_INVALID|does not match certificate's altnames|certificate (?:is )?not valid for |x509: certificate is valid for |x509: cannot validate certificate for |does not match target host|no alternative certificate subject name",
+            r"ERR_TLS_CERT_ALTNAME_INVALID|does not match certificate's altnames|certificate (?:is )?not valid for |x509: certificate is valid for |x509: cannot validate certificate for |does not match target host|no alternative certificate subject name|[Nn]o subject alternative|match any of the subject alternative names",
             "the certificate of {host} is for another name",
             "use the name in the certificate as the registry's URL; a proxy may have answered in its place",
         ),
@@ -133,16 +137,18 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // npm error code SELF_SIGNED_CERT_IN_CHAIN
         // [ERR_PNPM_META_FETCH_FAIL] GET https://registry.example/greet: unable to verify the first certificate; …
         // tls: failed to verify certificate: x509: certificate signed by unknown authority
+        // PKIX path building failed: sun.security.provider.certpath.SunCertPathBuilderException: unable to find …
         told(
-            r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate|SSL certificate problem|server certificate verification failed|SELF_SIGNED_CERT|UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT|self-signed certificate|unable to verify the first certificate|unable to get (?:local )?issuer certificate|x509: certificate signed by unknown authority",
+            r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate|SSL certificate problem|server certificate verification failed|SELF_SIGNED_CERT|UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT|self-signed certificate|unable to verify the first certificate|unable to get (?:local )?issuer certificate|x509: certificate signed by unknown authority|PKIX path building failed|PKIX path validation failed",
             "the certificate of {host} is not trusted",
             "give the company's CA in INJECTOR_CA_FILE",
         ),
         // npm error code ERR_SSL_WRONG_VERSION_NUMBER
         //   cause: received corrupt message of type InvalidContentType
         // tls: first record does not look like a TLS handshake
+        // Unsupported or unrecognized SSL message
         told(
-            r"wrong version number|WRONG_VERSION_NUMBER|InvalidContentType|does not look like a TLS handshake|gave HTTP response to HTTPS client",
+            r"wrong version number|WRONG_VERSION_NUMBER|InvalidContentType|does not look like a TLS handshake|gave HTTP response to HTTPS client|[Uu]nrecognized SSL message",
             "{host} does not speak TLS",
             "check whether its URL begins with http: or https:, and HTTPS_PROXY",
         ),
@@ -151,8 +157,9 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // npm error network request to https://no-such-host.invalid/greet failed, reason: getaddrinfo ENOTFOUND no-such-host.invalid
         // dial tcp: lookup no-such-host.invalid on 10.0.0.10:53: no such host
         //   failed to resolve address for no-such-host.invalid: Name or service not known; class=Net (12)
+        // Connection to https://no-such-host.invalid/maven/ refused: …: ConnectException: UnresolvedAddressException
         told(
-            r"getaddrinfo (?:ENOTFOUND|EAI_AGAIN) \S+|\((?:ENOTFOUND|EAI_AGAIN)\)|Name or service not known|Temporary failure in name resolution|No address associated with hostname|dns error|failed to lookup address|Could not resolve host|dial tcp: lookup ",
+            r"getaddrinfo (?:ENOTFOUND|EAI_AGAIN) \S+|\((?:ENOTFOUND|EAI_AGAIN)\)|Name or service not known|Temporary failure in name resolution|No address associated with hostname|dns error|failed to lookup address|Could not resolve host|dial tcp: lookup |UnresolvedAddressException|[Uu]nknown host",
             "the name of {host} cannot be resolved",
             "check the registry's URL, the cluster's DNS, and HTTPS_PROXY if a proxy leads out",
         ),
@@ -161,15 +168,17 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // npm http fetch GET 401 https://registry.example/greet 5ms (cache skip)
         //   ╰─▶ Tarball server returned HTTP 401 for https://registry.example/greet/-/greet-1.0.0.tgz
         //   failed to get successful HTTP response from `https://registry.example/index/gr/ee/greet`, got 401
+        // authentication failed for http://registry.example/acme/greeting/1.0/greeting-1.0.pom, status: 401 Unauthorized
+        // from/to company (http://registry.example): HTTP Status: 401
         told(
-            r"401 Error|401 Client Error|401 Unauthorized|HTTP error 401|GET 401 |code E401|Unauthorized - 401|HTTP 401 |\bgot 401",
+            r"401 Error|401 Client Error|401 Unauthorized|HTTP error 401|GET 401 |code E401|Unauthorized - 401|HTTP 401 |\bgot 401|[Ss]tatus(?: code)?: 401|too many authentication attempts",
             "{host} asks for credentials, or refuses those given (401)",
             "mount the registry's credentials: {credentials}",
         ),
         // hint: An index (https://registry.example/simple) returned a 403 Forbidden error. …
         // fatal: unable to access 'https://git.example/greet.git/': The requested URL returned error: 403
         told(
-            r"403 Client Error|403 Forbidden|HTTP error 403|GET 403 |code E403|Forbidden - 403|HTTP 403 |returned error: 403|\bgot 403",
+            r"403 Client Error|403 Forbidden|HTTP error 403|GET 403 |code E403|Forbidden - 403|HTTP 403 |returned error: 403|\bgot 403|[Ss]tatus(?: code)?: 403",
             "{host} refuses access (403)",
             "check the registry's credentials and what they allow, and the name: some registries answer so for a package that they do not have, and some proxies for a host that they bar (see NO_PROXY)",
         ),
@@ -181,12 +190,12 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // npm error 503 Service Unavailable - GET https://registry.example/greet
         //  ERR_PNPM_FETCH_503  GET https://registry.example/greet: Service Unavailable - 503
         told(
-            r"429 Client Error|429 Too Many Requests|HTTP error 429|Too Many Requests - 429|HTTP 429 |code E429|returned error: 429|\bgot 429",
+            r"429 Client Error|429 Too Many Requests|HTTP error 429|Too Many Requests - 429|HTTP 429 |code E429|returned error: 429|\bgot 429|[Ss]tatus(?: code)?: 429",
             "{host} gets too many requests (429)",
             "try again later, or use a mirror that has no such limit",
         ),
         told(
-            r"too many (\d+) error responses|(?:HTTP|returned|got) (?:error:? )?(5\d\d)|\b(5\d\d) (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out|Server Error)|FETCH_(5\d\d)|code E(5\d\d)",
+            r"too many (\d+) error responses|(?:HTTP|returned|got) (?:error:? )?(5\d\d)|\b(5\d\d) (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out|Server Error)|FETCH_(5\d\d)|code E(5\d\d)|[Ss]tatus(?: code)?: (5\d\d)",
             "{host} is in trouble ({status})",
             "the registry is overloaded or down: try again later",
         ),
@@ -204,7 +213,7 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         // npm error FetchError: request to http://127.0.0.1:8/greet failed, reason: connect ECONNREFUSED 127.0.0.1:8
         // dial tcp 127.0.0.1:8: connect: connection refused
         told(
-            r"[Cc]onnection refused|ECONNREFUSED",
+            r"[Cc]onnection refused|ECONNREFUSED|Connection to \S+ refused: .*ConnectException: ClosedChannelException",
             "{host} refuses connections",
             "check the registry's URL, and HTTPS_PROXY or NO_PROXY if there is a proxy",
         ),
@@ -216,8 +225,11 @@ static CAUSES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
         //   [52] Server returned nothing (no headers, no data) (Empty reply from server)
         //   [18] Transferred a partial file (end of response with 99900 bytes missing)
         // Get "https://registry.example/greet/@v/v1.0.0.mod": EOF
+        // Premature end of Content-Length delimited message body (expected: 160; received: 20)
+        // registry.example failed to respond
+        // HTTP/1.1 header parser received no bytes
         told(
-            r#"(?m)Wheel '[^']+' located at \S+ is invalid|[Cc]onnection reset by peer|RemoteDisconnected|Connection aborted|IncompleteRead|connection closed before|ECONNRESET|UND_ERR_SOCKET|end of file before message length|[Pp]remature close|unexpected EOF|": EOF$|Empty reply from server|Transferred a partial file|Recv failure"#,
+            r#"(?m)Wheel '[^']+' located at \S+ is invalid|[Cc]onnection reset by peer|RemoteDisconnected|Connection aborted|IncompleteRead|connection closed before|ECONNRESET|UND_ERR_SOCKET|end of file before message length|[Pp]remature (?:close|end of )|failed to respond|header parser received no bytes|fixed content-length: |Connection reset|terminated the handshake|unexpected EOF|": EOF$|Empty reply from server|Transferred a partial file|Recv failure"#,
             "the connection to {host} was cut",
             "try again; a proxy or firewall may have closed it",
         ),

@@ -3,47 +3,74 @@
 mod podman;
 
 use std::fs;
+use std::path::PathBuf;
 
 use serde_json::json;
 
 use crate::support::pod::until;
-use podman::{BARE, Pod};
+use podman::{BARE, EMPTY, LANGUAGES, Pod};
 
-/// Who the pod's containers are; and more that a cluster or an operator may want.
+/// Who the pod's containers are, and where the function runs.
 #[derive(Clone, Copy)]
 struct Context {
     title: &'static str,
     /// UID and GID of the build, and of the function.
     build: (u32, u32),
     function: (u32, u32),
-    /// The function's image, if it is not that of the build.
-    image: Option<&'static str>,
+    image: Image,
+}
+
+/// In which image a function runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Image {
+    /// That of the manifest.
+    Manifest,
+    /// The least that it can run in.
+    Least,
 }
 
 const CONTEXTS: &[Context] = &[
-    Context { title: "as the manifest has it", build: (65532, 65532), function: (65532, 65532), image: None },
-    Context { title: "UID 1000", build: (1000, 1000), function: (1000, 1000), image: None },
     Context {
-        title: "an arbitrary UID, as OpenShift gives it, and no shell",
-        build: (1_000_680_000, 0),
-        function: (1_000_680_000, 0),
-        image: Some(BARE),
+        title: "as the manifest has it",
+        build: (65532, 65532),
+        function: (65532, 65532),
+        image: Image::Manifest,
     },
-    Context { title: "a UID for each container", build: (1001, 1001), function: (1002, 1002), image: None },
+    Context {
+        title: "an arbitrary UID, as OpenShift gives it, another for the function, and no shell",
+        build: (1_000_680_000, 0),
+        function: (1002, 1002),
+        image: Image::Least,
+    },
 ];
 
 #[test]
 fn a_python_function_is_built_and_answers_in_every_security_context() {
-    answers_in_every_security_context("python");
+    answers_in_every_security_context("python", BARE);
 }
 
 #[test]
 fn a_nodejs_function_is_built_and_answers_in_every_security_context() {
-    answers_in_every_security_context("nodejs");
+    answers_in_every_security_context("nodejs", BARE);
+}
+
+#[test]
+fn a_go_function_is_built_and_answers_in_every_security_context() {
+    answers_in_every_security_context("go", EMPTY);
+}
+
+#[test]
+fn a_rust_function_is_built_and_answers_in_every_security_context() {
+    answers_in_every_security_context("rust", EMPTY);
+}
+
+#[test]
+fn a_java_function_is_built_and_answers_in_every_security_context() {
+    answers_in_every_security_context("java", BARE);
 }
 
 #[track_caller]
-fn answers_in_every_security_context(language: &'static str) {
+fn answers_in_every_security_context(language: &'static str, least: &'static str) {
     for context in CONTEXTS {
         let Some(mut pod) = Pod::of(language) else { return };
         for (container, (uid, gid)) in [("build", context.build), ("function", context.function)] {
@@ -51,8 +78,10 @@ fn answers_in_every_security_context(language: &'static str) {
             security["runAsUser"] = json!(uid);
             security["runAsGroup"] = json!(gid);
         }
-        if let Some(image) = context.image {
-            pod.container("function")["image"] = json!(image);
+        if context.image == Image::Least {
+            pod.container("function")["image"] = json!(least);
+        }
+        if pod.container("function")["image"] == BARE {
             // As docs/kubernetes.md advises for Node.js.
             pod.set("function", "PATH", "/nodejs/bin:/usr/bin");
         }
@@ -65,14 +94,14 @@ fn answers_in_every_security_context(language: &'static str) {
         let answer = pod.client().call("POST", "/", &json, &request);
         assert_eq!(answer.status, 200, "{}: {}", context.title, pod.log("function"));
         assert!(answer.text().contains("Kubernetes"), "{}", answer.text());
-        is_confined(&pod, context);
+        is_confined(&mut pod, context);
         assert_eq!(pod.stop(), "exited 0", "{}: {}", context.title, pod.log("function"));
     }
 }
 
 /// The runtime did what the manifest asks for: else the test would prove little.
 #[track_caller]
-fn is_confined(pod: &Pod, context: &Context) {
+fn is_confined(pod: &mut Pod, context: &Context) {
     for (container, (uid, gid)) in [("build", context.build), ("function", context.function)] {
         let config = pod.config(container);
         let process = &config["process"];
@@ -102,7 +131,11 @@ fn is_confined(pod: &Pod, context: &Context) {
         assert!(options.split(',').any(|option| option == mode), "{place} is {options}");
     }
     assert!(!mounts.contains("kubeless.io"), "the function sees what the build alone may read:\n{mounts}");
-    assert_eq!(pod.process("root/bin/sh").is_empty(), context.image == Some(BARE));
+    let image = pod.container("function")["image"].clone();
+    assert_eq!(!pod.process("root/bin/sh").is_empty(), image == LANGUAGES);
+    if image == EMPTY {
+        assert_eq!(pod.files(), Vec::<PathBuf>::new());
+    }
     assert!(!pod.process("root/etc/passwd").contains(&uid.to_string()));
 }
 
@@ -126,10 +159,41 @@ fn a_nodejs_syntax_error_is_the_termination_message_of_the_build() {
     );
 }
 
+#[test]
+fn a_go_type_error_is_the_termination_message_of_the_build() {
+    let broken = "package hello\n\nimport \"github.com/kubeless/kubeless/pkg/functions\"\n\n\
+                  func Handler(event functions.Event, context functions.Context) (string, error) {\n\treturn 42, nil\n}\n";
+    says_in_its_termination_message(
+        "go",
+        ("hello.go", broken),
+        "E61 compile failed: hello.go:6:9: cannot use 42 (untyped int constant) as string value in return statement\n",
+    );
+}
+
+#[test]
+fn a_rust_type_error_is_the_termination_message_of_the_build() {
+    let broken = "pub fn hello(_: kubeless::Event, _: kubeless::Context) -> String {\n    let answer: &str = 42;\n    answer.into()\n}\n";
+    says_in_its_termination_message(
+        "rust",
+        ("lib.rs", broken),
+        "E61 compile failed: lib.rs:2:24: mismatched types: expected `&str`, found integer (E0308)\n",
+    );
+}
+
+#[test]
+fn a_java_type_error_is_the_termination_message_of_the_build() {
+    let broken = "public class Hello {\n    public String handler(io.kubeless.Event event, io.kubeless.Context context) {\n        return 42;\n    }\n}\n";
+    says_in_its_termination_message(
+        "java",
+        ("Hello.java", broken),
+        "E61 compile failed: Hello.java:3:16: incompatible types: int cannot be converted to String\n",
+    );
+}
+
 #[track_caller]
 fn says_in_its_termination_message(language: &'static str, (file, text): (&str, &str), first: &str) {
     let Some(mut pod) = Pod::of(language) else { return };
-    pod.source[file] = json!(text);
+    pod.hold(json!({file: text}));
     assert!(!pod.play());
     assert_eq!(pod.status("build"), "exited 61");
     assert!(pod.message("build").starts_with(first), "{}", pod.message("build"));

@@ -1,6 +1,7 @@
-//! The company's network: private registries, their credentials, its CA and its proxy, with pip, uv, npm, pnpm, go and cargo.
+//! The company's network: private registries, their credentials, its CA and its proxy, with pip, uv, npm, pnpm, go, cargo and Maven.
 
 mod go;
+mod java;
 mod nodejs;
 mod pod;
 mod python;
@@ -34,7 +35,7 @@ use cells;
 macro_rules! all {
     ($($case:ident),* $(,)?) => { $(
         mod $case {
-            cells!($case, with_pip Pip, with_uv Uv, with_npm Npm, with_pnpm Pnpm, with_go Go, with_cargo Cargo);
+            cells!($case, with_pip Pip, with_uv Uv, with_npm Npm, with_pnpm Pnpm, with_go Go, with_cargo Cargo, with_maven Maven);
         }
     )* };
 }
@@ -183,6 +184,10 @@ fn a_secret_is_found_where_it_is_mounted(installer: Installer) {
             let token = format!("[registries.company]\ntoken = \"{}\"\n", basic(LOGIN));
             ("cargo-credentials.toml", "", token)
         }
+        Installer::Maven => {
+            let text = java::settings(&registry.url(&format!("ci-user:{IN_URL}@")), "");
+            ("settings.xml", "", text)
+        }
         Installer::Go => {
             pod.asks(&registry, "");
             (".netrc", "NETRC", format!("machine {}\nlogin ci-user\npassword {PASSWORD}\n", registry.host))
@@ -263,6 +268,10 @@ fn a_registry_that_never_answers(installer: Installer) {
 }
 
 fn a_registry_that_takes_longer_than_a_stage_may(installer: Installer) {
+    // Our server alone may take javac as long.
+    if installer == Installer::Maven {
+        return;
+    }
     let registry = Registry::start(installer.scheme(), Manner::IsSilent);
     let Some(mut pod) = asking(installer, &registry) else {
         return;
@@ -376,7 +385,7 @@ fn a_proxy_that_lets_nobody_out(installer: Installer) {
             "the proxy refuses to connect to"
         }
         // They take the proxy's answer for the registry's.
-        Installer::Npm | Installer::Pnpm => "refuses access (403)",
+        Installer::Npm | Installer::Pnpm | Installer::Maven => "refuses access (403)",
     };
     pod.build().fails(52, &[refuses, UNKNOWN_HOST], &["NO_PROXY"]);
 }

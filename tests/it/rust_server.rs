@@ -1,6 +1,7 @@
 //! The Rust function server, as real processes.
 
 use std::net::TcpListener;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -8,9 +9,26 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::http::{Client, call, get};
-use crate::support::rust::{command, serve};
+use crate::support::rust::{command, serve, server};
 use crate::support::server::Server;
 use crate::support::wire;
+
+#[test]
+fn our_crate_passes_its_own_tests_and_is_formatted() {
+    let Some((room, _)) = command("echo") else { return };
+    let program = room.path().join("tests");
+    let (program, server) = (program.display().to_string(), server().display().to_string());
+    let commands: [&[&str]; 3] = [
+        &["rustfmt", "--edition", "2021", "--check", &server],
+        &["rustc", "--edition", "2021", "--test", "-o", &program, &server],
+        &[&program],
+    ];
+    for command in commands {
+        let output = Command::new(command[0]).args(&command[1..]).output().expect("it runs");
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said));
+    }
+}
 
 #[test]
 fn a_function_gets_event_and_context() {

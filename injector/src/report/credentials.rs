@@ -120,14 +120,19 @@ fn ini_credentials(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// What stands in elements that name a credential, as in Maven's settings: `<password>…</password>`.
+/// What stands in elements that name a credential, as in Maven's settings: `<password>…</password>`, and
+/// `<name>Private-Token</name><value>…</value>` for what it sends to a server.
 fn element_credentials(text: &str) -> Vec<String> {
     const ENTITIES: [(&str, &str); 5] =
         [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
+    let text = text.replace("<![CDATA[", "").replace("]]>", "");
     text.match_indices("</")
         .filter_map(|(end, _)| {
-            let (name, value) = text[..end].rsplit_once('<')?.1.split_once('>')?;
-            names_credential(name).then_some(value)
+            let (before, element) = text[..end].rsplit_once('<')?;
+            let (name, value) = element.split_once('>')?;
+            let header = || Some(before.rsplit_once("</name>")?.0.rsplit_once('>')?.1.trim());
+            let name = if name == "value" { header()? } else { name.split_whitespace().next()? };
+            (names_credential(name) || name.eq_ignore_ascii_case("authorization")).then_some(value)
         })
         .flat_map(|value| {
             let plain = ENTITIES.iter().fold(value.to_owned(), |value, (from, to)| value.replace(from, to));
@@ -281,12 +286,15 @@ mod tests {
     #[test]
     fn elements_give_the_values_of_credential_names() {
         let text = "<server>\n<id>main</id>\n<username>me</username>\n<password>\n  a&amp;b&lt;c </password>\n\
-                    <passphrase>${env.PHRASE}</passphrase></server><proxy><password>two</password></proxy>";
+                    <passphrase>${env.PHRASE}</passphrase></server><proxy><password><![CDATA[two]]></password></proxy>\
+                    <property><name>Private-Token</name>\n<value>three</value></property><property>\
+                    <name>Authorization</name><value>Bearer four</value></property>\
+                    <property><name>Accept</name><value>all</value></property>";
         let found = configuration("settings.xml", text);
-        for expected in ["a&b<c", "a&amp;b&lt;c", "two"] {
+        for expected in ["a&b<c", "a&amp;b&lt;c", "two", "three", "four"] {
             assert!(found.iter().any(|value| value == expected), "{expected}: {found:?}");
         }
-        assert!(!found.iter().any(|value| value == "me" || value == "main"), "{found:?}");
+        assert!(!found.iter().any(|value| ["me", "main", "all"].contains(&value.as_str())), "{found:?}");
     }
 
     #[test]

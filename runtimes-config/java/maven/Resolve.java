@@ -6,6 +6,7 @@
 //     -Dinjector.jars=DIR      where the jars of the runtime class path go, with a `classpath.jar` that names them in order
 //     -Dinjector.compile=FILE  a jar that names those that javac shall see, in the local repository
 //     -Dinjector.phase=PHASE   brings in the plugins that run up to this phase of the default lifecycle, without running them
+//     -Dinjector.sources=DIR   where sources are, too: Kubeless' functions are not in src/main/java
 //     -Dinjector.classes=DIR   where the project's class files go once the goals that were asked for have made them
 package injector.maven;
 
@@ -86,6 +87,9 @@ public class Resolve extends AbstractMavenLifecycleParticipant {
         Properties asked = session.getUserProperties();
         MavenProject project = session.getTopLevelProject();
         project.getDependencies().add(api());
+        if (asked.containsKey("injector.sources")) {
+            project.addCompileSourceRoot(asked.getProperty("injector.sources"));
+        }
         try {
             if (asked.containsKey("injector.jars")) {
                 resolve(session, project, path(asked, "injector.jars"), path(asked, "injector.compile"));
@@ -95,6 +99,11 @@ public class Resolve extends AbstractMavenLifecycleParticipant {
                         lifecycle.calculateExecutionPlan(session, asked.getProperty("injector.phase")).getMojoExecutions()) {
                     plugins.getPluginRealm(session, goal.getMojoDescriptor().getPluginDescriptor());
                 }
+            }
+            if (asked.containsKey("injector.jars")) {
+                // Where there are credentials, no plugin runs, not even one that is bound to the first phase.
+                project.getBuild().getPlugins().clear();
+                project.getBuild().flushPluginMap();
             }
         } catch (Exception error) {
             throw new MavenExecutionException(error.getMessage(), error);

@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
@@ -16,10 +16,23 @@ use crate::support::http::Client;
 use crate::support::machine;
 use crate::support::pod::read;
 
-/// The image of all languages, that without a shell, and that of the injector.
+/// The image of all languages, that without a shell, that without a file, and that of the injector.
 pub(super) const LANGUAGES: &str = "localhost/injector-test/languages";
 pub(super) const BARE: &str = "localhost/injector-test/bare";
+pub(super) const EMPTY: &str = "localhost/injector-test/empty";
 const INJECTOR: &str = "localhost/injector-test/injector";
+
+/// What of this machine's network package clients are told by variables.
+const NETWORK: [&str; 8] = [
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "PIP_INDEX_URL",
+    "NPM_CONFIG_REGISTRY",
+    "GOPROXY",
+    "GOSUMDB",
+    "GONOSUMDB",
+];
 
 /// Where `cargo xtask test` leaves the images.
 static HOME: LazyLock<PathBuf> = LazyLock::new(|| deploy::root().join("target/containers"));
@@ -111,15 +124,15 @@ impl Pod {
             home: tempfile::tempdir().expect("a directory"),
         };
         for container in pod.containers() {
-            let ours = if container["name"] == "install" { INJECTOR } else { LANGUAGES };
-            container["image"] = json!(ours);
+            let theirs = container["image"].as_str().expect("an image");
+            container["image"] = json!(if theirs.starts_with("injector:") { INJECTOR } else { LANGUAGES });
         }
         // Of the version that our image has.
         pod.set("build", "FUNC_RUNTIME", language);
         let port = pod.port.to_string();
         pod.set("function", "FUNC_PORT", &port);
         pod.set("build", "INJECTOR_CA_FILE", "/var/run/secrets/kubeless.io/registry/ca.pem");
-        for name in ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY"] {
+        for name in NETWORK {
             if let Ok(value) = std::env::var(name) {
                 pod.set("build", name, &value);
             }
@@ -144,6 +157,12 @@ impl Pod {
         let variables = container["env"].as_array_mut().expect("variables");
         variables.retain(|variable| variable["name"] != name);
         variables.push(json!({"name": name, "value": value}));
+    }
+
+    /// Has its `ConfigMap` hold these files, all of which are mounted.
+    pub(super) fn hold(&mut self, files: Value) {
+        self.source = files;
+        self.spec["volumes"][0]["configMap"].as_object_mut().expect("the source").remove("items");
     }
 
     /// Runs its init containers and starts the function; whether it came to that.
@@ -192,9 +211,9 @@ impl Pod {
             fs::create_dir(&path).expect("a directory");
             fs::set_permissions(&path, Permissions::from_mode(0o777)).expect("a mode");
             if volume.get("configMap").is_some() {
-                project(&path, &source);
+                project(&path, &source, &volume["configMap"]["items"]);
             } else if volume.get("secret").is_some() {
-                project(&path, &certificates);
+                project(&path, &certificates, &Value::Null);
             }
             *volume = json!({"name": name, "hostPath": {"path": path, "type": "Directory"}});
         }
@@ -248,6 +267,17 @@ impl Pod {
         read(&Path::new("/proc").join(self.inspect("function", "{{.State.Pid}}")).join(file))
     }
 
+    /// The files of the function's root that no volume brings.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let root = Path::new("/proc").join(self.inspect("function", "{{.State.Pid}}")).join("root");
+        let volume = |path: &Path| fs::symlink_metadata(path).expect("it is there").dev();
+        let own = volume(&root.join("."));
+        let entries = walkdir::WalkDir::new(root.join(".")).same_file_system(true).into_iter();
+        let files =
+            entries.map(|entry| entry.expect("a readable root")).filter(|one| one.file_type().is_file());
+        files.map(walkdir::DirEntry::into_path).filter(|path| volume(path) == own).collect()
+    }
+
     /// Stops the function as the kubelet does; its exit status.
     pub(super) fn stop(&self) -> String {
         done(podman("stop").arg("--time=10").arg(self.full("function"))).expect("it stops");
@@ -283,14 +313,23 @@ impl Drop for Pod {
     }
 }
 
-/// Writes files as the kubelet projects keys.
-fn project(dir: &Path, files: &Value) {
+/// Writes files as the kubelet projects keys: all of them, or those that `items` gives a path.
+fn project(dir: &Path, files: &Value, items: &Value) {
     let data = dir.join("..2026_01_01");
     fs::create_dir(&data).expect("a directory");
     symlink("..2026_01_01", dir.join("..data")).expect("a link");
-    for (name, text) in files.as_object().expect("files") {
-        fs::write(data.join(name), text.as_str().expect("text")).expect("written");
-        symlink(Path::new("..data").join(name), dir.join(name)).expect("a link");
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let projected: Vec<(String, String)> = match items.as_array() {
+        Some(items) => items.iter().map(|item| (text(&item["key"]), text(&item["path"]))).collect(),
+        None => files.as_object().expect("files").keys().map(|key| (key.clone(), key.clone())).collect(),
+    };
+    for (key, path) in projected {
+        let file = data.join(&path);
+        fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
+        fs::write(file, text(&files[key])).expect("written");
+        let top = Path::new(&path).iter().next().expect("a name");
+        // Files of one directory share its link.
+        let _ = symlink(Path::new("..data").join(top), dir.join(top));
     }
 }
 

@@ -173,6 +173,19 @@ fn a_proxy_is_passed_by_for_its_exceptions() {
 }
 
 #[test]
+fn a_certificate_is_for_one_name_and_for_a_time() {
+    for (scheme, name, told) in
+        [(Scheme::Https, "localhost", "is for another name"), (Scheme::Expired, "127.0.0.1", "has expired")]
+    {
+        let registry = Registry::start(scheme, Manner::Serves);
+        let Some(mut pod) = Pod::new(Installer::Go, "acmegreeting\n") else { return };
+        let url = registry.url("").replace("127.0.0.1", name);
+        pod.trusts("INJECTOR_CA_FILE", &registry.ca).index(&url);
+        pod.build().fails(52, &[name, told], &["hint: "]);
+    }
+}
+
+#[test]
 fn a_page_is_no_module() {
     let registry = Registry::start(Scheme::Http, Manner::Answers("200 OK"));
     let Some(mut pod) = Pod::new(Installer::Go, "acmegreeting\n") else { return };

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use walkdir::WalkDir;
 
-use super::{go, nodejs, rust};
+use super::{go, java, nodejs, rust};
 use crate::support::machine::{self, Python, STRANGER};
 use crate::support::packages::tool;
 use crate::support::pod::{self, Ended, HELLO};
@@ -26,6 +26,7 @@ pub(super) enum Installer {
     Pnpm,
     Go,
     Cargo,
+    Maven,
 }
 
 impl Installer {
@@ -36,13 +37,16 @@ impl Installer {
             Installer::Npm | Installer::Pnpm => ("NPM_REGISTRY", "/npm/"),
             Installer::Go => ("GOPROXY", "/go"),
             Installer::Cargo => ("CARGO_REGISTRIES_COMPANY_INDEX", "/index/"),
+            Installer::Maven => (".m2/settings.xml", "/maven"),
         }
     }
 
     /// What the function is called.
     fn handler(self) -> &'static str {
         match self {
-            Installer::Pip | Installer::Uv | Installer::Npm | Installer::Pnpm => "handler.hello",
+            Installer::Pip | Installer::Uv | Installer::Npm | Installer::Pnpm | Installer::Maven => {
+                "handler.hello"
+            }
             Installer::Go => "handler.Hello",
             Installer::Cargo => "lib.hello",
         }
@@ -55,7 +59,7 @@ impl Installer {
 
     /// The step in which it fetches.
     pub(super) fn step(self) -> &'static str {
-        if [Installer::Go, Installer::Cargo].contains(&self) { "fetch" } else { "install" }
+        if [Installer::Go, Installer::Cargo, Installer::Maven].contains(&self) { "fetch" } else { "install" }
     }
 
     /// Where the place of a package is told that does not exist.
@@ -67,6 +71,7 @@ impl Installer {
             Installer::Pnpm => "",
             Installer::Go => "go.mod:6",
             Installer::Cargo => "Cargo.toml:8",
+            Installer::Maven => "pom.xml:1",
         }
     }
 
@@ -78,6 +83,10 @@ impl Installer {
                 ("deps/node_modules/acmegreeting/index.js", "module.exports = 'hello'\n")
             }
             Installer::Go | Installer::Cargo => ("out/server", "hello from afar"),
+            // An empty archive.
+            Installer::Maven => {
+                ("deps/acmegreeting-1.0.jar", "PK\u{5}\u{6}\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0")
+            }
         }
     }
 }
@@ -113,6 +122,7 @@ impl Pod {
             Installer::Npm | Installer::Pnpm => tool("nodejs", "npm")?.parent()?.to_owned(),
             Installer::Go => tool("go", "go")?.parent()?.to_owned(),
             Installer::Cargo => rust::toolchain()?,
+            Installer::Maven => tool("java", "mvn").and(tool("java", "javac"))?.parent()?.to_owned(),
         };
         let pod = pod::Pod::bare(&format!("{}:/usr/bin:/bin", bin.display()));
         let mut pod = Pod { inner: pod, installer, wanted: String::new(), secrets: Vec::new() };
@@ -135,6 +145,10 @@ impl Pod {
             }
             Installer::Go => go::settle(&mut pod),
             Installer::Cargo => pod.var("CARGO_SOURCE_CRATES_IO_REPLACE_WITH", "company"),
+            Installer::Maven => {
+                symlink(tool("java", "mvn")?, pod.inner.dir("bin/mvn")).expect("a link");
+                pod.var("MAVEN_OPTS", "-Dmaven.wagon.rto=2000 -Daether.connector.requestTimeout=2000")
+            }
         };
         pod.wants(wanted);
         let home = pod.path("home");
@@ -179,6 +193,11 @@ impl Pod {
                 self.inner.source("Cargo.toml", &rust::manifest(asked.clone()));
                 put(&self.inner.dir("src/src/lib.rs"), rust::function(asked));
             }
+            Installer::Maven => {
+                self.inner.source("handler.java", java::HELLO);
+                let asked = wanted.lines().map(|line| line.split_once("==").map_or(line, |(name, _)| name));
+                self.inner.source("pom.xml", &java::pom(asked));
+            }
         }
         self
     }
@@ -191,6 +210,9 @@ impl Pod {
     /// Has the installer look for packages at our registry, which this URL leads to.
     pub(super) fn index(&mut self, url: &str) -> &mut Self {
         let (variable, path) = self.installer.index();
+        if self.installer == Installer::Maven {
+            return self.file("home/.m2/settings.xml", &java::settings(url, ""));
+        }
         if self.installer == Installer::Cargo {
             return rust::index(self, url, variable, path);
         }

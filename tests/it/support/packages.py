@@ -92,6 +92,13 @@ def npm(name, files, **more):
     return {"npm/" + name: json.dumps(packument).encode(), "npm/" + file: whole}
 
 
+def maven(name):
+    """An artifact of Maven's with its checksums: an empty jar."""
+    pom = f"<project><modelVersion>4.0.0</modelVersion><groupId>acme</groupId><artifactId>{name}</artifactId><version>1.0</version></project>"
+    files = {f"maven/acme/{name}/1.0/{name}-1.0.pom": pom.encode(), f"maven/acme/{name}/1.0/{name}-1.0.jar": b"PK\5\6" + bytes(18)}
+    return files | {path + ".sha1": hashlib.sha1(content).hexdigest().encode() for path, content in files.items()}
+
+
 def go_files(path):
     """A module of Go's."""
     return {"go.mod": f"module {path}\n\ngo 1.21\n", "greeting.go": 'package greeting\n\nconst Text = "hello from afar"\n'}
@@ -192,6 +199,7 @@ packages = {
     "leaky-1.0.tar.gz": sdist("leaky", LEAKY),
     **npm("acmegreeting", {"index.js": "module.exports = 'hello'\n"}),
     **npm("@acme/secret", {"index.js": "module.exports = 'hush'\n"}),
+    **maven("acmegreeting"),
     **module("acme.example/acmegreeting"),
     **repository("registry.invalid/acme/secret", go_files("registry.invalid/acme/secret")),
     **crate("acmegreeting", {"src/lib.rs": CRATE}),

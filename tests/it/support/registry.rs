@@ -48,6 +48,8 @@ pub(crate) enum Scheme {
     Http,
     /// It does, with a certificate of the company's own CA.
     Https,
+    /// It does, with one that has expired.
+    Expired,
 }
 
 impl Scheme {
@@ -55,12 +57,12 @@ impl Scheme {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Scheme::Http => "http",
-            Scheme::Https => "https",
+            Scheme::Https | Scheme::Expired => "https",
         }
     }
 }
 
-/// A PEP 503 index at `/simple`, a registry of npm's at `/npm`, a proxy of Go's modules at `/go`, a sparse index
+/// A PEP 503 index at `/simple`, a registry of npm's at `/npm`, a proxy of Go's modules at `/go`, a repository of Maven's at `/maven`, a sparse index
 /// of cargo's at `/index`, and all of them at `/moved`, which redirects there; git repositories at `/git`, and what says at a module's path that they are there.
 pub(crate) struct Registry {
     /// `127.0.0.1:PORT`
@@ -94,8 +96,8 @@ impl Registry {
     }
 
     fn at(address: &str, scheme: Scheme, manner: Manner) -> Self {
-        let (ca, tls) = certificate();
-        let tls = (scheme == Scheme::Https).then_some(tls);
+        let (ca, tls) = certificate_until(if scheme == Scheme::Expired { 2020 } else { 4096 });
+        let tls = (scheme != Scheme::Http).then_some(tls);
         let seen = Seen::default();
         let for_them = Arc::clone(&seen);
         let address = listen(address, move |stream| match &tls {
@@ -282,8 +284,12 @@ fn answer(stream: &mut (impl Read + Write), scheme: Scheme, manner: &Manner, see
 fn file(head: &Head) -> Option<&'static [u8]> {
     let path = head.path();
     let name = path.strip_prefix("/files/").or_else(|| {
-        path.strip_prefix('/')
-            .filter(|path| path.contains("/-/") || path.ends_with(".zip") || path.ends_with("/download"))
+        path.strip_prefix('/').filter(|path| {
+            path.contains("/-/")
+                || path.ends_with(".zip")
+                || path.ends_with(".jar")
+                || path.ends_with("/download")
+        })
     })?;
     PACKAGES.get(&decoded(name)).map(Vec::as_slice)
 }
@@ -304,7 +310,7 @@ fn serve(stream: &mut (impl Read + Write), scheme: Scheme, head: &Head) -> io::R
         );
         return respond(stream, head, "200 OK", "Content-Type: text/html\r\n", page.as_bytes());
     }
-    if path.starts_with("/go/") || path.starts_with("/git/") {
+    if ["/go/", "/git/", "/maven/"].iter().any(|below| path.starts_with(below)) {
         let path = path.split('?').next().unwrap_or(path);
         return match PACKAGES.get(&path[1..]) {
             Some(content) => respond(stream, head, "200 OK", "", content),
@@ -364,6 +370,11 @@ fn respond(stream: &mut impl Write, head: &Head, status: &str, headers: &str, bo
 
 /// A CA of the company's own, and a server with a certificate of it.
 pub(crate) fn certificate() -> (String, Arc<ServerConfig>) {
+    certificate_until(4096)
+}
+
+/// The same, with a server's certificate that expires in this year.
+fn certificate_until(year: i32) -> (String, Arc<ServerConfig>) {
     let key = || KeyPair::generate().expect("randomness");
     let ca_key = key();
     let mut ca = CertificateParams::default();
@@ -375,6 +386,7 @@ pub(crate) fn certificate() -> (String, Arc<ServerConfig>) {
     let names = ["127.0.0.1", "127.0.0.2", UNKNOWN_HOST].map(str::to_owned);
     let mut server = CertificateParams::new(names).expect("names");
     server.use_authority_key_identifier_extension = true;
+    server.not_after = rcgen::date_time_ymd(year, 1, 1);
     let server_key = key();
     let server = server.signed_by(&server_key, &issuer).expect("a certificate");
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))

@@ -30,9 +30,14 @@ fn program() -> Option<&'static Path> {
     built.as_ref().map(|(_, program)| program.as_path())
 }
 
+/// The root of our crate.
+pub(crate) fn server() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtimes-config/rust/server/src/lib.rs")
+}
+
 /// Compiles our crate and a `main` that serves with it.
 fn compile(room: &Path, main: &str) -> PathBuf {
-    let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtimes-config/rust/server/src/lib.rs");
+    let server = server();
     fs::write(room.join("main.rs"), main).expect("a file");
     let rustc = |arguments: &[&str], file: &Path| {
         let mut command = Command::new("rustc");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::pom::{Compiler, Pom};
+use super::settings::Settings;
 use super::source::Sources;
 use super::{class_path, maven, place};
 use crate::Inputs;
@@ -45,6 +46,7 @@ pub(super) fn compile(
     sources: &Sources<'_>,
     pom: Option<&Pom<'_>>,
     compiler: &Compiler,
+    settings: &Settings,
 ) -> Vec<Step> {
     let copy = |path: &str| {
         let action = Action::Copy { from: kept(&format!("classes/{path}")), to: place(Dir::Server, path) };
@@ -52,7 +54,7 @@ pub(super) fn compile(
     };
     let mut steps: Vec<Step> = ["io/kubeless", "injector/server"].map(copy).into();
     match (compiler, pom) {
-        (Compiler::Maven { .. }, Some(pom)) => steps.extend(maven::build(inputs, pom)),
+        (Compiler::Maven { .. }, Some(pom)) => steps.extend(maven::build(settings, pom, sources)),
         (Compiler::Javac { flags, .. }, _) => steps.push(build(inputs, sources, pom.is_some(), flags)),
         (Compiler::Maven { .. }, None) => {}
     }

@@ -1,6 +1,5 @@
 //! Lets Maven bring in what a POM asks for, and compile where only it can.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -8,6 +7,8 @@ use regex::Regex;
 use super::compile::kept;
 use super::place;
 use super::pom::{Compiler, Pom};
+use super::settings::Settings;
+use super::source::Sources;
 use crate::assets::asset;
 use crate::diagnostic::{Blame, Output, pattern};
 use crate::entry::tool;
@@ -54,7 +55,12 @@ pub(super) fn mvn<'a>(inputs: &Inputs<'a>, pom: &Pom<'_>) -> Result<&'a Tool, Pl
 }
 
 /// Brings in the dependencies, and the plugins where Maven compiles.
-pub(super) fn resolve(inputs: &Inputs<'_>, pom: &Pom<'_>, compiler: &Compiler) -> Vec<Step> {
+pub(super) fn resolve(
+    inputs: &Inputs<'_>,
+    pom: &Pom<'_>,
+    compiler: &Compiler,
+    settings: &Settings,
+) -> Vec<Step> {
     let write = |path: &str, why: &str, text: &str| {
         let action = Action::Write { path: kept(path), text: text.into() };
         offline(&format!("write {}", path.rsplit('/').next().unwrap_or(path)), why, Blame::Platform, action)
@@ -69,17 +75,18 @@ pub(super) fn resolve(inputs: &Inputs<'_>, pom: &Pom<'_>, compiler: &Compiler) -
         let text = asset(id).unwrap_or_default().replace("{release}", release.as_deref().unwrap_or_default());
         steps.push(write(&format!("m2/io/kubeless/{path}"), "what Kubeless' POMs refer to", &text));
     }
+    steps.extend(settings.steps.iter().cloned());
     let mut args = vec![
         Arg::from("-Dinjector.jars=").then(Dir::Deps),
         Arg::from("-Dinjector.compile=").then(kept("compile.jar")),
     ];
-    let compiles = matches!(compiler, Compiler::Maven { .. });
-    args.extend(compiles.then(|| format!("-Dinjector.phase={PHASE}").into()));
+    let by_maven = matches!(compiler, Compiler::Maven { .. });
+    args.extend(by_maven.then(|| format!("-Dinjector.phase={PHASE}").into()));
     args.push("validate".into());
     steps.push(Step {
         name: "fetch".to_owned(),
         why: format!("the jars that {} asks for", pom.path),
-        action: run(inputs, Dir::Source.into(), pom, args, Credentials::Given),
+        action: run(settings, Dir::Source.into(), pom, args, Credentials::Given),
         blame: Blame::Author,
         network: Network::Needed,
     });
@@ -87,12 +94,13 @@ pub(super) fn resolve(inputs: &Inputs<'_>, pom: &Pom<'_>, compiler: &Compiler) -
 }
 
 /// Compiles with Maven, in a copy: it writes beside the POM.
-pub(super) fn build(inputs: &Inputs<'_>, pom: &Pom<'_>) -> Vec<Step> {
+pub(super) fn build(settings: &Settings, pom: &Pom<'_>, sources: &Sources<'_>) -> Vec<Step> {
     let project = place(Dir::Scratch, "project");
     let copy = Action::Copy { from: Dir::Source.into(), to: project.clone() };
-    let args =
-        vec!["-o".into(), Arg::from("-Dinjector.classes=").then(place(Dir::Out, "classes")), PHASE.into()];
-    let compile = run(inputs, project, pom, args, Credentials::Withheld);
+    let mut args = vec!["-o".into(), Arg::from("-Dinjector.classes=").then(place(Dir::Out, "classes"))];
+    args.extend(sources.are_flat().then(|| Arg::from("-Dinjector.sources=").then(project.clone())));
+    args.push(PHASE.into());
+    let compile = run(settings, project, pom, args, Credentials::Withheld);
     vec![
         offline("copy project", "Maven writes beside the POM", Blame::Platform, copy),
         offline("build", "the function", Blame::Author, compile),
@@ -100,19 +108,17 @@ pub(super) fn build(inputs: &Inputs<'_>, pom: &Pom<'_>) -> Vec<Step> {
 }
 
 /// Runs Maven.
-fn run(inputs: &Inputs<'_>, cwd: Place, pom: &Pom<'_>, args: Vec<Arg>, credentials: Credentials) -> Action {
+fn run(settings: &Settings, cwd: Place, pom: &Pom<'_>, args: Vec<Arg>, credentials: Credentials) -> Action {
     let mut all: Vec<Arg> = ["-B", "-ntp", "-C", "-Dstyle.color=never", "-f"].map(Arg::from).into();
     all.push(pom.path.as_str().into());
     all.push(Arg::from("-Dmaven.repo.local=").then(kept("m2")));
     all.push(Arg::from("-Dmaven.ext.class.path=").then(kept("classes")));
+    all.extend(settings.args(credentials));
     all.extend(args);
-    // What is short needs no second compiler; the operator's own options come last, and win.
-    let quick = Arg::from("-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto");
-    let own = inputs.settings.env.get("MAVEN_OPTS").map(|own| format!(" {own}"));
     Action::Run(Run {
         tool: "mvn".to_owned(),
         args: all,
-        env: BTreeMap::from([("MAVEN_OPTS".to_owned(), quick.then(own.unwrap_or_default()))]),
+        env: settings.env(credentials),
         cwd,
         capture: Capture::Ends,
         credentials,

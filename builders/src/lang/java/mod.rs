@@ -5,6 +5,7 @@ mod compile;
 mod diagnose;
 mod maven;
 mod pom;
+mod settings;
 mod source;
 mod verify;
 
@@ -16,9 +17,10 @@ use crate::error::PlanError;
 use crate::function::Function;
 use crate::plan::{Arg, Dir, Launch, Place, Plan, Program, Secrets, Step};
 use crate::steps::{Bare, requires};
-use crate::toolchain::{Identity, Tool};
+use crate::toolchain::{BuildScripts, Identity, Tool};
 use crate::{Builder, Inputs, Package};
 use pom::{Compiler, Pom};
+use settings::Settings;
 use source::Sources;
 
 /// The builder for Java.
@@ -41,7 +43,7 @@ impl Builder for Java {
     }
 
     fn needs(&self, tool: &str, function: &Function) -> bool {
-        tool != "mvn" || !matches!(Pom::of(function), Ok(None))
+        tool == "javac" || !matches!(Pom::of(function), Ok(None))
     }
 
     fn identify(&self, tool: &str, output: &Output) -> Option<Identity> {
@@ -62,12 +64,17 @@ impl Builder for Java {
         because.extend(sources.because.clone());
         let mvn = pom.as_ref().map(|pom| maven::mvn(inputs, pom)).transpose()?;
         let mut resolve = compile::server(mvn);
-        let mut compiler = Compiler::default();
+        let (mut compiler, mut settings) = (Compiler::default(), Settings::default());
         if let Some(pom) = &pom {
             compiler = pom.compiler(javac)?;
+            if inputs.policy.build_scripts == BuildScripts::Deny {
+                pom.runs_nothing(inputs.function, &compiler)?;
+            }
             because.push(format!("{} lists the dependencies", pom.path));
             because.push(compiler.why());
-            resolve.extend(maven::resolve(inputs, pom, &compiler));
+            settings = Settings::of(inputs)?;
+            because.append(&mut settings.because);
+            resolve.extend(maven::resolve(inputs, pom, &compiler, &settings));
         } else {
             because.push(match inputs.function.top(pom::POM) {
                 Some(path) => format!("{path} is empty: there are no dependencies"),
@@ -79,13 +86,13 @@ impl Builder for Java {
             check: Vec::new(),
             resolves_from: maven::resolves_from(inputs.function, pom.as_ref(), &compiler),
             resolve,
-            compile: compile::compile(inputs, &sources, pom.as_ref(), &compiler),
+            compile: compile::compile(inputs, &sources, pom.as_ref(), &compiler, &settings),
             verify: verify::steps(&sources),
             executes: BTreeSet::new(),
             launch: launch(javac, &sources, pom.is_some()),
             manifests: pom.iter().map(|pom| Place::new(Dir::Source, pom.path.clone())).collect(),
             refers: BTreeSet::new(),
-            secrets: Secrets::default(),
+            secrets: Secrets(settings.secrets),
         })
     }
 

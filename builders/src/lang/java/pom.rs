@@ -59,6 +59,11 @@ const BESIDE: [&str; 12] = [
     "maven-surefire-plugin",
 ];
 
+/// What Maven loads before it reads the POM.
+const EXTENSIONS: &str = ".mvn/extensions.xml";
+/// The plugin whose configuration javac can be given.
+const COMPILER: &str = "maven-compiler-plugin";
+
 impl<'a> Pom<'a> {
     /// Reads the POM of a function; `None` where there is none, or an empty one.
     ///
@@ -123,11 +128,11 @@ impl<'a> Pom<'a> {
                 return maven(&format!("the POM's build has <{}>", part.tag_name().name()));
             }
         }
-        let mut flags = self.properties(root);
+        let mut flags = properties(root);
         let plugins = build.and_then(|build| child(build, "plugins"));
         for plugin in plugins.iter().flat_map(|plugins| elements(*plugins)) {
             let name = value(plugin, "artifactId").unwrap_or_default();
-            if name == "maven-compiler-plugin" {
+            if name == COMPILER {
                 match compiler_flags(plugin) {
                     Some(own) => own.into_iter().for_each(|flag| set(&mut flags, flag)),
                     None => return maven("the POM configures maven-compiler-plugin"),
@@ -137,9 +142,7 @@ impl<'a> Pom<'a> {
             }
         }
         if child(root, "build").and_then(|build| child(build, "pluginManagement")).is_some_and(|managed| {
-            managed
-                .descendants()
-                .any(|node| node.text().is_some_and(|text| text.trim() == "maven-compiler-plugin"))
+            managed.descendants().any(|node| node.text().is_some_and(|text| text.trim() == COMPILER))
         }) {
             return maven("the POM manages maven-compiler-plugin");
         }
@@ -159,23 +162,34 @@ impl<'a> Pom<'a> {
         Ok(Compiler::Javac { flags: args })
     }
 
-    /// What the properties ask of javac.
-    fn properties(&self, root: Node<'_, '_>) -> Vec<(&'static str, String)> {
-        let properties = child(root, "properties");
-        let find = |name: &str| properties.and_then(|all| value(all, name));
-        let of = |(name, flag)| {
-            let text = find(name)?;
-            let referred = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).and_then(find);
-            Some((flag, referred.unwrap_or(text).to_owned()))
+    /// Refuses what would run code of others in Maven.
+    ///
+    /// # Errors
+    /// When there is such a thing.
+    pub(super) fn runs_nothing(&self, function: &Function, compiler: &Compiler) -> Result<(), PlanError> {
+        let refuse = |file: &str, line, what: &str| {
+            let message = format!("{what}, and code of dependencies may not run at build time here");
+            let hint = "leave it out, or ask the operator for INJECTOR_BUILD_SCRIPTS=allow";
+            Err(PlanError::Dependencies(Diagnostic::new(message).at(file, line, None).hint(hint)))
         };
-        let known = [
-            ("project.build.sourceEncoding", "-encoding"),
-            ("maven.compiler.source", "-source"),
-            ("maven.compiler.target", "-target"),
-            ("maven.compiler.release", "--release"),
-            ("maven.compiler.parameters", "-parameters"),
-        ];
-        known.into_iter().filter_map(of).collect()
+        if function.files.contains_key(EXTENSIONS) {
+            return refuse(EXTENSIONS, None, "Maven would load these extensions");
+        }
+        let Compiler::Maven { why } = compiler else { return Ok(()) };
+        let root = self.document.as_ref().map(Document::root_element);
+        let build = root.and_then(|root| child(root, "build"));
+        let plugins = build.and_then(|build| child(build, "plugins"));
+        let strange = plugins.iter().flat_map(|plugins| elements(*plugins)).find(|plugin| {
+            let name = value(*plugin, "artifactId").unwrap_or_default();
+            !BESIDE.contains(&name) && name != COMPILER
+        });
+        match strange.and_then(|plugin| Some((plugin, value(plugin, "artifactId")?))) {
+            Some((plugin, name)) => {
+                let line = plugin.document().text_pos_at(plugin.range().start).row;
+                refuse(self.path.as_str(), Some(line), &format!("the plugin {name} would run"))
+            }
+            None => refuse(self.path.as_str(), None, &format!("Maven's plugins would compile: {why}")),
+        }
     }
 
     /// Refuses a Java that is newer than the image's.
@@ -213,6 +227,25 @@ impl<'a> Pom<'a> {
         })?;
         Some(document.text_pos_at(node.range().start).row)
     }
+}
+
+/// What the properties ask of javac.
+fn properties(root: Node<'_, '_>) -> Vec<(&'static str, String)> {
+    let properties = child(root, "properties");
+    let find = |name: &str| properties.and_then(|all| value(all, name));
+    let of = |(name, flag)| {
+        let text = find(name)?;
+        let referred = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).and_then(find);
+        Some((flag, referred.unwrap_or(text).to_owned()))
+    };
+    let known = [
+        ("project.build.sourceEncoding", "-encoding"),
+        ("maven.compiler.source", "-source"),
+        ("maven.compiler.target", "-target"),
+        ("maven.compiler.release", "--release"),
+        ("maven.compiler.parameters", "-parameters"),
+    ];
+    known.into_iter().filter_map(of).collect()
 }
 
 /// What a `maven-compiler-plugin` asks of javac, if that is all it does.

@@ -63,6 +63,13 @@ impl<'a> Sources<'a> {
     }
 }
 
+impl Sources<'_> {
+    /// Whether the files stand where their author put them, and not where Maven looks for them.
+    pub(super) fn are_flat(&self) -> bool {
+        !self.files.iter().any(|path| path.as_str().starts_with(MAIN))
+    }
+}
+
 fn is_java(path: &RelPath) -> bool {
     path.extension() == Some("java")
 }

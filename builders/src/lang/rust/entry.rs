@@ -40,13 +40,11 @@ pub(super) fn find(function: &Function, manifest: &Manifest<'_>) -> Result<Entry
             candidates: stems.take(5).map(|module| format!("{module}.<function>")).collect(),
         });
     };
-    for name in std::iter::once(handler.function.as_str()) {
-        if !is_identifier(name) {
-            let message = format!("{name:?} is no name that a function of Rust can have");
-            return Err(PlanError::Manifest(
-                Diagnostic::new(message).hint("name the function as its source does"),
-            ));
-        }
+    if !is_identifier(&handler.function) {
+        let message = format!("{:?} is no name that a function of Rust can have", handler.function);
+        return Err(PlanError::Manifest(
+            Diagnostic::new(message).hint("name the function as its source does"),
+        ));
     }
     let path = handler.module.replace('.', "/");
     let Some(root) = root else {

@@ -85,7 +85,8 @@ impl Connection {
         let is_1_1 = minor != "0";
         let headers = self.fields()?;
         let body = self.body(&headers, is_1_1)?;
-        let closes = headers.get("Connection").map_or(false, |all| all.to_ascii_lowercase().contains("close"));
+        let closes =
+            headers.get("Connection").map_or(false, |all| all.to_ascii_lowercase().contains("close"));
         let request = Request::new(method, target, headers, self.remote_addr);
         Ok(Received { request, body, keep: is_1_1 && !closes })
     }
@@ -149,7 +150,9 @@ impl Connection {
         }
         let length = match length.map(|text| (text, text.parse::<u64>())) {
             None => 0,
-            Some((text, Ok(length))) if text.len() <= 18 && text.bytes().all(|c| c.is_ascii_digit()) => length,
+            Some((text, Ok(length))) if text.len() <= 18 && text.bytes().all(|c| c.is_ascii_digit()) => {
+                length
+            }
             Some(_) => return Err(Trouble::Refused(400, "malformed Content-Length")),
         };
         let expects = headers.get("Expect").map_or(false, |text| text.eq_ignore_ascii_case("100-continue"));
@@ -165,7 +168,8 @@ impl Connection {
             let malformed = || Trouble::Refused(400, "malformed chunk");
             let line = self.line(LINE, (400, "malformed chunk"))?;
             let line = String::from_utf8(line).map_err(|_| malformed())?;
-            let digits = line.split(';').next().unwrap_or_default().trim_end_matches(|c| c == ' ' || c == '\t');
+            let digits =
+                line.split(';').next().unwrap_or_default().trim_end_matches(|c| c == ' ' || c == '\t');
             let is_size = digits.len() <= 15 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
             let size = u64::from_str_radix(digits, 16).ok().filter(|_| is_size).ok_or_else(malformed)?;
             if size == 0 {
@@ -184,7 +188,11 @@ impl Connection {
     /// Reads so many bytes: as they come, so that an announced size alone takes no memory.
     fn read(&mut self, size: u64, body: &mut Vec<u8>) -> io::Result<()> {
         let read = Read::by_ref(&mut self.reader).take(size).read_to_end(body)?;
-        if read as u64 == size { Ok(()) } else { Err(ended()) }
+        if read as u64 == size {
+            Ok(())
+        } else {
+            Err(ended())
+        }
     }
 
     /// Sends an answer.
@@ -222,7 +230,8 @@ fn is_digit(text: &str) -> bool {
 }
 
 fn is_token(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+.^_`|~-".contains(byte))
+    !name.is_empty()
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+.^_`|~-".contains(byte))
 }
 
 fn is_bodiless(status: u16) -> bool {
@@ -305,7 +314,8 @@ fn written(seconds: u64) -> String {
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
-    let name = ["Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb"][month as usize];
+    let name =
+        ["Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb"][month as usize];
     let year = era * 400 + year + u64::from(month >= 10);
     let day = day - (153 * month + 2) / 5 + 1;
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);

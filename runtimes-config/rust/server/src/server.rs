@@ -80,7 +80,8 @@ fn run(label: &str, version: &str, function: Box<Called>) -> ! {
         memory_limit: variable("FUNC_MEMORY_LIMIT"),
     };
     panic::set_hook(Box::new(|info| note_panic(&info.to_string().replacen(":\n", ": ", 1))));
-    let signals = signals::listen().unwrap_or_else(|error| refuse(&format!("cannot wait for signals: {}", error)));
+    let signals =
+        signals::listen().unwrap_or_else(|error| refuse(&format!("cannot wait for signals: {}", error)));
     let (listener, port) = listen(port)
         .unwrap_or_else(|error| refuse(&format!("cannot listen on FUNC_PORT {}: {}", port, plain(&error))));
     log(&format!("listening on :{} ({}, Rust {})", port, label, version));
@@ -241,7 +242,9 @@ fn call(server: &Server, event: Event) -> Result<Response, String> {
     let context = server.context.clone();
     let result = panic::catch_unwind(AssertUnwindSafe(|| (server.function)(event, context)));
     let noted = IN_FUNCTION.with(Cell::take);
-    let response = result.unwrap_or_else(|payload| Err(noted.filter(|text| !text.is_empty()).unwrap_or_else(|| words(&*payload))))?;
+    let response = result.unwrap_or_else(|payload| {
+        Err(noted.filter(|text| !text.is_empty()).unwrap_or_else(|| words(&*payload)))
+    })?;
     http::fault(&response).map_or(Ok(response), |why| Err(why.to_owned()))
 }
 
@@ -263,7 +266,8 @@ fn note_panic(text: &str) {
 }
 
 fn words(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref().copied());
+    let text =
+        payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref().copied());
     format!("panicked: {}", text.unwrap_or("without a message"))
 }
 

@@ -45,7 +45,15 @@ pub(super) fn unlocated(said: &str, author: &Author<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for parts in MODULE.captures_iter(&text) {
         let [module, version, reason] = parts.extract().1;
-        found.push(reasons(module, version, reason.trim_end(), author));
+        if !NEWER.is_match(&parts[0]) {
+            found.push(reasons(module, version, reason.trim_end(), author));
+        }
+    }
+    for parts in NEWER.captures_iter(&text) {
+        let [module, version, wanted, here] = parts.extract().1;
+        let message = format!("{module} {version} is for Go {wanted}, this image has {here}");
+        let hint = "choose an image of such a version, or require an older one of the module";
+        found.push(author.at_module(module, message).hint(hint));
     }
     found.extend(absent::unnamed(&text, author));
     for (pattern, message, hint) in &*OTHERS {
@@ -73,12 +81,6 @@ fn reasons(module: &str, version: &str, reason: &str, author: &Author<'_>) -> Di
         let path = path.lines().next().unwrap_or_default().trim();
         return at(format!("{module} calls itself {path}")).hint(format!("require and import {path}"));
     }
-    // module ./lib requires go >= 1.99 (running go 1.26.8; GOTOOLCHAIN=local)
-    if let Some((wanted, found)) = NEWER.captures(reason).map(|parts| parts.extract().1).map(|[a, b]| (a, b))
-    {
-        return at(format!("{module} {version} is for Go {wanted}, this image has {found}"))
-            .hint("choose an image of such a version, or require an older one of the module");
-    }
     if let Some((message, hint)) = absent::why(reason, Some(Named { path: module, version: Some(version) })) {
         return at(message).hint(hint);
     }
@@ -89,7 +91,11 @@ fn reasons(module: &str, version: &str, reason: &str, author: &Author<'_>) -> Di
 static MODULE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"(?m)^go: (?:[^\s:@]+@\S+ requires\n\s+)*([^\s:@]+)@(v[^\s:]+): (.+(?:\n[ \t]+.+)*)")
 });
-static NEWER: LazyLock<Regex> = LazyLock::new(|| pattern(r"requires go >= (\S+) \(running go ([^;)]+)"));
+/// go: golang.org/x/text@v0.31.0 requires go >= 1.24.0 (running go 1.22.10; GOTOOLCHAIN=local)
+/// go: example.com/lib@v0.0.0: module ./lib requires go >= 1.99 (running go 1.26.8; GOTOOLCHAIN=local)
+static NEWER: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?m)^go: ([^\s:@]+)@(v[^\s:]+)(?:: module \S+)? requires go >= (\S+) \(running go ([^;)]+)")
+});
 ///     imports function/a from b.go: import cycle not allowed
 static CYCLE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(

@@ -13,6 +13,7 @@ pub(super) fn errors(said: &str) -> Vec<Diagnostic> {
     // Foo.java:9: warning: [deprecation] Date(int,int,int) in Date has been deprecated
     static OTHER: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"^(?:\S.*\.java:\d+: |error: |warning: |Note: |\d+ (?:error|warning)s?$)"));
+    static ABSENT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^package \S+ does not exist$"));
     let lines: Vec<&str> = said.lines().collect();
     let mut found = Vec::new();
     for (index, line) in lines.iter().enumerate() {
@@ -24,7 +25,10 @@ pub(super) fn errors(said: &str) -> Vec<Diagnostic> {
         let column = caret.and_then(|caret| u32::try_from(rest[caret].find('^')? + 1).ok());
         let is_detail = |number: usize| caret.is_none_or(|caret| number != caret && number + 1 != caret);
         let details = rest.iter().enumerate().filter(|(number, _)| is_detail(*number)).map(|(_, line)| *line);
-        let one = Diagnostic::new(told(&error[3], details));
+        let mut one = Diagnostic::new(told(&error[3], details));
+        if ABSENT.is_match(&error[3]) {
+            one = one.hint("name the dependency that has it in pom.xml, or deploy the file that has it");
+        }
         found.push(match error.get(1) {
             Some(file) => one.at(file.as_str(), error[2].parse().ok(), column),
             None => one,

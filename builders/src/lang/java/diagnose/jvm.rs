@@ -21,7 +21,7 @@ pub(super) fn trouble(said: &str) -> Option<Diagnostic> {
     // [ERROR] Java heap space -> [Help 1]
     static MEMORY: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
-            r"The system is out of resources\.|java\.lang\.OutOfMemoryError|Too small (?:maximum|initial) heap|\[ERROR\] (?:Java heap space|GC overhead limit exceeded)|OutOfMemoryError: (?:unable to create native thread)",
+            r"The system is out of resources\.|java\.lang\.OutOfMemoryError|Too small (?:maximum|initial) heap|Java heap space|GC overhead limit exceeded",
         )
     });
     // java.lang.StackOverflowError
@@ -39,14 +39,15 @@ pub(super) fn trouble(said: &str) -> Option<Diagnostic> {
             raise,
         ));
     }
-    if MEMORY.is_match(said) {
-        return Some(platform("the Java virtual machine ran out of memory", raise));
-    }
+    // javac calls that "out of resources", too.
     if STACK.is_match(said) {
         let hint = "split the longest expression of the function into several";
         return Some(
             Diagnostic::new("javac ran out of stack: an expression is nested too deeply").hint(hint),
         );
+    }
+    if MEMORY.is_match(said) {
+        return Some(platform("the Java virtual machine ran out of memory", raise));
     }
     let option = OPTION.captures(said)?;
     let name = option.iter().skip(1).flatten().next().map_or("", |name| name.as_str());

@@ -51,24 +51,29 @@ fn compiler(said: &str, _: Option<&Pom<'_>>) -> Vec<Diagnostic> {
 /// What no repository has.
 fn artifacts(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
     // Could not find artifact joda-time:joda-time:jar:2.99.9 in central (https://registry.example/maven2)
+    // … The following artifacts could not be resolved: com.example:nothing:jar:1, joda-time:joda-time:jar:2.99.9: …
     static MISSING: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
-            r"(?:Could not find artifact|The following artifacts could not be resolved:|Failure to find) ([\w.-]+):([\w.-]+):(?:[\w.-]+:){0,2}?([^\s:,]+?)(?: \((?:absent|present)[^)]*\))?(?: in [\w.-]+ \((\S+)\)|[,:\s])",
+            r"(?:Could not find artifact|artifacts could not be resolved:|was not found in)((?: [\w.-]+(?::[\w.-]+){2,3}:[^\s:,]+(?: \(\w+\))?,?)+)",
         )
     });
+    static ARTIFACT: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"([\w.-]+):([\w.-]+):[\w.-]+:(?:[\w.-]+:)?([^\s:,]+)"));
+    static HOST: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"Could not find artifact \S+(?: \(\w+\))? in [\w.-]+ \(\w+://([^/\s)]+)"));
     // No versions available for joda-time:joda-time:jar:[99,) within specified range
     static RANGE: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"No versions available for ([\w.-]+):([\w.-]+):\S*?:([\[(][^\s]*) within"));
     // Checksum validation failed, expected '000…' (REMOTE_EXTERNAL) but is actually '1b2…'
     static CHECKSUM: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
-            r"Could not transfer artifact ([\w.-]+):([\w.-]+):(?:[\w.-]+:){0,2}?([^\s:]+) from/to \S+ \(\S+\): Checksum validation failed",
+            r"Could not transfer artifact ([\w.-]+):([\w.-]+):[\w.-]+:(?:[\w.-]+:)?([^\s:]+) from/to \S+ \(\S+\): Checksum validation failed",
         )
     });
     // Cannot access central (https://…) in offline mode and the artifact x:y:jar:1 has not been downloaded from it before.
     static OFFLINE: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
-            r"in offline mode and the artifact ([\w.-]+):([\w.-]+):(?:[\w.-]+:){0,2}?([^\s:]+) has not been downloaded",
+            r"in offline mode and the artifact ([\w.-]+):([\w.-]+):[\w.-]+:(?:[\w.-]+:)?([^\s:]+) has not been downloaded",
         )
     });
     let at = |found: &Captures<'_>, message: String| {
@@ -78,20 +83,20 @@ fn artifacts(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
     };
     let name = |found: &Captures<'_>| format!("{}:{}:{}", &found[1], &found[2], &found[3]);
     let mut seen = BTreeSet::new();
-    let mut new = |found: &Captures<'_>| seen.insert(name(found));
     if let Some(found) = CHECKSUM.captures(said) {
         let message = format!("{} is not what the repository's checksum says", name(&found));
         let hint =
             "try again; if it stays so, what lies in the repository or in a proxy before it was changed";
         return vec![at(&found, message).hint(hint)];
     }
+    let place = HOST.captures(said).map_or(String::new(), |host| format!(" at {}", &host[1]));
     let missing = |found: Captures<'_>| {
-        let host = found.get(4).and_then(|url| url.as_str().split("://").nth(1)?.split('/').next());
-        let place = host.map_or(String::new(), |host| format!(" at {host}"));
         at(&found, format!("there is no {}{place}", name(&found)))
             .hint("check group, artifact and version, and whether it is in this repository")
     };
-    let found: Vec<_> = MISSING.captures_iter(said).filter(|found| new(found)).map(missing).collect();
+    let lists = MISSING.captures_iter(said).map(|list| list.get(1).map_or("", |list| list.as_str()));
+    let all = lists.flat_map(|list| ARTIFACT.captures_iter(list));
+    let found: Vec<_> = all.filter(|found| seen.insert(name(found))).map(missing).collect();
     if !found.is_empty() {
         return found;
     }
@@ -106,26 +111,45 @@ fn artifacts(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
 }
 
 /// What is wrong with the POM.
-fn model(said: &str, _: Option<&Pom<'_>>) -> Vec<Diagnostic> {
+fn model(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
+    let file = pom.map_or("pom.xml", |pom| pom.path.as_str());
     // [ERROR] 'dependencies.dependency.version' for joda-time:joda-time:jar is missing. @ line 10, column 17
     // [FATAL] Non-resolvable parent POM for …: … and 'parent.relativePath' points at wrong local POM @ line 6, column 11
     // [ERROR] Malformed POM pom.xml: Unrecognised tag: 'dependencis' (position: START_TAG seen …) @ pom.xml, line 9, column 16
     static PROBLEM: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
-            r"(?m)^(?:\[\w+\] ){0,2}\[(?:ERROR|FATAL)\]\s+(\S.*?)\.? ?@ (?:(\S+?\.xml|[^,\n]*), )?line (\d+), column (\d+)\s*$",
+            r"(?m)^(?:\[\w+\]\s+(?:- )?){0,2}\[(?:ERROR|FATAL)\]\s+([^\s-].*?)\.? ?@ (?:[^\n]*, )?line (\d+), column (\d+)\s*$",
         )
     });
-    static UNKNOWN: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"(?s)Unrecognised tag: '([^']+)'.*?@(\d+):(\d+)\)"));
+    // … Unrecognised tag: 'dependencis' @ pom.xml: ParseError at [row,col]:[9,3]
+    static UNKNOWN: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"(?s)Unrecognised tag: '([^']+)'.*?(?:@(\d+):(\d+)\)|\[row,col\]:\[(\d+),(\d+)\])")
+    });
+    // 'dependencies.dependency.version' for groupId='joda-time', artifactId='joda-time', type='jar' is missing
+    static VERSION: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"^'dependencies\.dependency\.version' for (?:groupId=')?([\w.-]+)(?:', artifactId='|:)([\w.-]+)\S* .*is missing$|^'dependencies\.dependency\.version' for ([\w.-]+):([\w.-]+)\S* is missing$",
+        )
+    });
+    // … must be a valid version but is '${joda.version}'
+    static PROPERTY: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"must be a valid version but is '.*?\$\{([^}]+)\}.*'$"));
     if let Some(found) = UNKNOWN.captures(said) {
+        let mut numbers = found.iter().skip(2).flatten().map(|number| number.as_str().parse().ok());
         let said = Diagnostic::new(format!("Maven knows no element <{}> here", &found[1]));
-        return vec![said.at("pom.xml", found[2].parse().ok(), found[3].parse().ok())];
+        return vec![said.at(file, numbers.next().flatten(), numbers.next().flatten())];
     }
     let mut all: Vec<Diagnostic> = Vec::new();
     for found in PROBLEM.captures_iter(said) {
-        let file =
-            found.get(2).map(|file| file.as_str()).filter(|file| file.ends_with(".xml")).unwrap_or("pom.xml");
-        let one = Diagnostic::new(found[1].to_owned()).at(file, found[3].parse().ok(), found[4].parse().ok());
+        let mut one =
+            Diagnostic::new(found[1].to_owned()).at(file, found[2].parse().ok(), found[3].parse().ok());
+        if let Some(named) = VERSION.captures(&found[1]) {
+            let names: Vec<_> = named.iter().skip(1).flatten().map(|name| name.as_str()).collect();
+            one.message = format!("{} has no version", names.join(":"));
+            one = one.hint("write one, or import a BOM that has it in <dependencyManagement>");
+        } else if let Some(named) = PROPERTY.captures(&found[1]) {
+            one = one.hint(format!("define {} in <properties>", &named[1]));
+        }
         if !all.contains(&one) {
             all.push(one);
         }
@@ -169,14 +193,21 @@ fn goal(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
         .collect();
     let message = format!("{}:{} failed: {}", &found[2], &found[4], words.join("\n    "));
     let line = pom.and_then(|pom| Some((pom.path.as_str(), pom.line_of(&found[1], &found[2])?)));
-    let one = Diagnostic::new(message);
+    let mut one = Diagnostic::new(message);
+    // Maven 3.8 takes maven-compiler-plugin 3.1 where the POM says nothing.
+    if found[5].contains(" is no longer supported. Use ") {
+        one =
+            one.hint("give maven-compiler-plugin a version that knows maven.compiler.release, 3.6 or later");
+    }
     vec![line.map_or(one.clone(), |(path, line)| one.at(path, Some(line), None))]
 }
 
 /// The first error, where nothing better is known.
 fn last_words(said: &str, _: Option<&Pom<'_>>) -> Vec<Diagnostic> {
     let errors = said.lines().filter_map(|line| line.strip_prefix("[ERROR]"));
-    let first =
-        errors.map(str::trim).find(|line| !line.is_empty() && !line.starts_with("[ERROR] Some problems"));
+    let preludes = ["[ERROR] Some problems", "Some problems", "The build could not read", "The project"];
+    let first = errors
+        .map(str::trim)
+        .find(|line| !line.is_empty() && !preludes.iter().any(|prelude| line.starts_with(prelude)));
     first.map(|line| Diagnostic::new(line.trim_end_matches(" -> [Help 1]"))).into_iter().collect()
 }

@@ -3,10 +3,11 @@
 mod javac;
 mod jvm;
 mod maven;
+mod network;
 
 use crate::diagnostic::{Diagnostic, Output};
 use crate::function::Function;
-use crate::plan::{Action, Step};
+use crate::plan::{Action, Network, Step};
 
 use super::pom::Pom;
 
@@ -18,7 +19,9 @@ pub(super) fn diagnose(step: &Step, output: &Output, function: &Function) -> Vec
     }
     match &step.action {
         Action::Run(run) if run.tool == "mvn" => {
-            maven::diagnose(&text, Pom::of(function).ok().flatten().as_ref())
+            let trouble = (step.network == Network::Needed).then(|| network::evidence(&text)).flatten();
+            let mended = || maven::diagnose(&text, Pom::of(function).ok().flatten().as_ref());
+            trouble.map_or_else(mended, |trouble| vec![trouble])
         }
         Action::Run(run) if run.tool == "javac" => javac::errors(&text),
         _ => Vec::new(),

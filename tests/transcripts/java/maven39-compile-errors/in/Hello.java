@@ -1,0 +1,9 @@
+import io.kubeless.Context;
+import io.kubeless.Event;
+
+public class Hello {
+    public String handler(Event event, Context context) {
+        String name = event.Dada;
+        return nane;
+    }
+}
