@@ -191,7 +191,7 @@ impl Pod {
             Installer::Cargo => {
                 let asked = wanted.lines().map(|line| line.split_once("==").map_or(line, |(name, _)| name));
                 self.inner.source("Cargo.toml", &rust::manifest(asked.clone()));
-                put(&self.inner.dir("src/src/lib.rs"), &rust::function(asked));
+                put(&self.inner.dir("src/src/lib.rs"), rust::function(asked));
             }
             Installer::Maven => {
                 self.inner.source("handler.java", java::HELLO);

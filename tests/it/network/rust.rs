@@ -250,7 +250,7 @@ pub(super) fn manifest<'a>(packages: impl Iterator<Item = &'a str>) -> String {
 
 /// A function that says what they say.
 pub(super) fn function<'a>(packages: impl Iterator<Item = &'a str>) -> String {
-    let texts: String = packages.map(|name| format!("{name}::TEXT, ")).collect();
+    let texts = packages.flat_map(|name| [name, "::TEXT, "]).collect::<String>();
     format!(
         "use kubeless::{{Context, Event}};\n\npub fn hello(_: Event, _: Context) -> String {{\n    std::hint::black_box([{texts}]).concat()\n}}\n"
     )

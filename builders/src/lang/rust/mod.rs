@@ -82,7 +82,6 @@ impl Builder for Rust {
         let write = |path: Place, text: &str| Action::Write { path, text: text.into() };
         let sources = Action::Write { path: kept("cargo/config.toml"), text: settings.text() };
         let mut steps: Vec<Step> = vec![
-            deed("config", "where packages come from, and nothing else", sources),
             deed("source", "a copy, which cargo may write into", copy(Dir::Source.into(), function_dir())),
             deed(
                 "manifest",
@@ -92,6 +91,7 @@ impl Builder for Rust {
         ];
         let mut resolve: Vec<Step> = server().collect();
         if manifest.fetches() {
+            steps.insert(0, deed("config", "where packages come from, and nothing else", sources));
             resolve.extend(steps.clone());
             if let Some(lock) = &lock {
                 let why = "the function's own, with our server added";
