@@ -127,8 +127,8 @@ fn requests_run_in_parallel_and_sigterm_lets_them_end() {
         });
         assert!(start.elapsed() < Duration::from_millis(2_500), "{:?}", start.elapsed());
         assert!(idle.is_closed());
-        let (status, log) = server.end();
-        assert_eq!((status.code(), log.lines().count()), (Some(0), 1), "{log}");
+        let (ended, log) = server.end();
+        assert_eq!((ended.code(), log.lines().count()), (Some(0), 1), "{log}");
     }
 }
 
@@ -202,8 +202,8 @@ fn the_server_keeps_to_http() {
         assert_eq!(answer(), json!(["POST", "/1", "hello wor\r\n", null]));
         assert_eq!(answer(), json!(["BREW", "/2", "hi", "a, b"]));
         assert_eq!(answer(), json!(["GET", "/3", "", null]));
-        let (status, log) = server.end();
-        assert_eq!((status.code(), log.lines().count()), (Some(0), 1), "no request was worth a line: {log}");
+        let (ended, log) = server.end();
+        assert_eq!((ended.code(), log.lines().count()), (Some(0), 1), "no request was worth a line: {log}");
     }
 }
 
@@ -227,7 +227,7 @@ fn clients_that_go_away_disturb_nobody() {
             Err(_) => eprintln!("SKIP IPv6: this machine has none"),
         }
         server.signal(Signal::TERM);
-        let (status, log) = server.end();
-        assert_eq!((status.code(), log.lines().count()), (Some(0), 1), "{log}");
+        let (ended, log) = server.end();
+        assert_eq!((ended.code(), log.lines().count()), (Some(0), 1), "{log}");
     }
 }

@@ -1,5 +1,6 @@
 //! What is planned.
 
+use builders::function::RelPath;
 use builders::plan::ResolvesFrom;
 use builders::toolchain::BuildScripts;
 
@@ -113,7 +114,7 @@ fn maven_compiles_what_only_it_can() {
 fn an_edit_of_a_source_resolves_nothing_again() {
     let fixture = with_pom("") + "//- .mvn/maven.config\n-T1\n//- words.txt\n";
     let ResolvesFrom::Files(files) = plan("Hello.run", &fixture).resolves_from else { panic!("all files") };
-    let files: Vec<_> = files.iter().map(|path| path.as_str()).collect();
+    let files: Vec<_> = files.iter().map(RelPath::as_str).collect();
     assert_eq!(files, [".mvn/maven.config", "pom.xml"]);
     let before = plan("Hello.run", &fixture).resolve;
     let after = plan("Hello.walk", &fixture.replace("public class", "class")).resolve;
