@@ -224,22 +224,32 @@ pub(crate) fn link(target: &Path, link: &Path) -> io::Result<()> {
     symlink(target, link)
 }
 
-/// Copies a file or a tree; links are copied as links, modes are kept.
+/// Copies a file or a tree; links are copied as links, modes are kept. What code of dependencies may have left leads
+/// nowhere: no link is followed, be it where the copy begins or where it goes, and for no FIFO we wait.
 pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     create_parents(to)?;
-    for entry in WalkDir::new(from) {
+    for entry in WalkDir::new(from).follow_root_links(false) {
         let entry = entry?;
         let target = match entry.path().strip_prefix(from) {
             Ok(rest) if !rest.as_os_str().is_empty() => to.join(rest),
             _ => to.to_owned(),
         };
         if entry.file_type().is_dir() {
-            fs::create_dir_all(&target)?;
-        } else if entry.file_type().is_symlink() {
-            symlink(fs::read_link(entry.path())?, &target)?;
-        } else {
-            fs::copy(entry.path(), &target)?;
+            create_real_dir(&target)?;
+            continue;
         }
+        remove(&target)?;
+        if entry.file_type().is_symlink() {
+            symlink(fs::read_link(entry.path())?, &target)?;
+            continue;
+        }
+        let file = open(entry.path())?;
+        let mode = file.metadata()?.permissions().mode();
+        let copy = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&target)?;
+        // As they are, the kernel copies from one to the other.
+        io::copy(&mut file.file(), &mut copy.file())?;
+        // The mode above is cut by the umask.
+        fs::set_permissions(&target, std::fs::Permissions::from_mode(mode & 0o7777))?;
     }
     Ok(())
 }
@@ -417,6 +427,36 @@ mod tests {
         assert_eq!(usage, Usage { files: 2, bytes: 10 });
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o7777;
         assert_eq!((mode(&secret), mode(&tool)), (0o644, 0o755));
+    }
+
+    #[test]
+    fn a_copy_follows_no_link_and_waits_for_no_fifo() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [from, to, precious] = ["from", "to", "precious"].map(|name| dir.path().join(name));
+        fs::create_dir_all(from.join("sub")).expect("a directory");
+        fs::write(from.join("sub/tool"), "new").expect("written");
+        fs::set_permissions(from.join("sub/tool"), std::fs::Permissions::from_mode(0o751)).expect("a mode");
+        fs::create_dir_all(&precious).expect("a directory");
+        fs::write(precious.join("tool"), "precious").expect("written");
+        fs::create_dir(&to).expect("a directory");
+        symlink(&precious, to.join("sub")).expect("linked");
+        copy(&from, &to).expect("copied");
+        assert_eq!(fs::read_to_string(precious.join("tool")).expect("there"), "precious");
+        assert_eq!(fs::read_to_string(to.join("sub/tool")).expect("there"), "new");
+        assert_eq!(fs::metadata(to.join("sub/tool")).expect("there").permissions().mode() & 0o777, 0o751);
+
+        let fifo = dir.path().join("fifo");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).expect("a FIFO");
+        assert!(copy(&fifo, &dir.path().join("copy")).is_err());
+        copy(&from.join("sub/tool"), &fifo).expect("in its place");
+        assert_eq!(fs::read_to_string(&fifo).expect("there"), "new");
+
+        let link = dir.path().join("link");
+        symlink(&precious, &link).expect("linked");
+        copy(&link, &dir.path().join("link.copy")).expect("copied");
+        assert_eq!(read_link(&dir.path().join("link.copy")).expect("read"), Some(precious.clone()));
+        assert_eq!(fs::read_to_string(precious.join("tool")).expect("there"), "precious");
     }
 
     #[test]
