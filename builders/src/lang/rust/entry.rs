@@ -103,16 +103,18 @@ pub(super) fn signature(function: &str) -> String {
 }
 
 impl Entry {
-    /// The program: it only hands the function to the server, so that an edit of the function compiles little.
+    /// The program: it only hands the function to the server, so that an edit of the function compiles little. The lints
+    /// of the function's manifest hold here, too: those on crates find nothing, whatever their level.
     pub(super) fn glue(&self, version: &Version) -> String {
         let Entry { handler, library, modules, .. } = self;
         let path: String = modules.iter().flat_map(|module| [module, "::"]).collect();
         let function = &handler.function;
         format!(
             "//! Hands the function to its server.\n\n\
-             extern crate kubeless;\nextern crate {library} as authors;\n\n\
-             fn main() {{\n    kubeless::serve(\n        \"{handler}\",\n        \"{version}\",\n        \
-             |event: kubeless::Event, context: kubeless::Context| authors::{path}{function}(event, context),\n    );\n}}\n"
+             #![allow(unused_crate_dependencies)]\n\n\
+             extern crate kubeless as server;\nextern crate {library} as authors;\n\n\
+             fn main() {{\n    server::serve(\n        \"{handler}\",\n        \"{version}\",\n        \
+             |event: server::Event, context: server::Context| authors::{path}{function}(event, context),\n    );\n}}\n"
         )
     }
 }
