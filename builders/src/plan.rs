@@ -28,12 +28,15 @@ pub enum Dir {
     Kept,
     /// The published tree, which holds the other published rooms: for what must stand beside them.
     Tree,
+    /// The root of the file system: for tools that obey files of all directories above the one in which they run, of
+    /// which `/tmp` is anybody's.
+    Root,
 }
 
 impl Dir {
     /// All of them.
-    pub const ALL: [Dir; 7] =
-        [Dir::Source, Dir::Deps, Dir::Out, Dir::Server, Dir::Scratch, Dir::Kept, Dir::Tree];
+    pub const ALL: [Dir; 8] =
+        [Dir::Source, Dir::Deps, Dir::Out, Dir::Server, Dir::Scratch, Dir::Kept, Dir::Tree, Dir::Root];
 
     /// The rooms that are published, in the order in which the volume shows them.
     pub const PUBLISHED: [Dir; 4] = [Dir::Source, Dir::Deps, Dir::Out, Dir::Server];
@@ -41,7 +44,7 @@ impl Dir {
     /// Whether the room is a part of the published tree, or is that tree.
     #[must_use]
     pub fn is_published(self) -> bool {
-        !matches!(self, Dir::Scratch | Dir::Kept)
+        !matches!(self, Dir::Scratch | Dir::Kept | Dir::Root)
     }
 
     /// The room's name, which is also its directory's.
@@ -55,6 +58,7 @@ impl Dir {
             Dir::Scratch => "scratch",
             Dir::Kept => "kept",
             Dir::Tree => "tree",
+            Dir::Root => "root",
         }
     }
 }

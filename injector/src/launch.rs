@@ -187,7 +187,7 @@ fn resolve(piece: &Piece, root: &Path) -> OsString {
 fn at(place: &Place, root: &Path) -> PathBuf {
     let dir = match place.dir {
         Dir::Tree => root.to_owned(),
-        Dir::Source | Dir::Deps | Dir::Out | Dir::Server | Dir::Scratch | Dir::Kept => {
+        Dir::Source | Dir::Deps | Dir::Out | Dir::Server | Dir::Scratch | Dir::Kept | Dir::Root => {
             root.join(place.dir.name())
         }
     };

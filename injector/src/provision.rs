@@ -226,6 +226,7 @@ impl Rooms {
             Dir::Scratch => self.scratch.clone(),
             Dir::Kept => self.kept.clone(),
             Dir::Tree => self.staging.clone(),
+            Dir::Root => "/".into(),
             Dir::Source | Dir::Deps | Dir::Out | Dir::Server => self.staging.join(dir.name()),
         }
     }
@@ -256,7 +257,9 @@ impl Rooms {
         let source = self.dir(Dir::Source).display().to_string();
         let mut text = text.replace(&format!("{source}/"), "").replace(&source, ".");
         for dir in [Dir::Deps, Dir::Out, Dir::Server, Dir::Kept, Dir::Scratch, Dir::Tree] {
-            text = text.replace(&self.dir(dir).display().to_string(), &dir.to_string());
+            let path = self.dir(dir).display().to_string();
+            // A tool that runs in the root may leave out the first slash, as cargo does in what it says of manifests.
+            text = text.replace(&path, &dir.to_string()).replace(&path[1..], &dir.to_string());
         }
         text
     }

@@ -145,3 +145,19 @@ fn no_code_of_dependencies_runs_where_none_may() {
     let text = plan("Hello.run", &with_pom("")).to_string();
     assert!(!lines(&text, "build: ")[0].contains("-proc:none"), "{text}");
 }
+
+#[test]
+fn what_a_function_says_to_maven_is_no_code_while_there_are_credentials() {
+    let own = "//- .mvn/maven.config\n-T1\n-Drevision=1\n-s\nx.xml\n-Pprod\n//- .mvn/jvm.config\n-javaagent:x.jar\n";
+    let text = plan("Hello.run", &(with_pom("<packaging>war</packaging>") + own)).to_string();
+    let fetch = lines(&text, "fetch: ")[0];
+    assert!(fetch.contains(": MAVEN_BASEDIR=<scratch>/tmp MAVEN_OPTS="), "{fetch}");
+    assert!(fetch.contains(" -f pom.xml -Drevision=1 -Pprod -Dmaven.repo.local="), "{fetch}");
+    assert!(lines(&text, "build: ")[0].contains("MAVEN_BASEDIR=<scratch>/project "), "{text}");
+}
+
+#[test]
+fn a_source_that_is_named_as_an_option_is_a_file() {
+    let text = plan("Hello.run", "//- Hello.java\n//- @all.java\n//- -J-version.java\n").to_string();
+    assert!(lines(&text, "build: ")[0].ends_with(" ./-J-version.java ./@all.java Hello.java"), "{text}");
+}

@@ -60,9 +60,22 @@ fn code_that_may_not_run_is_named() {
     );
     let found = deny(&with_pom("<packaging>war</packaging>"));
     assert!(found.contains("Maven's plugins would compile: the POM is not that of a single jar"), "{found}");
-    let found = deny(&(with_pom("") + "//- .mvn/extensions.xml\n<extensions/>\n"));
-    assert!(
-        found.starts_with("dependencies: .mvn/extensions.xml: Maven would load these extensions"),
-        "{found}"
-    );
+}
+
+#[test]
+fn an_extension_is_refused_since_maven_would_load_it_with_credentials() {
+    let plugin = "<build>\n<plugins><plugin><artifactId>x</artifactId>\n<extensions>true</extensions></plugin></plugins></build>";
+    let extension =
+        "<build>\n<extensions>\n<extension><artifactId>x</artifactId></extension></extensions></build>";
+    for (fixture, place) in [
+        (with_pom("") + "//- .mvn/extensions.xml\n<extensions/>\n", ".mvn/extensions.xml:"),
+        (with_pom(plugin), "pom.xml:6:"),
+        (with_pom(extension), "pom.xml:6:"),
+    ] {
+        let found = error("Hello.run", &fixture);
+        assert!(
+            found.starts_with(&format!("dependencies: {place} Maven would load this extension")),
+            "{found}"
+        );
+    }
 }

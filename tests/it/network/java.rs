@@ -63,6 +63,17 @@ fn a_password_comes_from_a_variable_that_the_settings_name() {
     super::tells_nothing(&mut pod);
 }
 
+/// An agent in `jvm.config` would see the password; here it is an option that no JVM knows.
+#[test]
+fn no_configuration_of_the_functions_own_or_above_it_reaches_the_jvm_that_has_the_password() {
+    let registry = Registry::start(Scheme::Http, Manner::Asks(LOGIN.to_owned()));
+    let Some(mut pod) = asking(&registry.url(""), &server("ci-user", PASSWORD)) else { return };
+    for above in ["", "volume/", "src/"] {
+        pod.file(&format!("{above}.mvn/jvm.config"), "-XX:NoSuchOption=1\n");
+    }
+    pod.build().succeeds();
+}
+
 /// The user's proxy wins over the environment's, and its exceptions are obeyed.
 #[test]
 fn a_proxy_comes_from_the_settings() {

@@ -54,6 +54,15 @@ fn a_token_comes_from_wherever_cargo_keeps_one() {
 }
 
 #[test]
+fn what_somebody_put_above_the_scratch_room_is_not_obeyed() {
+    let registry = Registry::start(Scheme::Http, Manner::Serves);
+    let Some(mut pod) = asking_in_vain() else { return };
+    pod.asks(&registry, "").file(".cargo/config.toml", "[net]\noffline = true\n");
+    pod.file("rust-toolchain.toml", "[toolchain]\nchannel = 'theirs'\n");
+    pod.build().fails(51, &["Cargo.toml:8", "acmenothing"], &["hint: "]);
+}
+
+#[test]
 fn a_token_of_the_functions_own_is_not_published() {
     let registry = Registry::start(Scheme::Http, Manner::AsksToken(TOKEN.to_owned()));
     let Some(mut pod) = Pod::new(Installer::Cargo, "acmegreeting\n") else { return };

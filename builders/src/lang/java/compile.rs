@@ -73,7 +73,10 @@ fn build(inputs: &Inputs<'_>, sources: &Sources<'_>, has_dependencies: bool, fla
     let mut entries = vec![Place::from(Dir::Server)];
     entries.extend(has_dependencies.then(|| kept("compile.jar")));
     args.extend(["-cp".into(), class_path(&entries)]);
-    args.extend(sources.files.iter().map(|path| Arg::from(path.as_str())));
+    // A name may begin as an option does, or as a list of arguments: `-J-version.java`, `@all.java`.
+    let is_path = |name: &str| !name.starts_with(['-', '@']);
+    let named = |name: &str| if is_path(name) { name.to_owned() } else { format!("./{name}") };
+    args.extend(sources.files.iter().map(|path| Arg::from(named(path.as_str()))));
     offline("build", "the function", Blame::Author, javac(args, Dir::Source.into()))
 }
 

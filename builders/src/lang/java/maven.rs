@@ -7,7 +7,7 @@ use regex::Regex;
 use super::compile::kept;
 use super::place;
 use super::pom::{Compiler, Pom};
-use super::settings::Settings;
+use super::settings::{PROJECT, Settings};
 use super::source::Sources;
 use crate::assets::asset;
 use crate::diagnostic::{Blame, Output, pattern};
@@ -15,12 +15,15 @@ use crate::entry::tool;
 use crate::error::PlanError;
 use crate::function::{Function, RelPath};
 use crate::plan::{Action, Arg, Capture, Credentials, Dir, Network, Place, ResolvesFrom, Run, Step};
-use crate::steps::offline;
+use crate::steps::{offline, scratch};
 use crate::toolchain::{Identity, Tool};
 use crate::{Inputs, Package};
 
 /// The last phase that makes classes: <https://maven.apache.org/guides/introduction/introduction-to-the-lifecycle.html>.
 const PHASE: &str = "process-classes";
+
+/// Where a project keeps arguments for Maven: <https://maven.apache.org/configure.html#mvn-maven-config-file>.
+const CONFIG: &str = ".mvn/maven.config";
 
 /// Reads `mvn --version`.
 pub(super) fn identify(said: &str) -> Option<Identity> {
@@ -76,6 +79,11 @@ pub(super) fn resolve(
         steps.push(write(&format!("m2/io/kubeless/{path}"), "what Kubeless' POMs refer to", &text));
     }
     steps.extend(settings.steps.iter().cloned());
+    // Here `.mvn/` is not read: of its arguments, those that say what the POM means.
+    let words = inputs.function.top(CONFIG).and_then(|path| inputs.function.text(path)).unwrap_or_default();
+    let words =
+        words.split_whitespace().filter(|word| ["-D", "-P"].iter().any(|begin| word.starts_with(begin)));
+    let own: Vec<Arg> = words.map(Arg::from).collect();
     let mut args = vec![
         Arg::from("-Dinjector.jars=").then(Dir::Deps),
         Arg::from("-Dinjector.compile=").then(kept("compile.jar")),
@@ -86,7 +94,7 @@ pub(super) fn resolve(
     steps.push(Step {
         name: "fetch".to_owned(),
         why: format!("the jars that {} asks for", pom.path),
-        action: run(settings, Dir::Source.into(), pom, args, Credentials::Given),
+        action: run(settings, Dir::Source.into(), pom, [own, args], Credentials::Given),
         blame: Blame::Author,
         network: Network::Needed,
     });
@@ -95,22 +103,29 @@ pub(super) fn resolve(
 
 /// Compiles with Maven, in a copy: it writes beside the POM.
 pub(super) fn build(settings: &Settings, pom: &Pom<'_>, sources: &Sources<'_>) -> Vec<Step> {
-    let project = place(Dir::Scratch, "project");
+    let project = scratch(PROJECT);
     let copy = Action::Copy { from: Dir::Source.into(), to: project.clone() };
     let mut args = vec!["-o".into(), Arg::from("-Dinjector.classes=").then(place(Dir::Out, "classes"))];
     args.extend(sources.are_flat().then(|| Arg::from("-Dinjector.sources=").then(project.clone())));
     args.push(PHASE.into());
-    let compile = run(settings, project, pom, args, Credentials::Withheld);
+    let compile = run(settings, project, pom, [Vec::new(), args], Credentials::Withheld);
     vec![
         offline("copy project", "Maven writes beside the POM", Blame::Platform, copy),
         offline("build", "the function", Blame::Author, compile),
     ]
 }
 
-/// Runs Maven.
-fn run(settings: &Settings, cwd: Place, pom: &Pom<'_>, args: Vec<Arg>, credentials: Credentials) -> Action {
+/// Runs Maven. Where the function's own arguments say something else than ours, ours win: they come later.
+fn run(
+    settings: &Settings,
+    cwd: Place,
+    pom: &Pom<'_>,
+    [own, args]: [Vec<Arg>; 2],
+    credentials: Credentials,
+) -> Action {
     let mut all: Vec<Arg> = ["-B", "-ntp", "-C", "-Dstyle.color=never", "-f"].map(Arg::from).into();
     all.push(pom.path.as_str().into());
+    all.extend(own);
     all.push(Arg::from("-Dmaven.repo.local=").then(kept("m2")));
     all.push(Arg::from("-Dmaven.ext.class.path=").then(kept("classes")));
     all.extend(settings.args(credentials));

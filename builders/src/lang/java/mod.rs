@@ -67,8 +67,9 @@ impl Builder for Java {
         let (mut compiler, mut settings) = (Compiler::default(), Settings::default());
         if let Some(pom) = &pom {
             compiler = pom.compiler(javac)?;
+            pom.loads_nothing(inputs.function)?;
             if inputs.policy.build_scripts == BuildScripts::Deny {
-                pom.runs_nothing(inputs.function, &compiler)?;
+                pom.runs_nothing(&compiler)?;
             }
             because.push(format!("{} lists the dependencies", pom.path));
             because.push(compiler.why());

@@ -162,19 +162,40 @@ impl<'a> Pom<'a> {
         Ok(Compiler::Javac { flags: args })
     }
 
+    /// Refuses extensions, which Maven would load while it has credentials. Those of a parent are not seen here.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub(super) fn loads_nothing(&self, function: &Function) -> Result<(), PlanError> {
+        let is_extension = |node: &Node<'_, '_>| {
+            let holder = node.parent_element().map(|above| above.tag_name().name().to_owned());
+            match node.tag_name().name() {
+                "extension" => holder.as_deref() == Some("extensions"),
+                "extensions" => node.text().is_some_and(|text| text.trim() == "true"),
+                _ => false,
+            }
+        };
+        let own = self.document.as_ref().and_then(|document| document.descendants().find(is_extension));
+        let (file, line) = match own {
+            _ if function.files.contains_key(EXTENSIONS) => (EXTENSIONS, None),
+            Some(node) => (self.path.as_str(), Some(node.document().text_pos_at(node.range().start).row)),
+            None => return Ok(()),
+        };
+        let message = "Maven would load this extension while it has the credentials of registries";
+        let found = Diagnostic::new(message).at(file, line, None);
+        Err(PlanError::Dependencies(found.hint("leave it out: plugins run later, without credentials")))
+    }
+
     /// Refuses what would run code of others in Maven.
     ///
     /// # Errors
     /// When there is such a thing.
-    pub(super) fn runs_nothing(&self, function: &Function, compiler: &Compiler) -> Result<(), PlanError> {
+    pub(super) fn runs_nothing(&self, compiler: &Compiler) -> Result<(), PlanError> {
         let refuse = |file: &str, line, what: &str| {
             let message = format!("{what}, and code of dependencies may not run at build time here");
             let hint = "leave it out, or ask the operator for INJECTOR_BUILD_SCRIPTS=allow";
             Err(PlanError::Dependencies(Diagnostic::new(message).at(file, line, None).hint(hint)))
         };
-        if function.files.contains_key(EXTENSIONS) {
-            return refuse(EXTENSIONS, None, "Maven would load these extensions");
-        }
         let Compiler::Maven { why } = compiler else { return Ok(()) };
         let root = self.document.as_ref().map(Document::root_element);
         let build = root.and_then(|root| child(root, "build"));

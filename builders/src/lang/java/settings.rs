@@ -32,6 +32,9 @@ const PATIENCE: &str = "-Dmaven.wagon.rto=90000 -Dmaven.wagon.httpconnectionMana
     -Daether.connector.requestTimeout=90000 -Daether.connector.http.retryHandler.interval=1000 \
     -Daether.transport.http.requestTimeout=90000 -Daether.transport.http.retryHandler.interval=1000";
 
+/// Where Maven compiles, in the scratch room.
+pub(super) const PROJECT: &str = "project";
+
 /// What Maven is told beside what it shall do.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
@@ -90,9 +93,9 @@ impl Settings {
     pub(super) fn env(&self, credentials: Credentials) -> BTreeMap<String, Arg> {
         // What is short needs no second compiler; the operator's own options come later, and win.
         let mut options = Arg::from("-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto");
-        let (home, told) = match credentials {
-            Credentials::Given => ("home", self.options.clone()),
-            Credentials::Withheld => ("tmp", vec![UNTRACKED.into()]),
+        let (home, base, told) = match credentials {
+            Credentials::Given => ("home", "tmp", self.options.clone()),
+            Credentials::Withheld => ("tmp", PROJECT, vec![UNTRACKED.into()]),
         };
         options = options.then(" -Djava.io.tmpdir=").then(scratch("tmp"));
         options = options.then(" -Duser.home=").then(scratch(home));
@@ -101,7 +104,9 @@ impl Settings {
         }
         // Not /etc/mavenrc, which may set them once more.
         let skip = ("MAVEN_SKIP_RC".to_owned(), "true".into());
-        BTreeMap::from([("MAVEN_OPTS".to_owned(), options), skip])
+        // Where Maven looks for `.mvn/`, else in all directories above the POM's, too: `jvm.config` there brings in code.
+        let base = ("MAVEN_BASEDIR".to_owned(), scratch(base).into());
+        BTreeMap::from([("MAVEN_OPTS".to_owned(), options), skip, base])
     }
 
     /// Adds the proxies of the environment to the user's settings, where those name none.

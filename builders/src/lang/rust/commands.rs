@@ -67,7 +67,8 @@ pub(super) fn build(target: &Target, is_locked: bool) -> Action {
     Action::Run(cargo(target, args, Capture::Whole, Credentials::Withheld))
 }
 
-/// Runs cargo outside of the function, whose `rust-toolchain.toml` would choose another compiler.
+/// Runs cargo where no directory above can hold a `.cargo/config.toml` or a `rust-toolchain.toml`, which would choose another
+/// compiler: not in the function, and not below `/tmp`.
 fn cargo(target: &Target, mut args: Vec<Arg>, capture: Capture, credentials: Credentials) -> Run {
     args.extend(["--manifest-path".into(), kept("function/Cargo.toml").into()]);
     let env = [
@@ -82,7 +83,7 @@ fn cargo(target: &Target, mut args: Vec<Arg>, capture: Capture, credentials: Cre
         tool: "cargo".to_owned(),
         args,
         env: env.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(target.env()).collect(),
-        cwd: Dir::Scratch.into(),
+        cwd: Dir::Root.into(),
         capture,
         credentials,
     }

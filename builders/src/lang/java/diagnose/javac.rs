@@ -9,7 +9,8 @@ use crate::diagnostic::{Diagnostic, pattern};
 /// The errors, in javac's order.
 pub(super) fn errors(said: &str) -> Vec<Diagnostic> {
     // Foo.java:7: error: cannot find symbol
-    static ERROR: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?:(\S.*\.java):(\d+): )?error: (.*)$"));
+    static ERROR: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"^(?:(?:\./)?(\S.*\.java):(\d+): )?error: (.*)$"));
     // Foo.java:9: warning: [deprecation] Date(int,int,int) in Date has been deprecated
     static OTHER: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"^(?:\S.*\.java:\d+: |error: |warning: |Note: |\d+ (?:error|warning)s?$)"));

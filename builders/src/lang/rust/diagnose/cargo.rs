@@ -36,7 +36,10 @@ fn plain(text: &str) -> Option<Diagnostic> {
     let rest: Vec<&str> =
         lines.take_while(|line| !line.starts_with("error")).filter(|line| !line.is_empty()).collect();
     let cause = rest.iter().rposition(|line| *line == "Caused by:").and_then(|at| rest.get(at + 1));
+    // Lines are those of the manifest that was made of the function's own.
+    let is_place = |line: &&str| line.starts_with("--> Cargo.toml:");
     Some(match cause {
+        None if rest.first().is_some_and(is_place) => Diagnostic::new(first).at(MANIFEST, None, None),
         Some(cause) if first.contains(MANIFEST) => Diagnostic::new(*cause).at(MANIFEST, None, None),
         Some(cause) => Diagnostic::new(format!("{first}: {cause}")),
         None => Diagnostic::new(first),

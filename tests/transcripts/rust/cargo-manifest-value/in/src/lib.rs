@@ -1,0 +1,1 @@
+pub fn handler(_: kubeless::Event, _: kubeless::Context) {}
