@@ -175,15 +175,15 @@ public class Hello {
 
 #[test]
 fn the_server_keeps_to_http() {
-    let long = "a".repeat(70_000);
+    let lengthy = "a".repeat(70_000);
     let particular = [
         ("GET /\r\n\r\n".to_owned(), 400),
         ("GET / HTTP/2.0\r\n\r\n".to_owned(), 505),
         ("GET / HTTP/1.1\r\nName : value\r\n\r\n".to_owned(), 400),
         ("GET / HTTP/1.1\r\nX: a\r\n folded\r\n\r\n".to_owned(), 400),
         ("POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(), 501),
-        (format!("GET /{long} HTTP/1.1\r\n\r\n"), 414),
-        (format!("GET / HTTP/1.1\r\nX: {long}\r\n\r\n"), 431),
+        (format!("GET /{lengthy} HTTP/1.1\r\n\r\n"), 414),
+        (format!("GET / HTTP/1.1\r\nX: {lengthy}\r\n\r\n"), 431),
         ("POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n".to_owned(), 413),
     ];
     for jdk in jdks() {
