@@ -79,6 +79,8 @@ impl Keep {
         let bytes = fs::read(&self.dir.join(ENTRY)).ok()??;
         let entry: Entry = serde_json::from_slice(&bytes).ok()?;
         if entry.schema != SCHEMA || entry.key != key {
+            // What is resolved instead changes `<kept>`, and may not come to its end.
+            fs::remove(&self.dir.join(ENTRY)).ok()?;
             return None;
         }
         let copied = fs::copy(&self.dir.join(DEPS), deps);

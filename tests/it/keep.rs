@@ -4,8 +4,8 @@ use std::fs;
 
 use crate::support::pod::{Pod, names};
 
-/// Installs a package of one file, which says what the function asked for.
-const PIP: &str = "cp @/src/requirements.txt @/volume/.injector/staging/deps/demo.txt; exit 0";
+/// Installs a package of one file, which says what the function asked for, unless that is broken.
+const PIP: &str = "grep -q broken @/src/requirements.txt && exit 1; cp @/src/requirements.txt @/volume/.injector/staging/deps/demo.txt; exit 0";
 
 /// A pod that keeps, and how often its pip was called.
 fn pod() -> Option<Pod> {
@@ -64,6 +64,19 @@ fn a_failed_build_keeps_nothing() {
     let pod = pod.with("INJECTOR_KEEP", keep);
     pod.build().expect(51, &[]);
     assert_eq!(names(&pod.dir("keep")), ["kept", "lock"]);
+}
+
+/// Else its dependencies would meet what the other build has left in `<kept>`.
+#[test]
+fn what_was_kept_is_void_as_soon_as_something_else_is_resolved() {
+    let Some(pod) = pod() else { return };
+    pod.build().expect(0, &[]);
+    pod.source("requirements.txt", "broken\n");
+    pod.build().expect(51, &[]);
+    assert_eq!(names(&pod.dir("keep")), ["deps", "kept", "lock"]);
+    pod.source("requirements.txt", "demo\n");
+    pod.build().expect(0, &[]);
+    assert_eq!(demo(&pod), "demo\n");
 }
 
 #[test]
