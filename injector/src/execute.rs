@@ -162,7 +162,8 @@ pub(crate) const MORE_ROOM: &str = "raise the emptyDir's sizeLimit (with medium:
 pub(crate) type Outputs = Vec<(Step, Output)>;
 
 impl Workshop<'_> {
-    /// Carries out the steps of a section in order, until one fails.
+    /// Carries out the steps of a section in order, until one fails. After the last one that fetches, be it the last of
+    /// all, no step sees credentials any more.
     pub(crate) fn run(&self, section: Section, steps: &[Step]) -> Result<Outputs, Failure> {
         let deadline = Instant::now() + self.timeout;
         let mut outputs = Vec::new();
@@ -179,6 +180,9 @@ impl Workshop<'_> {
             if let Some(output) = self.act(section, step, deadline)? {
                 outputs.push((step.clone(), output));
             }
+        }
+        if withheld_from == Some(steps.len()) {
+            self.withhold_credentials()?;
         }
         Ok(outputs)
     }

@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use sha2::{Digest as _, Sha256};
 
 use crate::support::machine::is_root;
+use crate::support::packages::tool;
 use crate::support::pod::{Pod, read};
 
 /// The digest of a text, in hexadecimal.
@@ -126,6 +127,28 @@ fn configuration_is_found_where_a_secret_is_mounted() {
     );
     pod.wrap(&["/usr/bin/unshare", "-m", "--", "/bin/sh", "-c", &inside, "sh"]);
     keeps_the_secret(&pod);
+}
+
+/// Plugins run while Maven compiles, and one of them may put the POM itself into what is published.
+#[test]
+fn a_password_in_a_pom_is_gone_before_a_plugin_runs() {
+    let (Some(mvn), Some(_)) = (tool("java", "mvn"), tool("java", "javac")) else { return };
+    let pod = Pod::bare("/usr/bin:/bin").with("FUNC_HANDLER", "Hello.run");
+    let real = mvn.display();
+    pod.tool(
+        "mvn",
+        &format!("#!/bin/sh\ncase \"$*\" in *--version*) exec {real} \"$@\" ;; *' -o '*) cp pom.xml @/seen ;; esac\n"),
+    );
+    pod.source("Hello.java", "public class Hello {}\n");
+    pod.source(
+        "pom.xml",
+        "<project><modelVersion>4.0.0</modelVersion><groupId>a</groupId><artifactId>b</artifactId><version>1</version>\n\
+         <distributionManagement><repository><id>c</id><url>https://me:s3cret-word@a.example/</url></repository>\n\
+         </distributionManagement><build><resources/></build></project>\n",
+    );
+    pod.build().expect(61, &["Hello"]);
+    let seen = read(&pod.dir("seen"));
+    assert!(seen.contains("https://***@a.example/"), "{seen}");
 }
 
 #[test]
