@@ -121,8 +121,11 @@ static OTHERS: LazyLock<Vec<(Regex, &str, &str)>> = LazyLock::new(|| {
         ),
         // package function/injector-server
         // 	imports function: build constraints exclude all Go files in .
+        // function: no non-test Go files in .
         (
-            pattern(r"(?m)^\s*(?:imports |package )(\S+): build constraints exclude all Go files in "),
+            pattern(
+                r"(?m)^\s*(?:imports |package )?(\S+): (?:build constraints exclude all|no non-test) Go files in ",
+            ),
             "every Go file of {1} is left out: by its name, a build constraint or `import \"C\"`",
             "cgo is off here, and files such as x_test.go and x_windows.go are not for this build",
         ),
