@@ -181,7 +181,8 @@ final class Connection {
             text.write(next);
         }
         String line = text.toString(StandardCharsets.ISO_8859_1);
-        return line.endsWith("\r") ? line.substring(0, line.length() - 1) : line;
+        if (!line.endsWith("\r")) throw new Refused(400, "a line break that is not CRLF");
+        return line.substring(0, line.length() - 1);
     }
 
     private int next() throws IOException {
