@@ -58,6 +58,7 @@ fn a_function_gets_event_and_context_and_every_result_has_its_form() {
     for jdk in jdks() {
         let (rooms, mut command) = jdk.command("Hello", "act", &[("Hello.java", HELLO)]);
         command.env("FUNC_RUNTIME", "java17").env("FUNC_TIMEOUT", "7").env("FUNC_MEMORY_LIMIT", "64Mi");
+        command.env("JDK_JAVA_OPTIONS", "--limit-modules=java.base,jdk.unsupported");
         let server = Server::start((rooms, command));
         let started = server.log();
         assert!(started.ends_with(&format!("(Hello.act, java {})\n", jdk.version)), "{started}");
