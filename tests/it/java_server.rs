@@ -179,7 +179,7 @@ public class Hello {
 
 #[test]
 fn the_server_keeps_to_http() {
-    let long = "a".repeat(70_000);
+    let lengthy = "a".repeat(70_000);
     let particular = [
         ("GET /\r\n\r\n".to_owned(), 400),
         ("GET / HTTP/2.0\r\n\r\n".to_owned(), 505),
@@ -187,8 +187,8 @@ fn the_server_keeps_to_http() {
         ("GET / HTTP/1.1\r\nX: a\r\n folded\r\n\r\n".to_owned(), 400),
         ("GET / HTTP/1.1\r\nX: a\nY: b\r\n\r\n".to_owned(), 400),
         ("POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(), 501),
-        (format!("GET /{long} HTTP/1.1\r\n\r\n"), 414),
-        (format!("GET / HTTP/1.1\r\nX: {long}\r\n\r\n"), 431),
+        (format!("GET /{lengthy} HTTP/1.1\r\n\r\n"), 414),
+        (format!("GET / HTTP/1.1\r\nX: {lengthy}\r\n\r\n"), 431),
         ("POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n".to_owned(), 413),
         // 2^32 + 1, which is 1 in an `int`.
         ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n100000001\r\na\r\n0\r\n\r\n".to_owned(), 400),
