@@ -280,6 +280,8 @@ fn every_variable_of_a_manifest_is_documented() {
                 // Or as one of a tool's own: `PIP_*`.
                 let mut families = name.match_indices('_').map(|(end, _)| format!("{}*", &name[..=end]));
                 let is_known = known.contains(&format!("`{name}`"))
+                    // Or as one to which a configuration file refers.
+                    || known.contains(&format!("${{env.{name}}}"))
                     || families.any(|family| known.contains(&format!("`{family}`")));
                 assert!(is_known, "{} sets {name}", document.name);
             }
