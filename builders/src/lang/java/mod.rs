@@ -60,6 +60,9 @@ impl Builder for Java {
         let sources = Sources::of(inputs.function)?;
         misspelt(inputs)?;
         let pom = Pom::of(inputs.function)?;
+        if pom.is_none() {
+            pom::no_gradle(inputs.function)?;
+        }
         let mut because = vec![format!("{} holds the handler {}", sources.file, sources.handler)];
         because.extend(sources.because.clone());
         let mvn = pom.as_ref().map(|pom| maven::mvn(inputs, pom)).transpose()?;
