@@ -244,13 +244,12 @@ impl Catalog {
     /// # Errors
     /// When it is not known, or its version is not allowed.
     pub fn find(&self, hint: &RuntimeName) -> Result<&Runtime, DetectError> {
-        let choices = || self.runtimes.iter().flat_map(Runtime::choices).collect();
         let runtime = self.get(&hint.id).ok_or_else(|| {
             match self.withheld.iter().find(|runtime| runtime.is_called(&hint.id)) {
                 Some(runtime) => {
-                    DetectError::RuntimeNotAllowed { title: runtime.title.clone(), allowed: choices() }
+                    DetectError::RuntimeNotAllowed { title: runtime.title.clone(), allowed: self.ids() }
                 }
-                None => DetectError::UnknownRuntime { asked: hint.to_string(), known: choices() },
+                None => DetectError::UnknownRuntime { asked: hint.to_string(), known: self.ids() },
             }
         })?;
         match &hint.version {
@@ -274,12 +273,6 @@ impl Runtime {
     #[must_use]
     pub fn supports(&self, version: &Version) -> bool {
         self.versions.iter().any(|listed| version.is(listed) || listed.is(version))
-    }
-
-    /// Every way to ask for one of its versions: `python3.11`, `python3.12`.
-    #[must_use]
-    pub fn choices(&self) -> Vec<String> {
-        self.versions.iter().map(|version| format!("{}{version}", self.id)).collect()
     }
 
     /// What is supported of a version: itself, or those of which it is a prefix.

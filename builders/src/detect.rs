@@ -43,15 +43,14 @@ pub fn detect(
             Ok(Detected { runtime: runtime.clone(), name, evidence })
         }
         0 => {
-            let choices = catalog.runtimes().iter().flat_map(Runtime::choices).collect();
             let is_for = |runtime: &&Runtime| evidence(runtime, function).is_some();
             Err(match catalog.withheld().iter().find(is_for) {
                 Some(runtime) => {
-                    DetectError::RuntimeNotAllowed { title: runtime.title.clone(), allowed: choices }
+                    DetectError::RuntimeNotAllowed { title: runtime.title.clone(), allowed: catalog.ids() }
                 }
                 None => DetectError::NoRuntime {
                     found: function.files.keys().take(5).map(ToString::to_string).collect(),
-                    known: choices,
+                    known: catalog.ids(),
                 },
             })
         }

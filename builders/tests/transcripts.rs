@@ -92,6 +92,10 @@ fn function(dir: &Path) -> Function {
 }
 
 fn below(dir: &Path) -> Vec<PathBuf> {
+    // git keeps no directory of a case that is about no file.
+    if !dir.exists() {
+        return Vec::new();
+    }
     let all = |path: PathBuf| if path.is_dir() { below(&path) } else { vec![path] };
     entries(dir).into_iter().flat_map(all).collect()
 }

@@ -10,11 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::provision::ProvisionError;
 use crate::sys::volume::{self, Lock, Locked};
 use crate::sys::{fs, signal};
+use crate::toolbox::Remembered;
 
 /// The entry's file, written last and removed first.
 const ENTRY: &str = "entry.json";
 /// The room of dependencies, as it was resolved.
 const DEPS: &str = "deps";
+/// What tools said of themselves.
+const TOOLS: &str = "tools.json";
 /// The format of an entry.
 const SCHEMA: u32 = 1;
 
@@ -56,6 +59,19 @@ impl Keep {
     /// The room `<kept>`.
     pub(crate) fn room(&self) -> PathBuf {
         self.dir.join("kept")
+    }
+
+    /// What tools said of themselves when they were last asked.
+    pub(crate) fn remembered(&self) -> Remembered {
+        let bytes = fs::read(&self.dir.join(TOOLS)).ok().flatten();
+        bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Keeps that for the next build, which asks again where this fails.
+    pub(crate) fn remember(&self, remembered: &Remembered) {
+        if let (false, Ok(bytes)) = (remembered.is_empty(), serde_json::to_vec(remembered)) {
+            let _ = fs::replace(&self.dir.join(TOOLS), &bytes);
+        }
     }
 
     /// Puts the dependencies that were resolved for `key` in place; `None` where there are none, or are not whole.

@@ -57,6 +57,16 @@ pub(crate) fn verdict(build: Sha256, env: &BTreeMap<String, String>) -> Sha256 {
     fields.digest()
 }
 
+/// The digest of all on which depends what a tool says of itself: its program, and how it is asked.
+pub(crate) fn tool(program: &str, args: &[String], env: &BTreeMap<String, String>) -> Sha256 {
+    let mut fields = Fields::new("tool-1");
+    fields.add(program.as_bytes());
+    for field in args.iter().chain(env.iter().flat_map(|(name, value)| [name, value])) {
+        fields.add(field.as_bytes());
+    }
+    fields.digest()
+}
+
 struct Fields(sha2::Sha256);
 
 impl Fields {

@@ -60,7 +60,7 @@ fn obey(request: Request, reporter: &mut Reporter) -> Result<u8, Failure> {
         Verb::Plan(build, format) => {
             reporter.keep_to_yourself();
             let prepared = pipeline::prepare(&build, &env, reporter)?;
-            let mut probed = prepared.probe()?;
+            let mut probed = prepared.probe(&mut toolbox::Remembered::new())?;
             let plan = prepared.plan(&mut probed)?;
             reporter.print(&match format {
                 Format::Text => words::plan(&prepared, &probed.toolchain, &plan),

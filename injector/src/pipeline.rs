@@ -23,7 +23,7 @@ use crate::report::words;
 use crate::surroundings::{self, Surroundings};
 use crate::survey::{Survey, survey};
 use crate::sys::{fs, signal};
-use crate::toolbox::Probed;
+use crate::toolbox::{Probed, Remembered};
 use crate::{keys, toolbox, verdict};
 
 /// A function of which all is known that can be known before anything is written.
@@ -86,10 +86,10 @@ impl Prepared {
     }
 
     /// Finds the tools, and asks each what it is.
-    pub(crate) fn probe(&self) -> Result<Probed, Failure> {
+    pub(crate) fn probe(&self, remembered: &mut Remembered) -> Result<Probed, Failure> {
         let Detected { runtime, name, .. } = &self.detected;
         let function = &self.survey.function;
-        Ok(toolbox::probe(self.builder, runtime, name, function, &self.surroundings)?)
+        Ok(toolbox::probe(self.builder, runtime, name, function, &self.surroundings, remembered)?)
     }
 }
 
@@ -144,9 +144,13 @@ fn run(
     let rooms = rooms?;
     let Prepared { surroundings, detected, .. } = &mut prepared;
     surroundings.furnish(&rooms.scratch, &detected.runtime, request.ca_file.as_deref())?;
-    let probed = prepared.probe();
+    let mut remembered = keep.as_ref().map(Keep::remembered).unwrap_or_default();
+    let probed = prepared.probe(&mut remembered);
     go_on(Stage::Provision)?;
     let mut probed = probed?;
+    if let Some(keep) = &keep {
+        keep.remember(&remembered);
+    }
     let plan = prepared.plan(&mut probed)?;
     let Probed { toolchain, programs, .. } = probed;
     prepared.surroundings.pass(env, &plan.refers);
@@ -182,37 +186,7 @@ fn run(
     };
     let deps = keys::deps(function, &plan, &toolchain, &surroundings.settings)
         .map_err(|error| bug(&error.to_string()))?;
-    let mut packages = Vec::new();
-    for (section, steps) in [
-        (Section::Check, &plan.check),
-        (Section::Resolve, &plan.resolve),
-        (Section::Compile, &plan.compile),
-        (Section::Verify, &plan.verify),
-    ] {
-        if steps.is_empty() {
-            continue;
-        }
-        reporter.stage(section.stage());
-        let keep = keep.as_ref().filter(|_| section == Section::Resolve);
-        if let Some(kept) = keep.and_then(|keep| keep.restore(deps, &rooms.dir(Dir::Deps))) {
-            packages.extend(kept);
-            reporter.step(section.name(), "kept from an earlier build").done(clock.lap(section.name()));
-            continue;
-        }
-        let outputs = workshop.run(section, steps)?;
-        packages.extend(resolved(*builder, &outputs));
-        if section == Section::Resolve {
-            // The code of dependencies has run, and no step so far puts anything there.
-            rooms.clear_tree()?;
-        }
-        if let Some(keep) = keep {
-            workshop.withhold_credentials()?;
-            if let Err(error) = keep.store(deps, &packages, &rooms.dir(Dir::Deps)) {
-                reporter.warn(&format!("the dependencies cannot be kept: {}", fs::plain(&error)));
-            }
-        }
-        clock.lap(section.name());
-    }
+    let packages = carry_out(&workshop, &plan, keep.as_ref(), deps, &mut clock)?;
 
     reporter.stage(Stage::Publish);
     go_on(Stage::Publish)?;
@@ -229,6 +203,52 @@ fn run(
         durations: clock.laps,
     };
     Ok(publish::publish(&rooms, built)?)
+}
+
+/// Carries out the plan's sections, and returns the packages that were resolved: now, or for `deps` in an earlier build.
+fn carry_out(
+    workshop: &Workshop<'_>,
+    plan: &Plan,
+    keep: Option<&Keep>,
+    deps: Sha256,
+    clock: &mut Clock,
+) -> Result<Vec<Package>, Failure> {
+    let mut packages = Vec::new();
+    for (section, steps) in [
+        (Section::Check, &plan.check),
+        (Section::Resolve, &plan.resolve),
+        (Section::Compile, &plan.compile),
+        (Section::Verify, &plan.verify),
+    ] {
+        if steps.is_empty() {
+            continue;
+        }
+        workshop.reporter.stage(section.stage());
+        let keep = keep.filter(|_| section == Section::Resolve);
+        if let Some(kept) = keep.and_then(|keep| keep.restore(deps, &workshop.rooms.dir(Dir::Deps))) {
+            packages.extend(kept);
+            workshop.withhold_credentials()?;
+            workshop
+                .reporter
+                .step(section.name(), "kept from an earlier build")
+                .done(clock.lap(section.name()));
+            continue;
+        }
+        let outputs = workshop.run(section, steps)?;
+        packages.extend(resolved(workshop.builder, &outputs));
+        if section == Section::Resolve {
+            // The code of dependencies has run, and no step so far puts anything there.
+            workshop.rooms.clear_tree()?;
+        }
+        if let Some(keep) = keep {
+            workshop.withhold_credentials()?;
+            if let Err(error) = keep.store(deps, &packages, &workshop.rooms.dir(Dir::Deps)) {
+                workshop.reporter.warn(&format!("the dependencies cannot be kept: {}", fs::plain(&error)));
+            }
+        }
+        clock.lap(section.name());
+    }
+    Ok(packages)
 }
 
 /// The runtimes that are allowed: those that are built in, as far as the operator's file leaves them.

@@ -1,6 +1,7 @@
 //! What this injector can build, and what of it this machine has.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use builders::builder;
 use builders::catalog::{Catalog, Runtime, RuntimeName, list as versions};
@@ -32,7 +33,8 @@ fn tools(runtime: &Runtime, env: &Environment) -> Vec<String> {
     let name = RuntimeName { id: runtime.id.clone(), version: None };
     let surroundings = Surroundings::bare(env);
     let line = |spec: &builders::catalog::ToolSpec| {
-        let here = match toolbox::find(builder, runtime, spec, &name, &surroundings.env) {
+        let mut ask = |program: &Path| toolbox::ask(builder, &spec.name, program, &surroundings.env);
+        let here = match toolbox::find(runtime, spec, &name, surroundings.path(), &mut ask) {
             Ok(found) => format!("{} ({})", found.tool.identity.version, found.program.display()),
             Err(error) => format!("not here: {error}"),
         };

@@ -139,6 +139,11 @@ impl Surroundings {
         }
     }
 
+    /// Where tools are looked for.
+    pub(crate) fn path(&self) -> &str {
+        self.env.get("PATH").map_or("", String::as_str)
+    }
+
     /// What a tool sees that fetches nothing with our credentials: no variable that holds some, and a HOME
     /// without the user's configuration. The way out (proxies, CAs) stays, for scripts that download.
     pub(crate) fn without_credentials(&self) -> BTreeMap<String, String> {

@@ -8,15 +8,16 @@ use std::time::Duration;
 use builders::Builder;
 use builders::catalog::{Runtime, RuntimeName, ToolSpec};
 use builders::diagnostic::Output;
-use builders::function::Function;
+use builders::function::{Function, Sha256};
 use builders::plan::Capture;
 use builders::toolchain::{Identity, Policy, Tool, Toolchain};
 
 use crate::cli::{Build, Environment};
+use crate::keys;
 use crate::provision::ProvisionError;
 use crate::surroundings::Surroundings;
 use crate::sys::exec::{self, Command, Ended};
-use crate::sys::host;
+use crate::sys::{fs, host};
 
 /// How long a tool may take to say what it is.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -50,18 +51,34 @@ pub(crate) struct Probed {
     pub(crate) lacking: BTreeMap<String, ProvisionError>,
 }
 
+/// What tools said of themselves in earlier builds.
+pub(crate) type Remembered = BTreeMap<Sha256, Identity>;
+
 /// Looks for the tools that the function needs, and asks each what it is. That of the runtime's own version must be
-/// there; whether the others must, the plan says.
+/// there, and is always asked: an interpreter may have other packages now. Whether the others must, the plan says; what they
+/// said in a build with the same environment still holds, as long as their programs are the same files.
 pub(crate) fn probe(
     builder: &dyn Builder,
     runtime: &Runtime,
     name: &RuntimeName,
     function: &Function,
     surroundings: &Surroundings,
+    remembered: &mut Remembered,
 ) -> Result<Probed, ProvisionError> {
+    let env = surroundings.inherited();
     let mut probed = Probed::default();
     for spec in runtime.tools.iter().filter(|spec| builder.needs(&spec.name, function)) {
-        match find(builder, runtime, spec, name, &surroundings.env) {
+        let mut asked = |program: &Path| {
+            let ask = || ask(builder, &spec.name, program, &surroundings.env);
+            let key = fs::stamp(program).ok().filter(|_| !spec.versioned);
+            let key = key.map(|stamp| keys::tool(&stamp, &builder.probe(&spec.name), &env));
+            let Some(key) = key else { return ask() };
+            if let Some(known) = remembered.get(&key) {
+                return Ok(known.clone());
+            }
+            ask().inspect(|identity| drop(remembered.insert(key, identity.clone())))
+        };
+        match find(runtime, spec, name, surroundings.path(), &mut asked) {
             Ok(found) => {
                 probed.toolchain.tools.insert(spec.name.clone(), found.tool);
                 probed.programs.insert(spec.name.clone(), found.program);
@@ -90,20 +107,19 @@ pub(crate) fn names(spec: &ToolSpec, name: &RuntimeName) -> Vec<String> {
 /// Finds a tool under one of its names. A name that is there but does not answer, as version
 /// managers' shims do, or that is of another version, gives way to the next one.
 pub(crate) fn find(
-    builder: &dyn Builder,
     runtime: &Runtime,
     spec: &ToolSpec,
     name: &RuntimeName,
-    env: &BTreeMap<String, String>,
+    path: &str,
+    ask: &mut dyn FnMut(&Path) -> Result<Identity, String>,
 ) -> Result<Found, ProvisionError> {
     let names = names(spec, name);
-    let path = env.get("PATH").map_or("", String::as_str);
     let mut failure = ProvisionError::NoTool { names: names.clone(), path: path.to_owned() };
     for program_name in names {
         let Some(program) = host::find_program(&program_name, path) else {
             continue;
         };
-        let identity = match ask(builder, &spec.name, &program, env) {
+        let identity = match ask(&program) {
             Ok(identity) => identity,
             Err(said) => {
                 failure = failure.or_instead(ProvisionError::ToolBroken { program: program_name, said });

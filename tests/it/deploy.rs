@@ -278,8 +278,9 @@ fn every_variable_of_a_manifest_is_documented() {
                 pod(&object).into_iter().flat_map(containers).filter_map(|one| one["env"].as_array());
             for name in variables.flatten().filter_map(|variable| variable["name"].as_str()) {
                 // Or as one of a tool's own: `PIP_*`.
-                let family = format!("{}_*", name.split('_').next().unwrap_or(name));
-                let is_known = [name, &family].iter().any(|name| known.contains(&format!("`{name}`")));
+                let mut families = name.match_indices('_').map(|(end, _)| format!("{}*", &name[..=end]));
+                let is_known = known.contains(&format!("`{name}`"))
+                    || families.any(|family| known.contains(&format!("`{family}`")));
                 assert!(is_known, "{} sets {name}", document.name);
             }
         }

@@ -171,13 +171,13 @@ fn the_wire_is_spoken_as_by_all_servers() {
     let Some(server) = serve() else { return };
     wire::continues(&server);
     wire::closes(&server);
-    let long = "a".repeat(80_000);
+    let lengthy = "a".repeat(80_000);
     let particular = [
         ("POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n".to_owned(), 501),
-        (format!("GET /{long} HTTP/1.1\r\n\r\n"), 431),
+        (format!("GET /{lengthy} HTTP/1.1\r\n\r\n"), 431),
     ];
     wire::refuses(&server, &particular);
-    let response = call(server.port, "GET", "/", &[("X", &long[..60_000])], b"");
+    let response = call(server.port, "GET", "/", &[("X", &lengthy[..60_000])], b"");
     assert_eq!((response.status, response.json()[3].as_str().map(str::len)), (200, Some(60_000)));
     let mut client = Client::connect(server.port);
     client.write(b"POST /1 HTTP/1.1\r\nHost: f\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=b\r\nhello\r\n");

@@ -78,6 +78,37 @@ fn every_language_has_its_four_rooms() {
 }
 
 #[test]
+fn every_language_is_tried_shown_and_explained() {
+    let languages = stems(&root().join("builders/src/lang"));
+    let [harness, required] = ["tests/it/fixtures/language.rs", ".ci/run"].map(read);
+    let required =
+        required.lines().find(|line| line.starts_with("export REQUIRE=")).expect("it requires tools");
+    let mut culprits = Vec::new();
+    for id in &languages {
+        let files = [
+            format!("docs/{id}.md"),
+            format!("deploy/{id}/deployment.yaml"),
+            format!("deploy/{id}/pod.yaml"),
+            format!("examples/{id}"),
+            format!("tests/it/{id}_server.rs"),
+            format!("tests/it/fixtures/{id}.rs"),
+            format!("tests/fixtures/{id}/hello"),
+            format!("tests/fixtures/{id}/syntax-error"),
+        ];
+        let absent = files.into_iter().filter(|path| !root().join(path).exists());
+        culprits.extend(absent.map(|path| format!("{path} is not there: {id} is not whole without it")));
+        if !harness.contains(&format!("&{}", id.to_uppercase())) {
+            culprits
+                .push(format!("LANGUAGES in tests/it/fixtures/language.rs lacks {id}: its cases never run"));
+        }
+        if !required.split(['=', ',']).any(|one| one == id) {
+            culprits.push(format!("REQUIRE in .ci/run lacks {id}: its tests may be skipped"));
+        }
+    }
+    assert_none(&culprits);
+}
+
+#[test]
 fn documents_name_only_files_that_exist() {
     let mut culprits = Vec::new();
     for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"] {

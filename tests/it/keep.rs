@@ -15,8 +15,12 @@ fn pod() -> Option<Pod> {
 }
 
 fn installed(pod: &Pod) -> usize {
-    fs::read_to_string(pod.dir("calls"))
-        .map_or(0, |calls| calls.lines().filter(|line| *line == "pip").count())
+    calls(pod, "pip")
+}
+
+/// How often a tool noted that it was called.
+fn calls(pod: &Pod, tool: &str) -> usize {
+    fs::read_to_string(pod.dir("calls")).map_or(0, |calls| calls.lines().filter(|line| *line == tool).count())
 }
 
 fn demo(pod: &Pod) -> String {
@@ -60,6 +64,25 @@ fn a_failed_build_keeps_nothing() {
     let pod = pod.with("INJECTOR_KEEP", keep);
     pod.build().expect(51, &[]);
     assert_eq!(names(&pod.dir("keep")), ["kept", "lock"]);
+}
+
+#[test]
+fn a_tool_that_is_the_same_file_is_not_asked_again_what_it_is() {
+    let Some(mut pod) = pod() else { return };
+    let uv = |pod: &Pod, version: &str| {
+        pod.tool("uv", &format!("#!/bin/sh\necho uv >>@/calls\necho uv {version}\n"));
+    };
+    uv(&pod, "0.13.9");
+    for _ in 0..2 {
+        pod.build().expect(0, &[]);
+    }
+    assert_eq!(calls(&pod, "uv"), 1);
+    uv(&pod, "0.13.10");
+    pod.build().expect(0, &[]);
+    assert_eq!(calls(&pod, "uv"), 2);
+    pod.set("UV_OFFLINE", "1");
+    pod.build().expect(0, &[]);
+    assert_eq!(calls(&pod, "uv"), 3, "another environment");
 }
 
 #[test]

@@ -248,7 +248,7 @@ fn an_operators_file_restricts_the_runtimes() {
     pod.build().expect(41, &[&said, &format!("versions allowed here: {other}; choose an image")]);
 
     for (text, said) in [
-        ("schema = 1\n[runtimes.cobol]\n", "there is no runtime \"cobol\"; there are: nodejs, python"),
+        ("schema = 1\n[runtimes.cobol]\n", "there is no runtime \"cobol\"; there are: go, "),
         ("schema = 9\n[runtimes.python]\n", "schema is 9, this injector reads 1"),
         ("schema = 1\n[runtimes.python\n", "TOML parse error at line 2"),
         ("schema = 1\n", "it allows no runtime"),

@@ -246,8 +246,8 @@ fn a_registry_that_refuses_connections(installer: Installer) {
     };
     pod.index(&format!("{}://ci-user:{IN_URL}@{CLOSED}", installer.scheme().name())).secret(PASSWORD);
     // Of curl, cargo learns no more.
-    let refuses = if installer == Installer::Cargo { "cannot be reached" } else { "refuses connections" };
-    let refused = [CLOSED, refuses];
+    let said = if installer == Installer::Cargo { "cannot be reached" } else { "refuses connections" };
+    let refused = [CLOSED, said];
     pod.build().fails(52, &refused, &["hint: check ", "the registry's URL"]);
     // The installers' own patience ends too.
     pod.unset("PIP_RETRIES").unset("PIP_TIMEOUT").unset("CARGO_NET_RETRY").unset("CARGO_HTTP_TIMEOUT");

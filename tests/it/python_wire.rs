@@ -51,6 +51,7 @@ fn malformed_requests_are_refused_and_the_server_lives_on() {
         ("GET / HTTP/2.0\r\n\r\n".to_owned(), 505),
         ("GET / HTTP/1.1\r\nName : value\r\n\r\n".to_owned(), 400),
         ("GET / HTTP/1.1\r\nX: a\r\n folded\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/1.1\r\nX: a\nY: b\r\n\r\n".to_owned(), 400),
         ("POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(), 501),
         (format!("GET /{long} HTTP/1.1\r\n\r\n"), 414),
         (format!("GET / HTTP/1.1\r\nX: {long}{long}\r\n\r\n"), 431),

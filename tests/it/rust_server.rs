@@ -178,6 +178,7 @@ fn the_wire_is_that_of_every_server() {
         ("GET / HTTP/2.0\r\n\r\n".to_owned(), 505),
         ("GET / HTTP/1.1\r\nName : value\r\n\r\n".to_owned(), 400),
         ("GET / HTTP/1.1\r\nX: a\r\n folded\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/1.1\r\nX: a\nY: b\r\n\r\n".to_owned(), 400),
         ("POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(), 501),
         (format!("GET /{long} HTTP/1.1\r\n\r\n"), 414),
         (format!("GET / HTTP/1.1\r\nX: {long}{long}\r\n\r\n"), 431),

@@ -214,14 +214,7 @@ fn an_image_without_the_language_or_with_another_version_says_so() {
     pod.set("FUNC_RUNTIME", "python2.7");
     pod.build().expect(31, &["2.7", "versions allowed here: 3.9, 3.10, 3.11, 3.12, 3.13, 3.14"]);
     pod.set("FUNC_RUNTIME", "cobol1");
-    pod.build().expect(
-        31,
-        &[
-            "cobol",
-            "one of: nodejs18, ",
-            "python3.9, python3.10, python3.11, python3.12, python3.13, python3.14",
-        ],
-    );
+    pod.build().expect(31, &["cobol", "one of: go, ", " python, "]);
 
     // A version manager's shim for a version that is not installed.
     pod.set_path(&[&pod.dir("bin"), &python.bin]);

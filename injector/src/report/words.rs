@@ -83,6 +83,14 @@ pub(crate) fn ready(receipt: &Receipt) -> String {
     format!("ready: {}{packages}, {}.{} s, {}", receipt.runtime, tenths / 10, tenths % 10, receipt.key)
 }
 
+/// What `FUNC_RUNTIME` may be.
+fn choose_runtime(known: &[String]) -> String {
+    format!(
+        "set FUNC_RUNTIME to one of: {}, with a version or without; `injector runtimes` lists the versions",
+        known.join(", ")
+    )
+}
+
 /// A message of one sentence with advice.
 fn say(stage: Stage, sentence: impl Into<String>, hints: &[&str]) -> Message {
     Message {
@@ -173,9 +181,7 @@ fn survey(error: &SurveyError) -> Message {
 fn detect(error: &DetectError) -> Message {
     let stage = Stage::Detect;
     match error {
-        DetectError::UnknownRuntime { known, .. } => {
-            say(stage, error.to_string(), &[&format!("set FUNC_RUNTIME to one of: {}", known.join(", "))])
-        }
+        DetectError::UnknownRuntime { known, .. } => say(stage, error.to_string(), &[&choose_runtime(known)]),
         DetectError::RuntimeNotAllowed { allowed, .. } => say(
             stage,
             error.to_string(),
@@ -184,11 +190,9 @@ fn detect(error: &DetectError) -> Message {
         DetectError::VersionNotAllowed { allowed, .. } => {
             say(stage, error.to_string(), &[&format!("versions allowed here: {}", list(allowed))])
         }
-        DetectError::NoRuntime { found, known } => say(
-            stage,
-            format!("{error}: {}", found.join(", ")),
-            &[&format!("set FUNC_RUNTIME to one of: {}", known.join(", "))],
-        ),
+        DetectError::NoRuntime { found, known } => {
+            say(stage, format!("{error}: {}", found.join(", ")), &[&choose_runtime(known)])
+        }
         DetectError::Ambiguous { candidates } => {
             let mut message = say(stage, error.to_string(), &[]);
             for (runtime, evidence) in candidates {

@@ -244,6 +244,13 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// A file's path past all links, its size and when it was changed: another stamp, another file.
+pub(crate) fn stamp(path: &Path) -> io::Result<String> {
+    let path = canonical(path)?;
+    let file = fs::metadata(&path)?;
+    Ok(format!("{} {} {}.{}", path.display(), file.len(), file.mtime(), file.mtime_nsec()))
+}
+
 /// Whether there is a file, links followed.
 pub(crate) fn is_file(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_file())

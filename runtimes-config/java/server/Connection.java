@@ -1,4 +1,9 @@
 // One client's requests, one after the other, by https://www.rfc-editor.org/rfc/rfc9112.
+//
+// Why not jdk.httpserver: up to JDK 25 a lone CR ends a line there, and "\r\r" the headers; a chunk's size counts modulo 2^32,
+// and none as 0. So one request can hide another, and no setting forbids it. It also refuses URLs that browsers send (`?q=a|b`).
+// https://github.com/openjdk/jdk/blob/jdk-25-ga/src/jdk.httpserver/share/classes/sun/net/httpserver/Request.java
+// https://github.com/openjdk/jdk/blob/jdk-25-ga/src/jdk.httpserver/share/classes/sun/net/httpserver/ChunkedInputStream.java
 package injector.server;
 
 import io.kubeless.Event;
@@ -181,7 +186,8 @@ final class Connection {
             text.write(next);
         }
         String line = text.toString(StandardCharsets.ISO_8859_1);
-        return line.endsWith("\r") ? line.substring(0, line.length() - 1) : line;
+        if (!line.endsWith("\r")) throw new Refused(400, "a line break that is not CRLF");
+        return line.substring(0, line.length() - 1);
     }
 
     private int next() throws IOException {

@@ -1,4 +1,4 @@
-// Serves one Java method over HTTP/1.1, with the module java.base alone.
+// Serves one Java method over HTTP/1.1, with the modules java.base and jdk.unsupported (for signals) alone.
 //
 //     java -cp CLASSES:SERVER:DEPS injector.server.Main CLASS METHOD LABEL
 //

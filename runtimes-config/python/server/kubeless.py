@@ -34,9 +34,9 @@ GRACE = 5.0  # Seconds that the function's own threads have to end after the las
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
 HTML, TEXT, JSON = "text/html; charset=UTF-8", "text/plain; charset=UTF-8", "application/json"
 # https://www.rfc-editor.org/rfc/rfc9112: request line, field line, chunk size.
-REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^\x00-\x20\x7f]+) HTTP/(\d)\.(\d)\r?\n")
-FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)\r?\n")
-CHUNK = re.compile(rb"([0-9a-fA-F]{1,16})[ \t]*(?:;[^\n]*)?\r?\n")
+REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^\x00-\x20\x7f]+) HTTP/(\d)\.(\d)\r\n")
+FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)\r\n")
+CHUNK = re.compile(rb"([0-9a-fA-F]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
 def main():
@@ -358,7 +358,7 @@ class Connection:
 
     def read_request(self):
         line = self.reader.readline(LINE + 1)
-        if line in (b"\r\n", b"\n"):  # An empty line before a request is ignored.
+        if line == b"\r\n":  # An empty line before a request is ignored.
             line = self.reader.readline(LINE + 1)
         if len(line) > LINE:
             raise Refused(414, "the request line is too long")
@@ -382,7 +382,7 @@ class Connection:
             size += len(line)
             if size > LINE:
                 raise Refused(431, "the headers are too long")
-            if line in (b"\r\n", b"\n"):
+            if line == b"\r\n":
                 return fields
             match = FIELD.fullmatch(line)
             if not match:

@@ -29,8 +29,8 @@ pub(crate) fn build(source: &str) -> Option<PathBuf> {
     build.env("FUNC_HANDLER", "hello.Handler").env("INJECTOR_KEEP", kept());
     build.env("KUBELESS_INSTALL_VOLUME", &volume);
     build.env("INJECTOR_TERMINATION_LOG", room.join("termination"));
-    let built = build.output().expect("the binary runs");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let ended = build.output().expect("the binary runs");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     Some(volume)
 }
 

@@ -285,10 +285,7 @@ fn file(head: &Head) -> Option<&'static [u8]> {
     let path = head.path();
     let name = path.strip_prefix("/files/").or_else(|| {
         path.strip_prefix('/').filter(|path| {
-            path.contains("/-/")
-                || path.ends_with(".zip")
-                || path.ends_with(".jar")
-                || path.ends_with("/download")
+            path.contains("/-/") || [".zip", ".jar", "/download"].iter().any(|end| path.ends_with(end))
         })
     })?;
     PACKAGES.get(&decoded(name)).map(Vec::as_slice)

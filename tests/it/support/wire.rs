@@ -44,6 +44,13 @@ pub(crate) fn refuses(server: &Server, particular: &[(String, u16)]) {
         ("POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
         ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400),
         ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", 400),
+        // Another request is hidden in each of these, if proxy and server read them differently.
+        ("GET / HTTP/1.1\r\nX: a\r\rGET /2 HTTP/1.1\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;a\nb\r\n0\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;a\rb\r\nb\r\n0\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r0\r\na\r\n0\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000001\r\na\r\n0\r\n\r\n", 400),
         (&format!("GET / HTTP/1.1\r\n{}\r\n", "X: aaaaaaaaaa\r\n".repeat(6_000)), 431),
     ];
     let particular = particular.iter().map(|(request, status)| (request.as_str(), *status));

@@ -251,17 +251,16 @@ fn merge(settings: &str, proxies: &str) -> Option<String> {
         return None;
     }
     let element = format!("<proxies>{proxies}</proxies>");
-    let range = match there {
-        Some(empty) => empty.range(),
-        None => {
-            let end = root.range().end;
-            if let Some(open) = settings[..end].strip_suffix("/>") {
-                let rest = &settings[end..];
-                let name = settings[root.range().start + 1..].split(['/', ' ', '\n', '\t', '>']).next()?;
-                return Some(format!("{open}>{element}</{name}>{rest}"));
-            }
-            settings[..end].rfind("</").map(|at| at..at)?
+    let range = if let Some(empty) = there {
+        empty.range()
+    } else {
+        let end = root.range().end;
+        if let Some(open) = settings[..end].strip_suffix("/>") {
+            let rest = &settings[end..];
+            let name = settings[root.range().start + 1..].split(['/', ' ', '\n', '\t', '>']).next()?;
+            return Some(format!("{open}>{element}</{name}>{rest}"));
         }
+        settings[..end].rfind("</").map(|at| at..at)?
     };
     Some([&settings[..range.start], &element, &settings[range.end..]].concat())
 }

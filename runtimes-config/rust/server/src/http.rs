@@ -100,8 +100,8 @@ impl Connection {
             let is_long = line.len() as u64 >= limit;
             return Err(if is_long { Trouble::Refused(status, why) } else { ended().into() });
         }
-        if line.last() == Some(&b'\r') {
-            line.pop();
+        if line.pop() != Some(b'\r') || line.contains(&b'\r') {
+            return Err(Trouble::Refused(400, "a line break that is not CRLF"));
         }
         Ok(line)
     }
