@@ -21,7 +21,7 @@ fn a_pom_that_is_none_is_refused_at_its_line() {
     assert!(error("Hello.run", "//- Hello.java\n//- pom.xml\n(binary)\n").contains("not UTF-8"));
     assert!(error("Hello.run", "//- Hello.java\n//- POM.xml\n").ends_with("| rename it to pom.xml"));
     let found = error("Hello.run", "//- Hello.java\n//- build.gradle\n");
-    assert_eq!(found, "manifest: build.gradle: functions are not built by Gradle | name the dependencies in a pom.xml instead");
+    assert_eq!(found, "manifest: build.gradle: the tool that reads this file is not run here | name the dependencies in pom.xml instead");
 }
 
 #[test]

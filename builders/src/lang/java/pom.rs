@@ -234,21 +234,6 @@ impl<'a> Pom<'a> {
     }
 }
 
-/// Refuses the manifest of a tool that is not run, where there is no POM.
-///
-/// # Errors
-/// When there is one.
-pub(super) fn no_gradle(function: &Function) -> Result<(), PlanError> {
-    match ["build.gradle", "build.gradle.kts"].iter().find_map(|name| function.top(name)) {
-        Some(path) => Err(PlanError::Manifest(
-            Diagnostic::new("functions are not built by Gradle")
-                .at(path.as_str(), None, None)
-                .hint("name the dependencies in a pom.xml instead"),
-        )),
-        None => Ok(()),
-    }
-}
-
 /// What the properties ask of javac.
 fn properties(root: Node<'_, '_>) -> Vec<(&'static str, String)> {
     let properties = child(root, "properties");

@@ -191,7 +191,7 @@ fn goal(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
     let words: Vec<&str> = found[5]
         .lines()
         .map(|line| line.trim_start_matches("[ERROR]").trim())
-        .filter(|line| !line.replace("Compilation failure:", "").trim().is_empty())
+        .filter(|line| !line.replace("Compilation failure", "").trim_matches([':', ' ']).is_empty())
         .collect();
     let message = format!("{}:{} failed: {}", &found[2], &found[4], words.join("\n    "));
     let line = pom.and_then(|pom| Some((pom.path.as_str(), pom.line_of(&found[1], &found[2])?)));
