@@ -32,7 +32,10 @@ fn the_handler_needs_its_file_and_a_name_that_can_be_called() {
 fn a_misspelt_manifest_gets_advice() {
     for (wrong, said) in [
         ("gomod", "no tool reads a dependency file of this name | rename it to go.mod"),
-        ("Gopkg.toml", "the tool that reads this file is not run here | name the dependencies in go.mod instead"),
+        (
+            "Gopkg.toml",
+            "the tool that reads this file is not run here | name the dependencies in go.mod instead",
+        ),
     ] {
         let found = error(&USUAL, &format!("//- hello.go\n//- {wrong}\n\n"));
         assert_eq!(found, format!("manifest: {wrong}: {said}"));

@@ -21,13 +21,20 @@ fn a_pom_that_is_none_is_refused_at_its_line() {
     assert!(error("Hello.run", "//- Hello.java\n//- pom.xml\n(binary)\n").contains("not UTF-8"));
     assert!(error("Hello.run", "//- Hello.java\n//- POM.xml\n").ends_with("| rename it to pom.xml"));
     let found = error("Hello.run", "//- Hello.java\n//- build.gradle\n");
-    assert_eq!(found, "manifest: build.gradle: the tool that reads this file is not run here | name the dependencies in pom.xml instead");
+    assert_eq!(
+        found,
+        "manifest: build.gradle: the tool that reads this file is not run here | name the dependencies in pom.xml instead"
+    );
 }
 
 #[test]
 fn a_pom_with_modules_is_refused_at_their_line() {
-    let found = error("Hello.run", &with_pom("<packaging>pom</packaging>\n<modules><module>a</module></modules>"));
-    assert!(found.starts_with("manifest: pom.xml:5:1: the POM has modules, and a function is one | deploy"), "{found}");
+    let found =
+        error("Hello.run", &with_pom("<packaging>pom</packaging>\n<modules><module>a</module></modules>"));
+    assert!(
+        found.starts_with("manifest: pom.xml:5:1: the POM has modules, and a function is one | deploy"),
+        "{found}"
+    );
 }
 
 #[test]

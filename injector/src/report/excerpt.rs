@@ -89,7 +89,9 @@ pub(crate) fn excerpt(output: &str, said: impl Fn(&str) -> bool, room: usize) ->
     let output = plain(output);
     let lines: Vec<_> = output
         .lines()
-        .filter(|line| !line.is_empty() && !LEVELS.contains(line) && !GONE.iter().any(|gone| line.contains(gone)))
+        .filter(|line| {
+            !line.is_empty() && !LEVELS.contains(line) && !GONE.iter().any(|gone| line.contains(gone))
+        })
         .map(|line| cut(line, LINE))
         .filter(|line| !said(line) && (weight(line).is_some() || !is_progress(line)))
         .collect();
@@ -228,7 +230,10 @@ mod tests {
         assert_eq!(excerpt(output, nothing_said, 100), "npm error code E404\n");
         let output = "[INFO] Building fn 1\n[WARNING] odd\n[ERROR] Malformed POM\n[ERROR]\n[ERROR] Re-run Maven using -X\n[ERROR] [Help 1] http://x\n";
         assert_eq!(excerpt(output, nothing_said, 100), "[WARNING] odd\n[ERROR] Malformed POM\n");
-        assert_eq!(excerpt("# function\n./hello.go:15:15: too many errors\n", nothing_said, 100), "./hello.go:15:15: too many errors\n");
+        assert_eq!(
+            excerpt("# function\n./hello.go:15:15: too many errors\n", nothing_said, 100),
+            "./hello.go:15:15: too many errors\n"
+        );
     }
 
     #[test]
