@@ -63,6 +63,17 @@ pub(crate) fn misspelt(inputs: &Inputs<'_>) -> Result<(), PlanError> {
     })
 }
 
+/// Refuses the manifest of a tool that no builder runs, which another name would not mend.
+pub(crate) fn foreign(function: &Function, names: &[&str], right: &str) -> Result<(), PlanError> {
+    names.iter().find_map(|name| function.top(name)).map_or(Ok(()), |path| {
+        Err(PlanError::Manifest(
+            Diagnostic::new("the tool that reads this file is not run here")
+                .at(path.as_str(), None, None)
+                .hint(format!("name the dependencies in {right} instead")),
+        ))
+    })
+}
+
 /// The text of a file that a builder must read.
 pub(crate) fn text<'a>(function: &'a Function, path: &RelPath) -> Result<&'a str, PlanError> {
     function.text(path).ok_or_else(|| {

@@ -30,12 +30,17 @@ fn the_handler_needs_its_file_and_a_name_that_can_be_called() {
 
 #[test]
 fn a_misspelt_manifest_gets_advice() {
-    for (wrong, right) in [("gomod", "go.mod"), ("Gopkg.toml", "go.mod")] {
-        assert_eq!(
-            error(&USUAL, &format!("//- hello.go\n//- {wrong}\n\n")),
-            format!("manifest: {wrong}: no tool reads a dependency file of this name | rename it to {right}")
-        );
+    for (wrong, said) in [
+        ("gomod", "no tool reads a dependency file of this name | rename it to go.mod"),
+        (
+            "Gopkg.toml",
+            "the tool that reads this file is not run here | name the dependencies in go.mod instead",
+        ),
+    ] {
+        let found = error(&USUAL, &format!("//- hello.go\n//- {wrong}\n\n"));
+        assert_eq!(found, format!("manifest: {wrong}: {said}"));
     }
+    assert!(plan(&USUAL, "//- hello.go\n//- go.mod\n//- Gopkg.toml\n").is_ok(), "left from before");
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn maven_compiles_what_only_it_can() {
             "<parent><groupId>a</groupId><artifactId>p</artifactId><version>1</version></parent>",
             "has a parent",
         ),
-        ("<packaging>war</packaging>", "not that of a single jar"),
+        ("<packaging>war</packaging>", "not that of a jar"),
         ("<profiles><profile><build/></profile></profiles>", "a profile"),
         ("<build><sourceDirectory>java</sourceDirectory></build>", "<sourceDirectory>"),
         (

@@ -20,6 +20,21 @@ fn a_pom_that_is_none_is_refused_at_its_line() {
     }
     assert!(error("Hello.run", "//- Hello.java\n//- pom.xml\n(binary)\n").contains("not UTF-8"));
     assert!(error("Hello.run", "//- Hello.java\n//- POM.xml\n").ends_with("| rename it to pom.xml"));
+    let found = error("Hello.run", "//- Hello.java\n//- build.gradle\n");
+    assert_eq!(
+        found,
+        "manifest: build.gradle: the tool that reads this file is not run here | name the dependencies in pom.xml instead"
+    );
+}
+
+#[test]
+fn a_pom_with_modules_is_refused_at_their_line() {
+    let found =
+        error("Hello.run", &with_pom("<packaging>pom</packaging>\n<modules><module>a</module></modules>"));
+    assert!(
+        found.starts_with("manifest: pom.xml:5:1: the POM has modules, and a function is one | deploy"),
+        "{found}"
+    );
 }
 
 #[test]
@@ -59,7 +74,7 @@ fn code_that_may_not_run_is_named() {
         "{found}"
     );
     let found = deny(&with_pom("<packaging>war</packaging>"));
-    assert!(found.contains("Maven's plugins would compile: the POM is not that of a single jar"), "{found}");
+    assert!(found.contains("Maven's plugins would compile: the POM is not that of a jar"), "{found}");
 }
 
 #[test]

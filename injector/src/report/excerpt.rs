@@ -41,7 +41,7 @@ const TELLING: [&str; 24] = [
 /// What looks like a failure and is none.
 const REASSURING: [&str; 5] = ["0 errors", "no errors", "0 failed", "0 failures", "without error"];
 /// How lines begin that only say that time passes.
-const PROGRESS: [&str; 17] = [
+const PROGRESS: [&str; 18] = [
     "Collecting ",
     "Downloading ",
     "Downloaded ",
@@ -55,14 +55,25 @@ const PROGRESS: [&str; 17] = [
     "Compiling ",
     "Fetching ",
     "Progress (",
-    "[INFO] Download",
+    "[INFO]",
+    // Whose errors follow, in what go says; those name their files.
+    "# ",
     "go: downloading ",
     "go: extracting ",
     "npm http ",
 ];
 
-/// What lines contain that lead to files which go with the build.
-const GONE: [&str; 2] = ["/_logs/", "For a full report see:"];
+/// What lines contain that lead to files which go with the build, or tell how to run the tool again.
+const GONE: [&str; 6] = [
+    "/_logs/",
+    "For a full report see:",
+    "[ERROR] To see the full stack trace",
+    "[ERROR] Re-run Maven",
+    "[ERROR] For more information about the errors",
+    "[ERROR] [Help ",
+];
+/// What Maven puts before a line, and says alone in place of a blank one.
+const LEVELS: [&str; 3] = ["[ERROR]", "[WARNING]", "[INFO]"];
 
 /// How much a line tells; the smaller, the more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +89,9 @@ pub(crate) fn excerpt(output: &str, said: impl Fn(&str) -> bool, room: usize) ->
     let output = plain(output);
     let lines: Vec<_> = output
         .lines()
-        .filter(|line| !line.is_empty() && !GONE.iter().any(|gone| line.contains(gone)))
+        .filter(|line| {
+            !line.is_empty() && !LEVELS.contains(line) && !GONE.iter().any(|gone| line.contains(gone))
+        })
         .map(|line| cut(line, LINE))
         .filter(|line| !said(line) && (weight(line).is_some() || !is_progress(line)))
         .collect();
@@ -215,6 +228,12 @@ mod tests {
         let output =
             "npm error code E404\nnpm error A complete log of this run can be found in: /x/_logs/y.log\n";
         assert_eq!(excerpt(output, nothing_said, 100), "npm error code E404\n");
+        let output = "[INFO] Building fn 1\n[WARNING] odd\n[ERROR] Malformed POM\n[ERROR]\n[ERROR] Re-run Maven using -X\n[ERROR] [Help 1] http://x\n";
+        assert_eq!(excerpt(output, nothing_said, 100), "[WARNING] odd\n[ERROR] Malformed POM\n");
+        assert_eq!(
+            excerpt("# function\n./hello.go:15:15: too many errors\n", nothing_said, 100),
+            "./hello.go:15:15: too many errors\n"
+        );
     }
 
     #[test]

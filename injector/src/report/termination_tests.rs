@@ -43,7 +43,6 @@ handler.go:9:14  too many arguments in call to greet
 $ go build -trimpath -o <out>/server .    exit 1 after 2.1 s
 hint: add `import "fmt"` to handler.go
 
-# example.com/function
 note: module requires Go 1.26
 "#
     );

@@ -114,7 +114,7 @@ fn request(error: &RequestError) -> Message {
         RequestError::Value { .. } | RequestError::Runtime(_) | RequestError::Digest { .. } => say(
             Stage::Request,
             error.to_string(),
-            &["set it in the container's env, or as a flag: `injector build --help`"],
+            &["set it in the container's env, or as a flag, which `--help` lists"],
         ),
     }
 }

@@ -90,6 +90,7 @@ public class Resolve extends AbstractMavenLifecycleParticipant {
         if (asked.containsKey("injector.sources")) {
             project.addCompileSourceRoot(asked.getProperty("injector.sources"));
         }
+        setLevel(project.getProperties());
         try {
             if (asked.containsKey("injector.jars")) {
                 resolve(session, project, path(asked, "injector.jars"), path(asked, "injector.compile"));
@@ -125,6 +126,15 @@ public class Resolve extends AbstractMavenLifecycleParticipant {
         } catch (IOException error) {
             throw new MavenExecutionException("cannot copy the class files: " + error, error);
         }
+    }
+
+    /** The JDK's own Java, where the POM names none: an old maven-compiler-plugin's default is one that no JDK knows any more. */
+    private static void setLevel(Properties properties) {
+        if (properties.containsKey("maven.compiler.source") || properties.containsKey("maven.compiler.target")) return;
+        String own = System.getProperty("java.specification.version");
+        String level = properties.getProperty("maven.compiler.release", own);
+        properties.setProperty("maven.compiler.source", level);
+        properties.setProperty("maven.compiler.target", level);
     }
 
     /** The API, for a POM that does not name it. */

@@ -10,7 +10,7 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Diagnostic, Output};
-use crate::entry::{self, misspelt, tool};
+use crate::entry::{self, foreign, misspelt, tool};
 use crate::error::PlanError;
 use crate::function::{Function, Handler, RelPath};
 use crate::plan::{Dir, Launch, Place, Plan, Program, ResolvesFrom, Secrets, Step};
@@ -52,6 +52,9 @@ impl Builder for Go {
         let go = tool(inputs, "go", "every Go function")?;
         let (handler, file) = handler(inputs.function)?;
         misspelt(inputs)?;
+        if inputs.function.top("go.mod").is_none() {
+            foreign(inputs.function, &["Gopkg.toml", "glide.yaml"], "go.mod")?;
+        }
         callable(&handler)?;
         let manifest = Manifest::of(inputs.function)?;
         manifest.holds(inputs.function, &file)?;

@@ -12,7 +12,7 @@ mod verify;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Diagnostic, Output};
-use crate::entry::{misspelt, tool};
+use crate::entry::{foreign, misspelt, tool};
 use crate::error::PlanError;
 use crate::function::Function;
 use crate::plan::{Arg, Dir, Launch, Place, Plan, Program, Secrets, Step};
@@ -60,6 +60,9 @@ impl Builder for Java {
         let sources = Sources::of(inputs.function)?;
         misspelt(inputs)?;
         let pom = Pom::of(inputs.function)?;
+        if pom.is_none() {
+            foreign(inputs.function, &["build.gradle", "build.gradle.kts"], pom::POM)?;
+        }
         let mut because = vec![format!("{} holds the handler {}", sources.file, sources.handler)];
         because.extend(sources.because.clone());
         let mvn = pom.as_ref().map(|pom| maven::mvn(inputs, pom)).transpose()?;

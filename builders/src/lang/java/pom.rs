@@ -96,6 +96,13 @@ impl<'a> Pom<'a> {
                 .hint("write `<project><modelVersion>4.0.0</modelVersion> … </project>`");
             return Err(PlanError::Manifest(said));
         }
+        if let Some(modules) = root.and_then(|root| child(root, "modules")) {
+            let at = modules.document().text_pos_at(modules.range().start);
+            let said = wrong("the POM has modules, and a function is one".to_owned())
+                .at(path.as_str(), Some(at.row), Some(at.col))
+                .hint("deploy the module that holds the handler, with its own pom.xml; others may be dependencies from a repository");
+            return Err(PlanError::Manifest(said));
+        }
         Ok(Some(Pom { path, document }))
     }
 
@@ -114,10 +121,8 @@ impl<'a> Pom<'a> {
         if child(root, "parent").is_some_and(|parent| !is_ours(&parent)) {
             return maven("the POM has a parent, which may say how the function is built");
         }
-        if value(root, "packaging").is_some_and(|packaging| packaging != "jar")
-            || child(root, "modules").is_some()
-        {
-            return maven("the POM is not that of a single jar");
+        if value(root, "packaging").is_some_and(|packaging| packaging != "jar") {
+            return maven("the POM is not that of a jar");
         }
         if root.descendants().any(|node| node.has_tag_name("profile") && child(node, "build").is_some()) {
             return maven("a profile of the POM says how the function is built");

@@ -52,7 +52,12 @@ fn machine(said: &str) -> Option<Diagnostic> {
     // fork/exec /usr/local/go/pkg/tool/linux_amd64/compile: cannot allocate memory
     let memory =
         ["signal: killed", "out of memory", "cannot allocate memory", "failed to reserve page summary"];
-    let has = |phrases: &[&str]| phrases.iter().any(|phrase| said.contains(phrase));
+    // ./hello.go:7:14: cannot use "out of memory" (untyped string constant) as int value
+    let quotes = |line: &str| {
+        line.split_once(".go:").is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let own: Vec<&str> = said.lines().filter(|line| !quotes(line)).collect();
+    let has = |phrases: &[&str]| own.iter().any(|line| phrases.iter().any(|phrase| line.contains(phrase)));
     let (message, hint) = if has(&full) {
         ("no space is left to compile", "give the volumes of the build (function, tmp) more room")
     } else if has(&memory) {

@@ -158,7 +158,12 @@ fn advise(found: Diagnostic, text: &str) -> Diagnostic {
         None
     };
     let hint = found.hint.iter().cloned().chain(more).collect::<Vec<_>>().join("; ");
-    Diagnostic { hint: Some(hint), ..found }
+    // Registries refuse single modules in this way: which one it is matters as much as the host.
+    let message = match (found.message.strip_suffix(" (403)"), named(text).next()) {
+        (Some(refused), Some(module)) => format!("{refused} to {module} (403)"),
+        _ => found.message,
+    };
+    Diagnostic { message, hint: Some(hint), ..found }
 }
 
 /// The host that was spoken to, without credentials.

@@ -29,6 +29,8 @@ pub(super) fn errors(said: &str) -> Vec<Diagnostic> {
         let mut one = Diagnostic::new(told(&error[3], details));
         if ABSENT.is_match(&error[3]) {
             one = one.hint("name the dependency that has it in pom.xml, or deploy the file that has it");
+        } else if error[3].contains(r"'\ufeff'") {
+            one = one.hint("save the file as UTF-8 without a byte order mark, which begins it");
         }
         found.push(match error.get(1) {
             Some(file) => one.at(file.as_str(), error[2].parse().ok(), column),

@@ -186,28 +186,30 @@ fn goal(said: &str, pom: Option<&Pom<'_>>) -> Vec<Diagnostic> {
         )
     });
     let Some(found) = FAILED.captures(said) else { return Vec::new() };
+    // Compilation failure: Compilation failure:
+    // [ERROR] Source option 5 is no longer supported. Use 7 or later.
     let words: Vec<&str> = found[5]
         .lines()
         .map(|line| line.trim_start_matches("[ERROR]").trim())
-        .filter(|line| !line.is_empty())
+        .filter(|line| !line.replace("Compilation failure", "").trim_matches([':', ' ']).is_empty())
         .collect();
     let message = format!("{}:{} failed: {}", &found[2], &found[4], words.join("\n    "));
     let line = pom.and_then(|pom| Some((pom.path.as_str(), pom.line_of(&found[1], &found[2])?)));
     let mut one = Diagnostic::new(message);
     // Maven 3.8 takes maven-compiler-plugin 3.1 where the POM says nothing.
     if found[5].contains(" is no longer supported. Use ") {
-        one =
-            one.hint("give maven-compiler-plugin a version that knows maven.compiler.release, 3.6 or later");
+        one = one.hint("write a newer one into maven.compiler.source and maven.compiler.target, in <properties>, or a newer version of maven-compiler-plugin");
     }
     vec![line.map_or(one.clone(), |(path, line)| one.at(path, Some(line), None))]
 }
 
 /// The first error, where nothing better is known.
 fn last_words(said: &str, _: Option<&Pom<'_>>) -> Vec<Diagnostic> {
-    let errors = said.lines().filter_map(|line| line.strip_prefix("[ERROR]"));
-    let preludes = ["[ERROR] Some problems", "Some problems", "The build could not read", "The project"];
+    // [ERROR] [ERROR] Project 'g:fn:1' is duplicated in the reactor @
+    let errors = said.lines().filter(|line| line.starts_with("[ERROR]"));
+    let preludes = ["Some problems", "The build could not read", "The project"];
     let first = errors
-        .map(str::trim)
+        .map(|line| line.replace("[ERROR]", "").trim().trim_end_matches(" @").to_owned())
         .find(|line| !line.is_empty() && !preludes.iter().any(|prelude| line.starts_with(prelude)));
     first.map(|line| Diagnostic::new(line.trim_end_matches(" -> [Help 1]"))).into_iter().collect()
 }

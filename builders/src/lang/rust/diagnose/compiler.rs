@@ -169,7 +169,13 @@ fn place(message: &Message, function: &Function) -> Option<(String, u32, u32)> {
             span = &span.expansion.as_ref()?.span;
         }
     };
+    // Of several places the compiler names one above the source, which need not be the first of them here.
+    let shown = |span: &&Span| {
+        let place = format!("--> {}:{}:{}\n", span.file_name, span.line_start, span.column_start);
+        message.rendered.as_ref().is_some_and(|text| text.contains(&place))
+    };
     let primary = message.spans.iter().filter(|span| span.is_primary);
+    let primary = primary.clone().filter(shown).chain(primary);
     let others = message.spans.iter().filter(|span| !span.is_primary);
     let below = || message.children.iter().find_map(|child| place(child, function));
     primary.chain(others).find_map(own).or_else(below)
