@@ -403,6 +403,16 @@ pub enum ResolvesFrom {
     Files(BTreeSet<RelPath>),
 }
 
+/// Whether code of dependencies may run in a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ForeignCode {
+    /// It may, and may leave anything in `<kept>`, which must not meet the credentials of another resolving.
+    Possible,
+    /// It never does.
+    Impossible,
+}
+
 /// What shall be done with a function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
@@ -414,6 +424,8 @@ pub struct Plan {
     pub resolve: Vec<Step>,
     /// On which files that depends.
     pub resolves_from: ResolvesFrom,
+    /// Whether code of dependencies may run.
+    pub foreign_code: ForeignCode,
     /// Makes what is launched: offline, from the function, `<deps>` and `<kept>`.
     pub compile: Vec<Step>,
     /// Asks whether what was made can be launched.

@@ -8,7 +8,7 @@ use builders::catalog::{Catalog, CatalogError, RuntimeName};
 use builders::detect::{Detected, detect};
 use builders::error::PlanError;
 use builders::function::{BadHandler, Handler, Sha256};
-use builders::plan::{Dir, Plan};
+use builders::plan::{Dir, ForeignCode, Plan};
 use builders::toolchain::{Policy, Toolchain};
 use builders::{Builder, Inputs, Package, builder};
 
@@ -233,6 +233,9 @@ fn carry_out(
                 .step(section.name(), "kept from an earlier build")
                 .done(clock.lap(section.name()));
             continue;
+        }
+        if keep.is_some() && plan.foreign_code == ForeignCode::Possible {
+            workshop.rooms.clear_kept()?;
         }
         let outputs = workshop.run(section, steps)?;
         packages.extend(resolved(workshop.builder, &outputs));

@@ -245,6 +245,12 @@ impl Rooms {
         planted.try_for_each(|name| fs::remove(&self.staging.join(name))).map_err(wrong)
     }
 
+    /// Leaves nothing of what is kept.
+    pub(crate) fn clear_kept(&self) -> Result<(), ProvisionError> {
+        let cleared = fs::remove(&self.kept).and_then(|()| fs::create_dirs(&self.kept));
+        cleared.map_err(|source| ProvisionError::Keep { path: self.kept.clone(), source })
+    }
+
     /// Where a place is.
     pub(crate) fn place(&self, place: &Place) -> PathBuf {
         let dir = self.dir(place.dir);

@@ -37,9 +37,12 @@ fn what_was_resolved_is_not_resolved_again_until_something_changes() {
     assert!(second.stderr.contains("kept from an earlier build"), "{}", second.stderr);
     assert_eq!((installed(&pod), demo(&pod).as_str()), (1, "demo\n"));
 
+    // What code of dependencies leaves there does not meet the credentials of another resolving.
+    fs::write(pod.dir("keep/kept/planted"), "by a build script").expect("written");
     pod.source("requirements.txt", "demo>1\n");
     pod.build().expect(0, &[]);
     assert_eq!((installed(&pod), demo(&pod).as_str()), (2, "demo>1\n"));
+    assert_eq!(names(&pod.dir("keep/kept")), [""; 0]);
 }
 
 #[test]

@@ -14,7 +14,9 @@ use crate::diagnostic::{Blame, Diagnostic, Output};
 use crate::entry::{self, misspelt, tool};
 use crate::error::PlanError;
 use crate::function::{Function, Handler, RelPath};
-use crate::plan::{Action, Arg, Capture, Dir, Launch, Place, Plan, Program, ResolvesFrom, Secrets, Step};
+use crate::plan::{
+    Action, Arg, Capture, Dir, ForeignCode, Launch, Place, Plan, Program, ResolvesFrom, Secrets, Step,
+};
 use crate::steps::{Bare, helper, offline, requires, run, scratch, server};
 use crate::toolchain::{Identity, Tool};
 use crate::{Builder, Inputs, Package, assets};
@@ -69,6 +71,7 @@ impl Builder for Nodejs {
             executes: (bare == Bare::No).then_some(Dir::Deps).into_iter().collect(),
             launch: launch(node, install.root, &file, &handler, bare),
             resolve: install.steps,
+            foreign_code: ForeignCode::Possible,
             resolves_from: ResolvesFrom::All,
             manifests: install.manifests,
             refers: BTreeSet::new(),

@@ -14,7 +14,9 @@ use crate::diagnostic::{Blame, Diagnostic, Output};
 use crate::entry::{misspelt, tool};
 use crate::error::PlanError;
 use crate::function::Function;
-use crate::plan::{Action, Dir, Launch, Network, Place, Plan, Program, ResolvesFrom, Secrets, Step};
+use crate::plan::{
+    Action, Dir, ForeignCode, Launch, Network, Place, Plan, Program, ResolvesFrom, Secrets, Step,
+};
 use crate::steps::offline;
 use crate::toolchain::{BuildScripts, Identity};
 use crate::{Builder, Inputs, Package, assets};
@@ -131,6 +133,7 @@ impl Builder for Rust {
             because,
             check: Vec::new(),
             resolve,
+            foreign_code: ForeignCode::Possible,
             resolves_from: ResolvesFrom::Files(manifest::files(inputs.function)),
             compile: steps,
             verify: Vec::new(),
