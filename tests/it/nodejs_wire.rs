@@ -18,15 +18,7 @@ const ECHO: &str = "exports.handler = ({ data, extensions: { request } }) =>
 fn chunked_bodies_pipelines_and_keep_alive_are_understood() {
     for node in nodes() {
         let server = serve(node, ECHO);
-        let mut client = Client::connect(server.port);
-        client.write(b"POST /1 HTTP/1.1\r\nHost: f\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=b\r\nhello\r\n");
-        client.write(b"00001\r\n \r\n5\r\nwor\r\n\r\n0\r\nTrailer: t\r\n\r\n");
-        client.write(b"\r\nPURGE http://f/2?q HTTP/1.1\r\nX:  a\t\r\nx: b\r\nContent-Length: 2\r\n\r\nhi");
-        client.write(b"GET /3 HTTP/1.1\r\n\r\n");
-        let mut answer = || client.response().expect("an answer").json();
-        assert_eq!(answer(), json!(["POST", "/1", "hello wor\r\n", null]));
-        assert_eq!(answer(), json!(["PURGE", "/2", "hi", "a, b"]));
-        assert_eq!(answer(), json!(["GET", "/3", null, null]));
+        wire::pipelined(wire::pipeline(&server), &json!(null));
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::support::http::{Client, call, get};
 use crate::support::python::interpreters;
 use crate::support::server::{Server, command};
+use crate::support::wire;
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
@@ -321,20 +322,7 @@ def handler(event, context):
     for python in interpreters() {
         for signal in [Signal::TERM, Signal::INT] {
             let server = Server::of(python, FUNCTION);
-            let port = server.port;
-            let mut idle = Client::connect(port);
-            idle.call("GET", "/healthz", &[], b"");
-            let mut client = Client::connect(port);
-            client.send("GET", "/", &[], b"");
-            server.wait_for("begun");
-            server.signal(signal);
-            thread::sleep(Duration::from_millis(500));
-            assert!(Client::to(&format!("127.0.0.1:{port}")).is_err(), "nothing more is accepted");
-            let response = client.response().expect("a whole answer");
-            assert_eq!(response.text(), "complete");
-            assert_eq!(response.header("connection"), Some("close"));
-            let (status, log) = server.end();
-            assert_eq!(status.code(), Some(0), "{log}");
+            wire::lets_requests_end(server, signal);
         }
     }
 }
