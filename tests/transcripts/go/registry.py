@@ -5,14 +5,17 @@ import hashlib
 import http.server
 import io
 import json
+import pathlib
 import re
 import select
 import socket
-import ssl
 import subprocess
-import threading
+import sys
 import time
 import zipfile
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
+import loopback
 
 # module: version: its files beside go.mod, and what that requires.
 MODULES = {
@@ -158,15 +161,7 @@ def serve(how, certificate=None, repository=None):
         def log_message(self, *args):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.handle_error = lambda *args: None
-    if certificate:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+    return loopback.serve(Handler, certificate)
 
 
 def certificate(room, kind, host):

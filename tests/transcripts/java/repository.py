@@ -3,11 +3,14 @@
 import hashlib
 import http.server
 import io
+import pathlib
 import random
-import ssl
-import threading
+import sys
 import time
 import zipfile
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
+import loopback
 
 POM = "<project><modelVersion>4.0.0</modelVersion><groupId>acme</groupId><artifactId>{}</artifactId><version>1.0</version></project>\n"
 
@@ -79,12 +82,4 @@ def serve(how, certificate=None):
         def log_message(self, *args):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.handle_error = lambda *args: None
-    if certificate:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+    return loopback.serve(Handler, certificate)
