@@ -86,7 +86,10 @@ impl Keep {
         let copied = fs::copy(&self.dir.join(DEPS), deps);
         if copied.is_err() {
             // Half of it would be in the way of what is resolved now.
-            fs::remove(deps).and_then(|()| fs::create_dirs(deps)).ok()?;
+            fs::remove(&self.dir.join(ENTRY))
+                .and_then(|()| fs::remove(deps))
+                .and_then(|()| fs::create_dirs(deps))
+                .ok()?;
         }
         copied.ok().map(|()| entry.packages)
     }

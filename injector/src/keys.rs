@@ -27,6 +27,7 @@ pub(crate) fn deps(
     plan: &Plan,
     toolchain: &Toolchain,
     settings: &Settings,
+    env: &BTreeMap<String, String>,
 ) -> Result<Sha256, serde_json::Error> {
     let mut fields = Fields::new(concat!("deps-1 ", env!("CARGO_PKG_VERSION")));
     let counts = |path: &RelPath| match &plan.resolves_from {
@@ -38,9 +39,10 @@ pub(crate) fn deps(
     fields.add(&serde_json::to_vec(&function.links)?);
     fields.add(&serde_json::to_vec(&plan.resolve)?);
     fields.add(&serde_json::to_vec(toolchain)?);
-    for (path, text) in &settings.files {
-        fields.add(path.as_bytes());
-        fields.add(text.as_bytes());
+    let files = settings.files.iter().map(|(path, text)| (path, text));
+    for (name, value) in env.iter().chain(files) {
+        fields.add(name.as_bytes());
+        fields.add(value.as_bytes());
     }
     Ok(fields.digest())
 }

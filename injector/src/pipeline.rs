@@ -184,7 +184,7 @@ fn run(
         timeout: request.timeout,
         reporter,
     };
-    let deps = keys::deps(function, &plan, &toolchain, &surroundings.settings)
+    let deps = keys::deps(function, &plan, &toolchain, &surroundings.settings, &surroundings.inherited())
         .map_err(|error| bug(&error.to_string()))?;
     let packages = carry_out(&workshop, &plan, keep.as_ref(), deps, &mut clock)?;
 

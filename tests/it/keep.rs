@@ -46,6 +46,17 @@ fn what_was_resolved_is_not_resolved_again_until_something_changes() {
 }
 
 #[test]
+fn what_was_resolved_from_one_index_does_not_serve_for_another() {
+    let Some(mut pod) = pod() else { return };
+    for index in ["https://one.example/simple", "https://two.example/simple"] {
+        pod.set("PIP_INDEX_URL", index);
+        pod.build().expect(0, &[]);
+        pod.build().expect(0, &[]);
+    }
+    assert_eq!(installed(&pod), 2);
+}
+
+#[test]
 fn what_is_kept_and_not_whole_is_made_anew() {
     let Some(pod) = pod() else { return };
     pod.build().expect(0, &[]);
