@@ -21,7 +21,7 @@ use crate::publish::{self, Built, Receipt};
 use crate::report::Reporter;
 use crate::report::words;
 use crate::surroundings::{self, Surroundings};
-use crate::survey::{Survey, survey};
+use crate::survey::{self, Survey, SurveyError};
 use crate::sys::{fs, signal};
 use crate::toolbox::{Probed, Remembered};
 use crate::{keys, toolbox, verdict};
@@ -48,7 +48,7 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, Failure> {
     reporter.stage(Stage::Survey);
     let catalog = catalog(request.config.as_deref())?;
-    let mut survey = survey(request, &catalog)?;
+    let mut survey = survey::survey(request, &catalog)?;
 
     reporter.stage(Stage::Detect);
     survey.function.handler = handler(request, survey.handler_key.as_deref())?;
@@ -96,7 +96,7 @@ impl Prepared {
 /// Builds a function into the volume, reports how that ended, and returns the exit status.
 pub(crate) fn build(request: &Build, env: &Environment, reporter: &mut Reporter) -> u8 {
     let mut identity = None;
-    let result = run(request, env, reporter, &mut identity);
+    let result = settle(request, env, reporter, &mut identity);
     let (code, message) = match &result {
         Ok(receipt) => (0, reporter.ready(&words::ready(receipt))),
         Err(failure) => (failure.code(), reporter.failed(failure)),
@@ -118,6 +118,24 @@ pub(crate) fn build(request: &Build, env: &Environment, reporter: &mut Reporter)
 pub(crate) fn dry_run(request: Build, env: &Environment, reporter: &mut Reporter) -> Result<u8, Failure> {
     let volume = TempDir::new(&scratch_parent(&request, env))?;
     Ok(build(&Build { volume: volume.path.clone(), ..request }, env, reporter))
+}
+
+/// Runs all stages, anew where the function changes between survey and copy.
+fn settle(
+    request: &Build,
+    env: &Environment,
+    reporter: &mut Reporter,
+    identity: &mut Option<Sha256>,
+) -> Result<Receipt, Failure> {
+    for _ in 0..survey::ATTEMPTS {
+        match run(request, env, reporter, identity) {
+            Err(Failure::Provision(changed @ ProvisionError::SourceChanged(_))) => {
+                reporter.warn(&format!("{changed}: the function is read again"));
+            }
+            result => return result,
+        }
+    }
+    Err(SurveyError::Unsettled.into())
 }
 
 fn run(

@@ -1,7 +1,7 @@
 //! Every failure's sentence: what happened, what was found, what to do.
 
 use std::fmt::Write as _;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use builders::catalog::{CatalogError, list};
@@ -132,16 +132,15 @@ fn survey(error: &SurveyError) -> Message {
     let stage = Stage::Survey;
     match error {
         SurveyError::Mount { root, source } => match source {
-            MountError::NotADirectory(_) => say(
+            MountError::Absent(_) => say(
                 stage,
-                format!("{root} is not a directory: no function is mounted there"),
+                format!("{source}: no function is mounted there"),
                 &[
-                    "mount the function's ConfigMap there, or name its directory in INJECTOR_SOURCE or on the command line",
+                    "mount the function's ConfigMap there, or name its directory or file in INJECTOR_SOURCE or on the command line",
                 ],
             ),
-            MountError::Io(error) => {
-                say(stage, format!("the function in {root} cannot be read: {error}"), &[])
-            }
+            MountError::Unreadable { source: error, .. } => say_unreadable(&source.to_string(), error),
+            MountError::Io(error) => say_unreadable(&format!("the function in {root} cannot be read"), error),
             MountError::Name(_) => say(
                 stage,
                 source.to_string(),
@@ -155,11 +154,12 @@ fn survey(error: &SurveyError) -> Message {
             MountError::Special(_) => {
                 say(stage, source.to_string(), &["remove it: a function is made of files"])
             }
-            MountError::TooMuch(_) => say(
-                stage,
-                format!("the function in {root} is too large: {source}"),
-                &["is this the function's own directory?"],
-            ),
+            MountError::TooMuch { variable, .. } => {
+                let raise =
+                    variable.map(|name| format!("is this the function's own directory? If so, raise {name}"));
+                let hint = raise.as_deref().unwrap_or("is this the function's own dependency file?");
+                say(stage, format!("the function in {root} is too large: {source}"), &[hint])
+            }
         },
         SurveyError::Unsettled => say(
             stage,
@@ -176,6 +176,16 @@ fn survey(error: &SurveyError) -> Message {
             say(stage, error.to_string(), &["a checksum is of one file; for several, leave it out"])
         }
     }
+}
+
+/// A message that names who we are, where that is why.
+fn say_unreadable(sentence: &str, error: &io::Error) -> Message {
+    let hint = format!(
+        "we run as {}: give the volume a defaultMode such as 0444, or the pod a securityContext.fsGroup",
+        user()
+    );
+    let hints: &[&str] = if error.kind() == ErrorKind::PermissionDenied { &[&hint] } else { &[] };
+    say(Stage::Survey, format!("{sentence}: {}", fs::reason(error)), hints)
 }
 
 fn detect(error: &DetectError) -> Message {
