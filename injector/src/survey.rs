@@ -86,28 +86,34 @@ pub(crate) const ATTEMPTS: usize = 5;
 /// Directories that are never part of a function, whatever its language.
 const IGNORED: [&str; 4] = [".git", ".hg", ".svn", ".injector-out"];
 
-/// Reads the mount, again if the kubelet swaps it meanwhile.
+/// Reads the mount, again if it changes meanwhile.
 pub(crate) fn survey(request: &Build, catalog: &Catalog) -> Result<Survey, SurveyError> {
-    let wrong =
-        |source: MountError| SurveyError::Mount { root: request.source.display().to_string(), source };
     for _ in 0..ATTEMPTS {
-        let mount = Mount::open(&request.source).map_err(wrong)?;
-        let read = read(&mount, request, catalog);
-        if !mount.is_current() {
-            continue;
+        match attempt(request, catalog) {
+            Ok(Some(survey)) => {
+                verify(request, catalog, &survey.function)?;
+                return Ok(survey);
+            }
+            Err(error) if !error.is_vanished() => {
+                let root = request.source.display().to_string();
+                return Err(SurveyError::Mount { root, source: error });
+            }
+            _ => {}
         }
-        let read = read.and_then(|(mut function, handler_key)| {
-            let foreign_deps = deps_file(request, &mut function)?;
-            Ok((function, handler_key, foreign_deps))
-        });
-        let (function, handler_key, foreign_deps) = match read {
-            Err(error) if error.is_vanished() => continue,
-            read => read.map_err(wrong)?,
-        };
-        verify(request, catalog, &function)?;
-        return Ok(Survey { mount, function, handler_key, foreign_deps });
     }
     Err(SurveyError::Unsettled)
+}
+
+/// Reads the mount once; `None` if the kubelet has swapped it meanwhile.
+fn attempt(request: &Build, catalog: &Catalog) -> Result<Option<Survey>, MountError> {
+    let mount = Mount::open(&request.source)?;
+    let read = read(&mount, request, catalog);
+    if !mount.is_current() {
+        return Ok(None);
+    }
+    let (mut function, handler_key) = read?;
+    let foreign_deps = deps_file(request, &mut function)?;
+    Ok(Some(Survey { mount, function, handler_key, foreign_deps }))
 }
 
 fn read(mount: &Mount, request: &Build, catalog: &Catalog) -> Result<(Function, Option<String>), MountError> {
