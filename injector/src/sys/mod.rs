@@ -8,6 +8,7 @@
 use std::io;
 
 pub(crate) mod exec;
+pub(crate) mod fetch;
 pub(crate) mod fs;
 pub(crate) mod host;
 pub(crate) mod memory;
