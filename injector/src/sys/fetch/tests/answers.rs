@@ -10,9 +10,9 @@ fn a_file_comes_over_http_and_https_as_it_is() {
     let body = content(300_000);
     let (ca, tls) = certificate(Certificate::Right);
     for speaks in [None, Some(tls)] {
-        let served = body.clone();
+        let copy = body.clone();
         let server = Server::at("127.0.0.1:0", speaks, move |_, wire| {
-            reply(wire, "200 OK", "Content-Encoding: gzip\r\n", &served)
+            reply(wire, "200 OK", "Content-Encoding: gzip\r\n", &copy)
         });
         let network = Network { roots: ca.clone(), ..Network::default() };
         let seen = Case { network, ..case() }.fetch(&server.url("", "/a%20b.zip?v=1#top"));
