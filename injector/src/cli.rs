@@ -15,7 +15,8 @@ use builders::toolchain::BuildScripts;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use self::args::{BuildArgs, Cli, Command};
+use self::args::{BuildArgs, Cli, Command, LimitArgs};
+use crate::content::{BadContentType, Bytes, Carrier, ContentType, Limits};
 use crate::report::console::Look;
 
 /// What is to be done.
@@ -83,6 +84,12 @@ pub(crate) struct Build {
     pub(crate) module: Option<String>,
     /// `KUBELESS_FUNC_NAME`.
     pub(crate) function_name: Option<String>,
+    /// How the function arrives; `None` is `text`, unless the source is an archive.
+    pub(crate) content_type: Option<ContentType>,
+    /// `FUNC_URL`.
+    pub(crate) url: Option<String>,
+    /// What it may cost to read.
+    pub(crate) limits: Limits,
     /// The digest that the function must have.
     pub(crate) checksum: Option<Sha256>,
     /// The digest that the dependency file must have.
@@ -261,10 +268,14 @@ const VOLUME: &str = "/kubeless";
 fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
     let laptop = args.dir.as_ref().map(|dir| dir.join(".injector-out"));
     let source = args.dir.or(path(args.source)).unwrap_or_else(|| "/src".into());
-    let content_type = text(args.content_type);
-    if let Some(value) = content_type.filter(|value| value != "text") {
-        let reason = "this version reads functions of type `text`: files and directories".to_owned();
-        return Err(RequestError::Value { name: "FUNC_CONTENT_TYPE", value, reason });
+    let content_type = content_type(args.content_type)?;
+    let url = text(args.url);
+    if let Some(value) =
+        url.as_ref().filter(|_| !content_type.is_some_and(|given| given.carrier == Carrier::Url))
+    {
+        let reason =
+            "that is for functions of the type url: set FUNC_CONTENT_TYPE to url, or url+zip".to_owned();
+        return Err(RequestError::Value { name: "FUNC_URL", value: value.clone(), reason });
     }
     Ok(Build {
         volume: path(args.volume).or(laptop).unwrap_or_else(|| VOLUME.into()),
@@ -273,6 +284,9 @@ fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
         handler: text(args.handler),
         module: text(args.module),
         function_name: text(args.function_name),
+        content_type,
+        url,
+        limits: limits(args.limits)?,
         checksum: digest("FUNC_CHECKSUM", args.checksum, str::parse)?,
         deps_checksum: digest("FUNC_DEPS_CHECKSUM", args.deps_checksum, bare_or_named)?,
         deps_file: path(args.deps_file),
@@ -315,6 +329,41 @@ fn digest(
     parse: fn(&str) -> Result<Sha256, BadDigest>,
 ) -> Result<Option<Sha256>, RequestError> {
     text(value).map(|value| parse(&value)).transpose().map_err(|source| RequestError::Digest { name, source })
+}
+
+fn content_type(value: Option<String>) -> Result<Option<ContentType>, RequestError> {
+    let parse = |value: String| {
+        let wrong = |error: BadContentType| RequestError::Value {
+            name: "FUNC_CONTENT_TYPE",
+            value: value.clone(),
+            reason: error.to_string(),
+        };
+        value.parse().map_err(wrong)
+    };
+    text(value).map(parse).transpose()
+}
+
+/// What a function may cost to read.
+fn limits(args: LimitArgs) -> Result<Limits, RequestError> {
+    let default = Limits::default();
+    let size = |name, value| {
+        let size = parsed::<Bytes>(name, value, "a number of bytes is expected, as 1048576 or 512Mi")?;
+        Ok::<_, RequestError>(size.map(|Bytes(bytes)| bytes))
+    };
+    let window = size("INJECTOR_MAX_WINDOW", args.max_window.clone())?;
+    if window.is_some_and(|window| window > Limits::LARGEST_WINDOW) {
+        let reason = format!("more than {} is not supported", Bytes(Limits::LARGEST_WINDOW));
+        let value = args.max_window.unwrap_or_default();
+        return Err(RequestError::Value { name: "INJECTOR_MAX_WINDOW", value, reason });
+    }
+    Ok(Limits {
+        download: size("INJECTOR_MAX_DOWNLOAD", args.max_download)?.unwrap_or(default.download),
+        unpacked: size("INJECTOR_MAX_UNPACKED", args.max_unpacked)?.unwrap_or(default.unpacked),
+        ratio: number("INJECTOR_MAX_RATIO", args.max_ratio)?.unwrap_or(default.ratio),
+        entries: number("INJECTOR_MAX_ENTRIES", args.max_entries)?.unwrap_or(default.entries),
+        depth: number("INJECTOR_MAX_DEPTH", args.max_depth)?.unwrap_or(default.depth),
+        window: window.unwrap_or(default.window),
+    })
 }
 
 /// Kubeless gave the dependencies' digest without its algorithm.
@@ -430,7 +479,15 @@ mod tests {
             ("--replay=yes", "INJECTOR_REPLAY is \"yes\": it may be on or off"),
             ("--checksum=md5:00", "FUNC_CHECKSUM: the algorithm \"md5\" is not supported"),
             ("--checksum=abc", "FUNC_CHECKSUM: \"abc\" is not a SHA-256 digest"),
-            ("--content-type=url+zip", "FUNC_CONTENT_TYPE is \"url+zip\": this version"),
+            (
+                "--content-type=rar",
+                "FUNC_CONTENT_TYPE is \"rar\": \"rar\" is no content type; it may be text",
+            ),
+            ("--content-type=url+deps", "FUNC_CONTENT_TYPE is \"url+deps\": +deps is for archives"),
+            ("--url=https://example.com/f.zip", "FUNC_URL is \"https://example.com/f.zip\": that is for"),
+            ("--max-download=1GB", "INJECTOR_MAX_DOWNLOAD is \"1GB\": a number of bytes"),
+            ("--max-ratio=-1", "INJECTOR_MAX_RATIO is \"-1\": a whole number"),
+            ("--max-window=1Gi", "INJECTOR_MAX_WINDOW is \"1Gi\": more than 128 MiB"),
             ("--runtime=3.12", "FUNC_RUNTIME: \"3.12\" names no runtime"),
         ] {
             let error = build(&[arg]).expect_err(arg).to_string();

@@ -3,6 +3,7 @@
 //! The modules are listed in the order in which a build passes through them.
 
 mod cli;
+mod content;
 mod pipeline;
 mod survey;
 mod surroundings;

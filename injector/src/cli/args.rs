@@ -126,11 +126,17 @@ pub(super) struct BuildArgs {
     #[arg(long, value_name = "NAME", env = "KUBELESS_FUNC_NAME", hide_env_values = true)]
     pub(super) function_name: Option<String>,
 
-    /// How the function is mounted; this version knows `text` [default: text]
+    /// How the function arrives: text, base64 or url, then +zip or +compressedtar for an archive, then +deps if that
+    /// brings its dependency file [default: text]
     #[arg(long, value_name = "TYPE", env = "FUNC_CONTENT_TYPE", hide_env_values = true)]
     pub(super) content_type: Option<String>,
 
-    /// The digest that the function's file must have, as sha256:HEX
+    /// Where a function of the type url is [default: the text of the mounted file]
+    #[arg(long, env = "FUNC_URL", hide_env_values = true)]
+    pub(super) url: Option<String>,
+
+    /// The digest that the function's file must have, as sha256:HEX: the decoded one of base64, what a URL gives, the
+    /// archive before it is unpacked
     #[arg(long, value_name = "DIGEST", env = "FUNC_CHECKSUM", hide_env_values = true)]
     pub(super) checksum: Option<String>,
 
@@ -174,4 +180,36 @@ pub(super) struct BuildArgs {
     /// A CA bundle (PEM) that the tools trust beside the image's own
     #[arg(long, value_name = "FILE", env = "INJECTOR_CA_FILE", hide_env_values = true)]
     pub(super) ca_file: Option<OsString>,
+
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
+}
+
+/// What a function may cost; sizes are bytes, or end in Ki, Mi or Gi.
+#[derive(Args)]
+pub(super) struct LimitArgs {
+    /// The most bytes that a download may have [default: 512Mi]
+    #[arg(long, value_name = "SIZE", env = "INJECTOR_MAX_DOWNLOAD", hide_env_values = true)]
+    pub(super) max_download: Option<String>,
+
+    /// The most bytes that a function's files may have, unpacked [default: 1Gi]
+    #[arg(long, value_name = "SIZE", env = "INJECTOR_MAX_UNPACKED", hide_env_values = true)]
+    pub(super) max_unpacked: Option<String>,
+
+    /// The most bytes that each byte of an archive may become; the first 64 MiB are free [default: 100]
+    #[arg(long, value_name = "NUMBER", env = "INJECTOR_MAX_RATIO", hide_env_values = true)]
+    pub(super) max_ratio: Option<String>,
+
+    /// The most files, directories and links that a function may have [default: 100000]
+    #[arg(long, value_name = "NUMBER", env = "INJECTOR_MAX_ENTRIES", hide_env_values = true)]
+    pub(super) max_entries: Option<String>,
+
+    /// The most directories in one another that a function may have [default: 64]
+    #[arg(long, value_name = "NUMBER", env = "INJECTOR_MAX_DEPTH", hide_env_values = true)]
+    pub(super) max_depth: Option<String>,
+
+    /// The largest window of a compressed archive, which is memory; at most 128Mi, for what `xz -9` and `zstd --ultra`
+    /// make [default: 8Mi]
+    #[arg(long, value_name = "SIZE", env = "INJECTOR_MAX_WINDOW", hide_env_values = true)]
+    pub(super) max_window: Option<String>,
 }
