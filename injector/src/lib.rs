@@ -5,6 +5,8 @@
 mod cli;
 mod content;
 mod pipeline;
+mod netrc;
+mod network;
 mod survey;
 mod surroundings;
 mod toolbox;
