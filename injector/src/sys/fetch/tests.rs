@@ -1,7 +1,7 @@
 //! Downloads from real servers on loopback, in all their moods.
 
 mod answers;
-mod memory;
+mod process;
 mod proxied;
 mod redirects;
 mod resuming;

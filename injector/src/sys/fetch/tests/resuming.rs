@@ -115,6 +115,22 @@ fn a_rest_that_does_not_fit_is_dropped_with_what_came_before() {
 }
 
 #[test]
+fn a_rest_that_is_less_than_it_says_is_not_the_whole() {
+    let server = Server::http(|request, wire| match request.number {
+        1 => cut(wire, TAG, &content(SIZE)[..SIZE / 2], SIZE),
+        2 => {
+            let body = &content(SIZE)[SIZE / 2..SIZE / 2 + 50_000];
+            reply(wire, "206 Partial Content", "Content-Range: bytes 100000-199999/200000\r\n", body)
+        }
+        _ => rest(request, wire, &content(SIZE)),
+    });
+    let seen = case().fetch(&server.url("", "/x"));
+    assert!(seen.told[1].contains("after 150000 of 200000 bytes; going on"), "{:?}", seen.told);
+    assert!(seen.bytes() == content(SIZE), "other bytes");
+    assert_asked(&server, 3);
+}
+
+#[test]
 fn a_rest_that_would_be_too_large_is_refused() {
     let server = Server::http(|request, wire| match request.number {
         1 => {

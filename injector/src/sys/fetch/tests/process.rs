@@ -1,9 +1,9 @@
-//! How much memory a large download takes: measured in a process of its own.
+//! What concerns a whole process: how much memory a large download takes, and that the environment says nothing to it.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use super::super::server::{Certificate, Wire, certificate};
+use super::super::server::{Certificate, Wire, certificate, reply};
 use super::*;
 
 /// More than would go unnoticed if it were kept.
@@ -11,15 +11,34 @@ const SIZE: usize = 64 << 20;
 /// What this process may take, however large the download.
 const MOST: u64 = 24 << 20;
 
+/// Runs an ignored test of this file in a process of its own.
+fn alone(test: &str, env: &[(&str, &str)]) {
+    let this = fs_err::read_link("/proc/self/exe").expect("this program");
+    let name = format!("sys::fetch::tests::process::{test}");
+    let mut command = Command::new(this);
+    let command = command.args(["--exact", "--ignored", "--nocapture", &name]).envs(env.iter().copied());
+    let output = command.output().expect("it runs");
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(output.status.success() && said[0].contains("1 passed"), "{}{}", said[0], said[1]);
+}
+
+#[test]
+fn the_environment_is_read_by_others_than_us() {
+    let nobody = format!("http://{}", closed());
+    let proxies = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].map(|name| (name, nobody.as_str()));
+    alone("a_plain_download", &proxies);
+}
+
+#[test]
+#[ignore = "run in a process of its own, whose environment says something else"]
+fn a_plain_download() {
+    let server = Server::http(|_, wire| reply(wire, "200 OK", "", b"here"));
+    assert_eq!(case().fetch(&server.url("", "/x")).bytes(), b"here");
+}
+
 #[test]
 fn a_large_download_takes_little_memory() {
-    let this = fs_err::read_link("/proc/self/exe").expect("this program");
-    let output = Command::new(this)
-        .args(["--exact", "--ignored", "--nocapture", "sys::fetch::tests::memory::a_large_download"])
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("it runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    alone("a_large_download", &[]);
 }
 
 #[test]
