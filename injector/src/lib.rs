@@ -5,6 +5,7 @@
 mod cli;
 mod content;
 mod pipeline;
+mod arrival;
 mod survey;
 mod surroundings;
 mod toolbox;

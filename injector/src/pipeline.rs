@@ -12,6 +12,7 @@ use builders::plan::{Dir, ForeignCode, Plan};
 use builders::toolchain::{Policy, Toolchain};
 use builders::{Builder, Inputs, Package, builder};
 
+use crate::arrival::{Arrived, arrive};
 use crate::cli::{Build, Environment, Replay};
 use crate::execute::{Outputs, Section, Workshop};
 use crate::failure::{Failure, Stage};
@@ -28,6 +29,8 @@ use crate::{keys, toolbox, verdict};
 
 /// A function of which all is known that can be known before anything is written.
 pub(crate) struct Prepared {
+    /// Where the function was brought, if it does not lie in the mount as it is.
+    _arrived: Option<Arrived>,
     /// The mount and the function in it.
     pub(crate) survey: Survey,
     /// The runtime, and why it is this one.
@@ -48,7 +51,14 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, Failure> {
     reporter.stage(Stage::Survey);
     let catalog = catalog(request.config.as_deref())?;
-    let mut survey = survey(request, &catalog)?;
+    let arrived = arrive(request, env, &catalog, reporter);
+    go_on(Stage::Survey)?;
+    let arrived = arrived?;
+    let (source, checksum) = match &arrived {
+        Some(arrived) => (&arrived.tree, None),
+        None => (&request.source, request.checksum),
+    };
+    let mut survey = survey(request, source, checksum, &catalog)?;
 
     reporter.stage(Stage::Detect);
     survey.function.handler = handler(request, survey.handler_key.as_deref())?;
@@ -63,7 +73,7 @@ pub(crate) fn prepare(
         reporter.warn(unread);
     }
     let policy = toolbox::policy(env, runtime, request);
-    Ok(Prepared { survey, detected, builder, surroundings, policy })
+    Ok(Prepared { _arrived: arrived, survey, detected, builder, surroundings, policy })
 }
 
 impl Prepared {
@@ -268,7 +278,7 @@ pub(crate) fn catalog(config: Option<&Path>) -> Result<Catalog, Failure> {
 }
 
 /// What is called: the environment's word, else the mount's key `handler`, else Kubeless' two names.
-fn handler(request: &Build, key: Option<&str>) -> Result<Option<Handler>, BadHandler> {
+pub(crate) fn handler(request: &Build, key: Option<&str>) -> Result<Option<Handler>, BadHandler> {
     let Build { handler, module, function_name, .. } = request;
     match (handler.as_deref(), module.as_deref()) {
         (Some(function), Some(module)) => {
@@ -299,7 +309,8 @@ fn resolved(builder: &dyn Builder, outputs: &Outputs) -> Vec<Package> {
     outputs.iter().flat_map(|(step, output)| builder.packages(step, output)).collect()
 }
 
-fn scratch_parent(request: &Build, env: &Environment) -> PathBuf {
+/// Where temporary directories are made.
+pub(crate) fn scratch_parent(request: &Build, env: &Environment) -> PathBuf {
     request.scratch.clone().or_else(|| env.get("TMPDIR").map(PathBuf::from)).unwrap_or_else(|| "/tmp".into())
 }
 
