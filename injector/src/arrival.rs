@@ -15,6 +15,7 @@ use crate::content::{Carrier, ContentType, Dependencies, Form};
 use crate::failure::Failure;
 use crate::pipeline;
 use crate::provision::{ProvisionError, TempDir};
+use crate::publish::Origin;
 use crate::report::{Reporter, Running};
 use crate::surroundings::{self, MOUNTED};
 use crate::survey::{self, ATTEMPTS, HANDLER_KEY, MAX_TEXT, SurveyError};
@@ -29,6 +30,8 @@ use crate::sys::unpack::{Format, UnpackError, recognise, unpack};
 pub(crate) struct Arrived {
     /// Its files, as if they were mounted there.
     pub(crate) tree: PathBuf,
+    /// What carried it.
+    pub(crate) origin: Origin,
     /// What holds them.
     _room: TempDir,
 }
@@ -171,8 +174,8 @@ struct Taken {
 
 /// What carries a function.
 enum Package {
-    /// A file of the mount, whose bytes are in the room now, with this digest.
-    File(RelPath, Sha256),
+    /// A file of the mount, whose bytes are in the room now: their number, and their digest.
+    File(RelPath, (u64, Sha256)),
     /// An address: of the environment, or of this file.
     Address(Address, Option<RelPath>),
 }
@@ -203,19 +206,20 @@ pub(crate) fn arrive(
     let manifests = survey::manifests(request, catalog);
     let taken = take(request, catalog, content, &manifests, [&package, &beside])?;
     let what = taken.package.name();
-    let sha256 = match &taken.package {
-        Package::File(_, sha256) => *sha256,
+    let (bytes, sha256) = match &taken.package {
+        Package::File(_, copied) => *copied,
         Package::Address(address, _) => {
             let fetched = download(request, env, address, &package, reporter)?;
             if fetched.is_web_page {
                 return Err(ArrivalError::WebPage { address: what });
             }
-            fetched.sha256
+            (fetched.size, fetched.sha256)
         }
     };
     if let Some(expected) = request.checksum {
         survey::compare(&what, sha256, expected, "FUNC_CHECKSUM")?;
     }
+    let origin = Origin { from: what.clone(), sha256, bytes };
 
     fs::create_dirs(&tree)?;
     if let Form::Archive(dependencies) = content.form {
@@ -245,7 +249,7 @@ pub(crate) fn arrive(
     for path in &taken.beside {
         lay_over(&beside, &tree, path, &manifests, reporter)?;
     }
-    Ok(Some(Arrived { tree, _room: room }))
+    Ok(Some(Arrived { tree, origin, _room: room }))
 }
 
 /// What the manifest says of how the function arrives. Where it says nothing, an archive that is named itself is one.
@@ -309,10 +313,10 @@ fn take_from(
     } else {
         let file = carrier(&files, handler.as_ref())?;
         let package = match content.carrier {
-            Carrier::Text => Package::File(file.clone(), mount.copy_out(file, to, false)?.1),
+            Carrier::Text => Package::File(file.clone(), mount.copy_out(file, to, false)?),
             Carrier::Base64 => {
                 let wrong = |source| ArrivalError::Decode { file: file.clone(), source };
-                Package::File(file.clone(), mount.decode(file, to).map_err(wrong)?.1)
+                Package::File(file.clone(), mount.decode(file, to).map_err(wrong)?)
             }
             Carrier::Url => {
                 let wrong = |source| ArrivalError::Address { file: file.clone(), source };
@@ -501,7 +505,7 @@ mod tests {
     #[test]
     fn a_function_of_one_file_is_named_after_its_handler_and_runtime() {
         let catalog = assets::catalog().expect("a catalog");
-        let mounted = |name| Package::File(path(name), Sha256([0; 32]));
+        let mounted = |name| Package::File(path(name), (0, Sha256([0; 32])));
         let at = |url: &str, name: Option<&str>| {
             Package::Address(url.parse().expect("an address"), name.map(path))
         };

@@ -30,7 +30,7 @@ use crate::{keys, toolbox, verdict};
 /// A function of which all is known that can be known before anything is written.
 pub(crate) struct Prepared {
     /// Where the function was brought, if it does not lie in the mount as it is.
-    _arrived: Option<Arrived>,
+    arrived: Option<Arrived>,
     /// The mount and the function in it.
     pub(crate) survey: Survey,
     /// The runtime, and why it is this one.
@@ -73,7 +73,7 @@ pub(crate) fn prepare(
         reporter.warn(unread);
     }
     let policy = toolbox::policy(env, runtime, request);
-    Ok(Prepared { _arrived: arrived, survey, detected, builder, surroundings, policy })
+    Ok(Prepared { arrived, survey, detected, builder, surroundings, policy })
 }
 
 impl Prepared {
@@ -166,7 +166,7 @@ fn run(
     prepared.surroundings.pass(env, &plan.refers);
     reporter.hide(prepared.surroundings.secrets.iter().chain(plan.secrets.0.values()).cloned());
     let reporter: &Reporter = reporter;
-    let Prepared { survey, builder, surroundings, detected, .. } = &prepared;
+    let Prepared { arrived, survey, builder, surroundings, detected, .. } = &prepared;
     let function = &survey.function;
     rooms.preflight(function, &plan.executes)?;
     rooms.stage(survey)?;
@@ -205,6 +205,7 @@ fn run(
         runtime: versioned(detected, &toolchain),
         builder: builder.id(),
         handler: function.handler.clone().ok_or_else(|| bug("there is a plan without a handler"))?,
+        origin: arrived.as_ref().map(|arrived| arrived.origin.clone()),
         function,
         toolchain: &toolchain,
         packages,
