@@ -272,7 +272,7 @@ fn take(
     for _ in 0..ATTEMPTS {
         let mount = match (Mount::open(&request.source), &request.url) {
             // With an address nothing needs to be mounted.
-            (Err(MountError::NotADirectory(_)), Some(address)) => {
+            (Err(MountError::Absent(_)), Some(address)) => {
                 let handler = called(request, None);
                 let package = Package::Address(address.clone(), None);
                 return Ok(Taken { handler, package, beside: Vec::new() });
@@ -298,8 +298,8 @@ fn take_from(
 ) -> Result<Taken, ArrivalError> {
     let entries = survey::entries(mount, request, catalog).map_err(survey::wrong(request))?;
     let text = |path: &RelPath| {
-        let (_, _, bytes) = mount.read(path, MAX_TEXT)?;
-        Ok::<_, io::Error>(bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default())
+        let (_, _, bytes) = mount.read(path, MAX_TEXT).map_err(survey::wrong(request))?;
+        Ok::<_, SurveyError>(bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default())
     };
     let key = entries.iter().map(|(path, _)| path).find(|path| path.as_str() == HANDLER_KEY);
     let handler = called(request, key.map(text).transpose()?.as_deref());
