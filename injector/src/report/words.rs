@@ -205,18 +205,25 @@ fn plan_error(error: &PlanError) -> Message {
             };
             say(Stage::Detect, "no handler is named: nobody says which function to call", &[&hint])
         }
-        PlanError::NoModule { expected, found, .. } => {
+        PlanError::NoModule { expected, found, more, meant, .. } => {
             let is_loaded = |file: &String| {
                 expected.iter().any(|other| Path::new(other).extension() == Path::new(file).extension())
             };
-            let hint = match found.first() {
-                Some(file) if is_loaded(file) => {
-                    "name the module in FUNC_HANDLER as its file is named, without the extension".to_owned()
+            let hint = match (found.first(), meant) {
+                (Some(file), Some(meant)) => format!("if {file} is meant, set FUNC_HANDLER={meant}"),
+                (Some(file), None) if is_loaded(file) => {
+                    "name the module in FUNC_HANDLER as its file is named, without the extension, or the file as the handler says".to_owned()
                 }
-                Some(file) => format!("{file} is no file that this runtime loads: deploy what is made of it"),
-                None => "deploy the function's files".to_owned(),
+                (Some(file), None) => {
+                    format!("{file} is no file that this runtime loads: deploy what is made of it")
+                }
+                (None, _) => "deploy the function's files".to_owned(),
             };
-            let found = if found.is_empty() { "no file at all".to_owned() } else { found.join(", ") };
+            let found = match (found.as_slice(), more) {
+                ([], _) => "no file at all".to_owned(),
+                (found, 0) => found.join(", "),
+                (found, more) => format!("{} and {more} more", found.join(", ")),
+            };
             say(Stage::Detect, format!("{error}; there is {found}"), &[&hint])
         }
         PlanError::Manifest(diagnostic) => one(Stage::Detect, diagnostic),

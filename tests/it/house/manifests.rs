@@ -14,6 +14,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "roxmltree",
             "serde",
             "serde_json",
+            "strsim",
             "thiserror",
             "toml",
         ],
