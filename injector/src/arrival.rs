@@ -4,7 +4,6 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use builders::catalog::{Catalog, Runtime};
 use builders::diagnostic::Blame;
@@ -13,9 +12,10 @@ use builders::function::{Handler, RelPath, Sha256};
 use crate::cli::{Build, Environment};
 use crate::content::{Carrier, ContentType, Dependencies, Form};
 use crate::failure::Failure;
-use crate::pipeline;
+use crate::pipeline::{self, timed};
 use crate::provision::{ProvisionError, TempDir};
-use crate::report::{Reporter, Running};
+use crate::publish::Origin;
+use crate::report::Reporter;
 use crate::surroundings::{self, MOUNTED};
 use crate::survey::{self, ATTEMPTS, HANDLER_KEY, MAX_TEXT, SurveyError};
 use crate::sys::decode::DecodeError;
@@ -29,6 +29,8 @@ use crate::sys::unpack::{Format, UnpackError, recognise, unpack};
 pub(crate) struct Arrived {
     /// Its files, as if they were mounted there.
     pub(crate) tree: PathBuf,
+    /// What carried it.
+    pub(crate) origin: Origin,
     /// What holds them.
     _room: TempDir,
 }
@@ -171,8 +173,8 @@ struct Taken {
 
 /// What carries a function.
 enum Package {
-    /// A file of the mount, whose bytes are in the room now, with this digest.
-    File(RelPath, Sha256),
+    /// A file of the mount, whose bytes are in the room now: their number, and their digest.
+    File(RelPath, (u64, Sha256)),
     /// An address: of the environment, or of this file.
     Address(Address, Option<RelPath>),
 }
@@ -203,19 +205,20 @@ pub(crate) fn arrive(
     let manifests = survey::manifests(request, catalog);
     let taken = take(request, catalog, content, &manifests, [&package, &beside])?;
     let what = taken.package.name();
-    let sha256 = match &taken.package {
-        Package::File(_, sha256) => *sha256,
+    let (bytes, sha256) = match &taken.package {
+        Package::File(_, copied) => *copied,
         Package::Address(address, _) => {
             let fetched = download(request, env, address, &package, reporter)?;
             if fetched.is_web_page {
                 return Err(ArrivalError::WebPage { address: what });
             }
-            fetched.sha256
+            (fetched.size, fetched.sha256)
         }
     };
     if let Some(expected) = request.checksum {
         survey::compare(&what, sha256, expected, "FUNC_CHECKSUM")?;
     }
+    let origin = Origin { from: what.clone(), sha256, bytes };
 
     fs::create_dirs(&tree)?;
     if let Form::Archive(dependencies) = content.form {
@@ -245,7 +248,7 @@ pub(crate) fn arrive(
     for path in &taken.beside {
         lay_over(&beside, &tree, path, &manifests, reporter)?;
     }
-    Ok(Some(Arrived { tree, _room: room }))
+    Ok(Some(Arrived { tree, origin, _room: room }))
 }
 
 /// What the manifest says of how the function arrives. Where it says nothing, an archive that is named itself is one.
@@ -269,7 +272,7 @@ fn take(
     for _ in 0..ATTEMPTS {
         let mount = match (Mount::open(&request.source), &request.url) {
             // With an address nothing needs to be mounted.
-            (Err(MountError::NotADirectory(_)), Some(address)) => {
+            (Err(MountError::Absent(_)), Some(address)) => {
                 let handler = called(request, None);
                 let package = Package::Address(address.clone(), None);
                 return Ok(Taken { handler, package, beside: Vec::new() });
@@ -295,8 +298,8 @@ fn take_from(
 ) -> Result<Taken, ArrivalError> {
     let entries = survey::entries(mount, request, catalog).map_err(survey::wrong(request))?;
     let text = |path: &RelPath| {
-        let (_, _, bytes) = mount.read(path, MAX_TEXT)?;
-        Ok::<_, io::Error>(bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default())
+        let (_, _, bytes) = mount.read(path, MAX_TEXT).map_err(survey::wrong(request))?;
+        Ok::<_, SurveyError>(bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default())
     };
     let key = entries.iter().map(|(path, _)| path).find(|path| path.as_str() == HANDLER_KEY);
     let handler = called(request, key.map(text).transpose()?.as_deref());
@@ -309,10 +312,10 @@ fn take_from(
     } else {
         let file = carrier(&files, handler.as_ref())?;
         let package = match content.carrier {
-            Carrier::Text => Package::File(file.clone(), mount.copy_out(file, to, false)?.1),
+            Carrier::Text => Package::File(file.clone(), mount.copy_out(file, to, false)?),
             Carrier::Base64 => {
                 let wrong = |source| ArrivalError::Decode { file: file.clone(), source };
-                Package::File(file.clone(), mount.decode(file, to).map_err(wrong)?.1)
+                Package::File(file.clone(), mount.decode(file, to).map_err(wrong)?)
             }
             Carrier::Url => {
                 let wrong = |source| ArrivalError::Address { file: file.clone(), source };
@@ -372,17 +375,6 @@ fn download(
     let mut retrying = |why: &str| reporter.warn(why);
     let (most, timeout) = (request.limits.download, request.timeout);
     Ok(timed(step, || fetch(address, to, most, timeout, &network, &mut retrying))?)
-}
-
-/// Tells how long something took.
-fn timed<T, E>(step: Running, deed: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    let begun = Instant::now();
-    let done = deed();
-    match done {
-        Ok(_) => step.done(begun.elapsed()),
-        Err(_) => step.failed(begun.elapsed()),
-    }
-    done
 }
 
 /// What a function of one file is called: as the mount has it, else after the handler, as Kubeless did it, else after
@@ -501,7 +493,7 @@ mod tests {
     #[test]
     fn a_function_of_one_file_is_named_after_its_handler_and_runtime() {
         let catalog = assets::catalog().expect("a catalog");
-        let mounted = |name| Package::File(path(name), Sha256([0; 32]));
+        let mounted = |name| Package::File(path(name), (0, Sha256([0; 32])));
         let at = |url: &str, name: Option<&str>| {
             Package::Address(url.parse().expect("an address"), name.map(path))
         };

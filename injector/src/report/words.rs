@@ -3,7 +3,7 @@
 mod arrival;
 
 use std::fmt::Write as _;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use builders::catalog::{CatalogError, list};
@@ -134,6 +134,16 @@ fn catalog(error: &CatalogError) -> Message {
     message
 }
 
+/// A message that names who we are, where that is why.
+fn say_unreadable(sentence: &str, error: &io::Error) -> Message {
+    let hint = format!(
+        "we run as {}: give the volume a defaultMode such as 0444, or the pod a securityContext.fsGroup",
+        user()
+    );
+    let hints: &[&str] = if error.kind() == ErrorKind::PermissionDenied { &[&hint] } else { &[] };
+    say(Stage::Survey, format!("{sentence}: {}", fs::reason(error)), hints)
+}
+
 fn detect(error: &DetectError) -> Message {
     let stage = Stage::Detect;
     match error {
@@ -147,7 +157,13 @@ fn detect(error: &DetectError) -> Message {
             say(stage, error.to_string(), &[&format!("versions allowed here: {}", list(allowed))])
         }
         DetectError::NoRuntime { found, known } => {
-            say(stage, format!("{error}: {}", found.join(", ")), &[&choose_runtime(known)])
+            let mut message = say(stage, format!("{error}: {}", found.join(", ")), &[&choose_runtime(known)]);
+            if let Some(archive) = found.iter().find(|name| is_archive(name)) {
+                message.hints = vec![format!(
+                    "{archive} is named as an archive: set FUNC_CONTENT_TYPE to text+zip or text+compressedtar"
+                )];
+            }
+            message
         }
         DetectError::Ambiguous { candidates } => {
             let mut message = say(stage, error.to_string(), &[]);
@@ -164,6 +180,16 @@ fn detect(error: &DetectError) -> Message {
             &["put the function's file into the ConfigMap, or check what is mounted"],
         ),
     }
+}
+
+/// Whether archives are named like that.
+fn is_archive(name: &str) -> bool {
+    let compressed = |stem: &str| stem.rsplit_once('.').is_some_and(|(_, extension)| extension == "tar");
+    name.rsplit_once('.').is_some_and(|(stem, extension)| match extension {
+        "zip" | "tar" | "tgz" | "tbz2" | "txz" => true,
+        "gz" | "bz2" | "xz" | "zst" => compressed(stem),
+        _ => false,
+    })
 }
 
 fn handler(error: &BadHandler) -> Message {

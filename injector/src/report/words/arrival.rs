@@ -9,22 +9,21 @@ use crate::sys::decode::DecodeError;
 use crate::sys::mount::MountError;
 
 use super::super::termination::Message;
-use super::say;
+use super::{say, say_unreadable};
 
 pub(super) fn survey(error: &SurveyError) -> Message {
     let stage = Stage::Survey;
     match error {
         SurveyError::Mount { root, source } => match source {
-            MountError::NotADirectory(_) => say(
+            MountError::Absent(_) => say(
                 stage,
-                format!("{root} is not a directory: no function is mounted there"),
+                format!("{source}: no function is mounted there"),
                 &[
-                    "mount the function's ConfigMap there, or name its directory in INJECTOR_SOURCE or on the command line",
+                    "mount the function's ConfigMap there, or name its directory or file in INJECTOR_SOURCE or on the command line",
                 ],
             ),
-            MountError::Io(error) => {
-                say(stage, format!("the function in {root} cannot be read: {error}"), &[])
-            }
+            MountError::Unreadable { source: error, .. } => say_unreadable(&source.to_string(), error),
+            MountError::Io(error) => say_unreadable(&format!("the function in {root} cannot be read"), error),
             MountError::Name(_) => say(
                 stage,
                 source.to_string(),
@@ -38,11 +37,12 @@ pub(super) fn survey(error: &SurveyError) -> Message {
             MountError::Special(_) => {
                 say(stage, source.to_string(), &["remove it: a function is made of files"])
             }
-            MountError::TooMuch(_) => say(
-                stage,
-                format!("the function in {root} is too large: {source}"),
-                &["is this the function's own directory?"],
-            ),
+            MountError::TooMuch { variable, .. } => {
+                let raise =
+                    variable.map(|name| format!("is this the function's own directory? If so, raise {name}"));
+                let hint = raise.as_deref().unwrap_or("is this the function's own dependency file?");
+                say(stage, format!("the function in {root} is too large: {source}"), &[hint])
+            }
         },
         SurveyError::Unsettled => say(
             stage,
