@@ -4,7 +4,6 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use builders::catalog::{Catalog, Runtime};
 use builders::diagnostic::Blame;
@@ -13,10 +12,10 @@ use builders::function::{Handler, RelPath, Sha256};
 use crate::cli::{Build, Environment};
 use crate::content::{Carrier, ContentType, Dependencies, Form};
 use crate::failure::Failure;
-use crate::pipeline;
+use crate::pipeline::{self, timed};
 use crate::provision::{ProvisionError, TempDir};
 use crate::publish::Origin;
-use crate::report::{Reporter, Running};
+use crate::report::Reporter;
 use crate::surroundings::{self, MOUNTED};
 use crate::survey::{self, ATTEMPTS, HANDLER_KEY, MAX_TEXT, SurveyError};
 use crate::sys::decode::DecodeError;
@@ -376,17 +375,6 @@ fn download(
     let mut retrying = |why: &str| reporter.warn(why);
     let (most, timeout) = (request.limits.download, request.timeout);
     Ok(timed(step, || fetch(address, to, most, timeout, &network, &mut retrying))?)
-}
-
-/// Tells how long something took.
-fn timed<T, E>(step: Running, deed: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    let begun = Instant::now();
-    let done = deed();
-    match done {
-        Ok(_) => step.done(begun.elapsed()),
-        Err(_) => step.failed(begun.elapsed()),
-    }
-    done
 }
 
 /// What a function of one file is called: as the mount has it, else after the handler, as Kubeless did it, else after

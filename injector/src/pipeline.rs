@@ -19,8 +19,8 @@ use crate::failure::{Failure, Stage};
 use crate::keep::Keep;
 use crate::provision::{self, ProvisionError, TempDir};
 use crate::publish::{self, Built, Receipt};
-use crate::report::Reporter;
 use crate::report::words;
+use crate::report::{Reporter, Running};
 use crate::surroundings::{self, Surroundings};
 use crate::survey::{Survey, survey};
 use crate::sys::{fs, signal};
@@ -313,6 +313,17 @@ fn resolved(builder: &dyn Builder, outputs: &Outputs) -> Vec<Package> {
 /// Where temporary directories are made.
 pub(crate) fn scratch_parent(request: &Build, env: &Environment) -> PathBuf {
     request.scratch.clone().or_else(|| env.get("TMPDIR").map(PathBuf::from)).unwrap_or_else(|| "/tmp".into())
+}
+
+/// Tells how long something took.
+pub(crate) fn timed<T, E>(step: Running, deed: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let begun = Instant::now();
+    let done = deed();
+    match done {
+        Ok(_) => step.done(begun.elapsed()),
+        Err(_) => step.failed(begun.elapsed()),
+    }
+    done
 }
 
 /// Stops here if we were told to.
