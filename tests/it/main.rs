@@ -7,6 +7,7 @@
     reason = "tests look at the operating system from outside, and say what they skip"
 )]
 
+mod arrival;
 mod container;
 mod contract;
 mod deploy;
