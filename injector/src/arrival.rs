@@ -12,11 +12,12 @@ use builders::function::{Handler, RelPath, Sha256};
 use crate::cli::{Build, Environment};
 use crate::content::{Carrier, ContentType, Dependencies, Form};
 use crate::failure::Failure;
+use crate::network::WayOut;
 use crate::pipeline::{self, timed};
 use crate::provision::{ProvisionError, TempDir};
 use crate::publish::Origin;
 use crate::report::Reporter;
-use crate::surroundings::{self, MOUNTED};
+use crate::surroundings::MOUNTED;
 use crate::survey::{self, ATTEMPTS, HANDLER_KEY, MAX_TEXT, SurveyError};
 use crate::sys::decode::DecodeError;
 use crate::sys::fetch::{Address, BadAddress, FetchError, Fetched, fetch};
@@ -369,12 +370,15 @@ fn download(
     to: &Path,
     reporter: &mut Reporter,
 ) -> Result<Fetched, ArrivalError> {
-    let network = surroundings::network(env, request.ca_file.as_deref(), Path::new(MOUNTED))?;
-    reporter.hide(address.secrets().chain(network.secrets()));
+    let way = WayOut::find(env, request.ca_file.as_deref(), Path::new(MOUNTED))?;
+    reporter.hide(address.secrets().chain(way.secrets));
+    for unread in &way.unread {
+        reporter.warn(unread);
+    }
     let step = reporter.step(SECTION, &format!("download {address}"));
     let mut retrying = |why: &str| reporter.warn(why);
     let (most, timeout) = (request.limits.download, request.timeout);
-    Ok(timed(step, || fetch(address, to, most, timeout, &network, &mut retrying))?)
+    Ok(timed(step, || fetch(address, to, most, timeout, &way.network, &mut retrying))?)
 }
 
 /// What a function of one file is called: as the mount has it, else after the handler, as Kubeless did it, else after
@@ -387,7 +391,9 @@ fn file_name(taken: &Taken, runtimes: &[&Runtime]) -> Option<RelPath> {
     };
     let (mounted, downloaded) = match &taken.package {
         Package::File(path, _) => (Some(path), None),
-        Package::Address(address, path) => (path.as_ref(), address.file_name()),
+        Package::Address(address, path) => {
+            (path.as_ref(), address.file_name().and_then(|name| name.parse::<RelPath>().ok()))
+        }
     };
     if let Some(path) = mounted.filter(|path| extension(path).is_some()) {
         return Some(path.clone());
