@@ -12,11 +12,12 @@ use builders::function::{Handler, RelPath, Sha256};
 use crate::cli::{Build, Environment};
 use crate::content::{Carrier, ContentType, Dependencies, Form};
 use crate::failure::Failure;
+use crate::network::WayOut;
 use crate::pipeline::{self, timed};
 use crate::provision::{ProvisionError, TempDir};
 use crate::publish::Origin;
 use crate::report::Reporter;
-use crate::surroundings::{self, MOUNTED};
+use crate::surroundings::MOUNTED;
 use crate::survey::{self, ATTEMPTS, HANDLER_KEY, MAX_TEXT, SurveyError};
 use crate::sys::decode::DecodeError;
 use crate::sys::fetch::{Address, BadAddress, FetchError, Fetched, fetch};
@@ -272,7 +273,7 @@ fn take(
     for _ in 0..ATTEMPTS {
         let mount = match (Mount::open(&request.source), &request.url) {
             // With an address nothing needs to be mounted.
-            (Err(MountError::NotADirectory(_)), Some(address)) => {
+            (Err(MountError::Absent(_)), Some(address)) => {
                 let handler = called(request, None);
                 let package = Package::Address(address.clone(), None);
                 return Ok(Taken { handler, package, beside: Vec::new() });
@@ -298,8 +299,8 @@ fn take_from(
 ) -> Result<Taken, ArrivalError> {
     let entries = survey::entries(mount, request, catalog).map_err(survey::wrong(request))?;
     let text = |path: &RelPath| {
-        let (_, _, bytes) = mount.read(path, MAX_TEXT)?;
-        Ok::<_, io::Error>(bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default())
+        let (_, _, bytes) = mount.read(path, MAX_TEXT).map_err(survey::wrong(request))?;
+        Ok::<_, SurveyError>(bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default())
     };
     let key = entries.iter().map(|(path, _)| path).find(|path| path.as_str() == HANDLER_KEY);
     let handler = called(request, key.map(text).transpose()?.as_deref());
@@ -369,12 +370,15 @@ fn download(
     to: &Path,
     reporter: &mut Reporter,
 ) -> Result<Fetched, ArrivalError> {
-    let network = surroundings::network(env, request.ca_file.as_deref(), Path::new(MOUNTED))?;
-    reporter.hide(address.secrets().chain(network.secrets()));
+    let way = WayOut::find(env, request.ca_file.as_deref(), Path::new(MOUNTED))?;
+    reporter.hide(address.secrets().chain(way.secrets));
+    for unread in &way.unread {
+        reporter.warn(unread);
+    }
     let step = reporter.step(SECTION, &format!("download {address}"));
     let mut retrying = |why: &str| reporter.warn(why);
     let (most, timeout) = (request.limits.download, request.timeout);
-    Ok(timed(step, || fetch(address, to, most, timeout, &network, &mut retrying))?)
+    Ok(timed(step, || fetch(address, to, most, timeout, &way.network, &mut retrying))?)
 }
 
 /// What a function of one file is called: as the mount has it, else after the handler, as Kubeless did it, else after
@@ -387,7 +391,9 @@ fn file_name(taken: &Taken, runtimes: &[&Runtime]) -> Option<RelPath> {
     };
     let (mounted, downloaded) = match &taken.package {
         Package::File(path, _) => (Some(path), None),
-        Package::Address(address, path) => (path.as_ref(), address.file_name()),
+        Package::Address(address, path) => {
+            (path.as_ref(), address.file_name().and_then(|name| name.parse::<RelPath>().ok()))
+        }
     };
     if let Some(path) = mounted.filter(|path| extension(path).is_some()) {
         return Some(path.clone());

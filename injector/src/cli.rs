@@ -19,6 +19,7 @@ use self::args::{BuildArgs, Cli, Command, LimitArgs};
 use crate::content::{BadContentType, Bytes, Carrier, ContentType, Limits};
 use crate::report::console::Look;
 use crate::sys::fetch::{Address, BadAddress};
+use crate::sys::fs;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -278,7 +279,7 @@ fn parse(cli: Cli, env: Environment) -> Result<Request, RequestError> {
 const VOLUME: &str = "/kubeless";
 
 fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
-    let laptop = args.dir.as_ref().map(|dir| dir.join(".injector-out"));
+    let laptop = args.dir.as_deref().map(beside);
     let source = args.dir.or(path(args.source)).unwrap_or_else(|| "/src".into());
     let content_type = content_type(args.content_type)?;
     let url = address(args.url, content_type)?;
@@ -310,6 +311,12 @@ fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
         config: path(args.config),
         ca_file: path(args.ca_file),
     })
+}
+
+/// Where a laptop's builds go: into the function's directory, or that of its one file.
+fn beside(function: &Path) -> PathBuf {
+    let dir = if fs::is_file(function) { function.parent().unwrap_or(function) } else { function };
+    dir.join(".injector-out")
 }
 
 impl Build {

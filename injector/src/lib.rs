@@ -22,6 +22,10 @@ mod failure;
 mod report;
 mod sys;
 
+#[cfg(any(fuzzing, test))]
+#[path = "../../tests/fuzz/targets/mod.rs"]
+pub mod fuzzing;
+
 use std::process::ExitCode;
 
 use cli::{Format, Request, Verb};

@@ -22,7 +22,7 @@ use crate::publish::{self, Built, Receipt};
 use crate::report::words;
 use crate::report::{Reporter, Running};
 use crate::surroundings::{self, Surroundings};
-use crate::survey::{Survey, survey};
+use crate::survey::{self, Survey, SurveyError};
 use crate::sys::{fs, signal};
 use crate::toolbox::{Probed, Remembered};
 use crate::{keys, toolbox, verdict};
@@ -58,7 +58,7 @@ pub(crate) fn prepare(
         Some(arrived) => (&arrived.tree, None),
         None => (&request.source, request.checksum),
     };
-    let mut survey = survey(request, source, checksum, &catalog)?;
+    let mut survey = survey::survey(request, source, checksum, &catalog)?;
 
     reporter.stage(Stage::Detect);
     survey.function.handler = handler(request, survey.handler_key.as_deref())?;
@@ -106,7 +106,7 @@ impl Prepared {
 /// Builds a function into the volume, reports how that ended, and returns the exit status.
 pub(crate) fn build(request: &Build, env: &Environment, reporter: &mut Reporter) -> u8 {
     let mut identity = None;
-    let result = run(request, env, reporter, &mut identity);
+    let result = settle(request, env, reporter, &mut identity);
     let (code, message) = match &result {
         Ok(receipt) => (0, reporter.ready(&words::ready(receipt))),
         Err(failure) => (failure.code(), reporter.failed(failure)),
@@ -128,6 +128,24 @@ pub(crate) fn build(request: &Build, env: &Environment, reporter: &mut Reporter)
 pub(crate) fn dry_run(request: Build, env: &Environment, reporter: &mut Reporter) -> Result<u8, Failure> {
     let volume = TempDir::new(&scratch_parent(&request, env))?;
     Ok(build(&Build { volume: volume.path.clone(), ..request }, env, reporter))
+}
+
+/// Runs all stages, anew where the function changes between survey and copy.
+fn settle(
+    request: &Build,
+    env: &Environment,
+    reporter: &mut Reporter,
+    identity: &mut Option<Sha256>,
+) -> Result<Receipt, Failure> {
+    for _ in 0..survey::ATTEMPTS {
+        match run(request, env, reporter, identity) {
+            Err(Failure::Provision(changed @ ProvisionError::SourceChanged(_))) => {
+                reporter.warn(&format!("{changed}: the function is read again"));
+            }
+            result => return result,
+        }
+    }
+    Err(SurveyError::Unsettled.into())
 }
 
 fn run(

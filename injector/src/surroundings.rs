@@ -418,10 +418,3 @@ fn user_file(env: &Environment, rules: &Rules, below: &str) -> Option<PathBuf> {
 #[cfg(test)]
 #[path = "surroundings_tests.rs"]
 mod tests;
-pub(crate) fn network(
-    _e: &Environment,
-    _c: Option<&Path>,
-    _m: &Path,
-) -> Result<crate::sys::fetch::Network, ProvisionError> {
-    Ok(crate::sys::fetch::Network {})
-}

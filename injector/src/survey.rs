@@ -65,11 +65,11 @@ impl SurveyError {
     pub(crate) fn blame(&self) -> Blame {
         match self {
             SurveyError::Mount { source, .. } => match source {
-                MountError::NotADirectory(_) | MountError::Io(_) => Blame::Platform,
+                MountError::Absent(_) | MountError::Unreadable { .. } | MountError::Io(_) => Blame::Platform,
                 MountError::Name(_)
                 | MountError::Escape { .. }
                 | MountError::Special(_)
-                | MountError::TooMuch(_) => Blame::Author,
+                | MountError::TooMuch { .. } => Blame::Author,
             },
             SurveyError::Unsettled => Blame::Platform,
             SurveyError::Checksum { .. } | SurveyError::NothingToCheck { .. } => Blame::Author,
@@ -81,7 +81,7 @@ impl SurveyError {
 pub(crate) const HANDLER_KEY: &str = "handler";
 /// The longest text that a builder is given, in bytes: a `ConfigMap` holds no more.
 pub(crate) const MAX_TEXT: u64 = 1 << 20;
-/// How often a mount that is being swapped is read anew.
+/// How often a mount that changes is read anew.
 pub(crate) const ATTEMPTS: usize = 5;
 /// Directories that are never part of a function, whatever its language.
 const IGNORED: [&str; 5] = [".git", ".hg", ".svn", ".injector-out", "__MACOSX"];
@@ -101,8 +101,14 @@ pub(crate) fn survey(
         if !mount.is_current() {
             continue;
         }
-        let (mut function, handler_key) = read.map_err(&wrong)?;
-        let foreign_deps = deps_file(request, &mut function).map_err(&wrong)?;
+        let read = read.and_then(|(mut function, handler_key)| {
+            let foreign_deps = deps_file(request, &mut function)?;
+            Ok((function, handler_key, foreign_deps))
+        });
+        let (function, handler_key, foreign_deps) = match read {
+            Err(error) if error.is_vanished() => continue,
+            read => read.map_err(&wrong)?,
+        };
         verify(request, checksum, catalog, &function)?;
         return Ok(Survey { mount, function, handler_key, foreign_deps });
     }
@@ -125,7 +131,7 @@ pub(crate) fn entries(
     let names = catalog.runtimes().iter().flat_map(|runtime| &runtime.ignore).map(String::as_str);
     let names: Vec<&str> = names.chain(IGNORED).collect();
     // What was built before is no source, wherever the volume lies.
-    mount.entries(&|dir: &Path| {
+    mount.entries(&request.limits, &|dir: &Path| {
         volume.as_deref() == Some(dir)
             || dir.file_name().is_some_and(|name| names.iter().any(|one| name == *one))
     })
@@ -209,10 +215,15 @@ fn read_foreign(file: &Path, name: &RelPath) -> Result<Option<Vec<u8>>, MountErr
     if !real.starts_with(dir) {
         return Err(MountError::Escape { path: name.clone(), target: real });
     }
-    fs::read_up_to(&real, MAX_TEXT).map_err(|error| match error.kind() {
-        io::ErrorKind::FileTooLarge => MountError::TooMuch(format!("{} KiB in {name}", MAX_TEXT >> 10)),
-        _ => error.into(),
-    })
+    match fs::read_up_to(&real, MAX_TEXT) {
+        Ok(Some(bytes)) => Ok(Some(bytes)),
+        // It was there: the kubelet has swapped it meanwhile.
+        Ok(None) => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            Err(MountError::TooMuch { most: format!("{} KiB in {name}", MAX_TEXT >> 10), variable: None })
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Compares digests with what the manifest says.

@@ -20,6 +20,7 @@ mod java_server;
 mod keep;
 mod launch;
 mod lifecycle;
+mod mounts;
 mod network;
 mod nodejs_helpers;
 mod nodejs_modules;

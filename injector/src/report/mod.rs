@@ -156,7 +156,7 @@ fn write(termination: &Termination, text: &str, sync: Sync) -> std::io::Result<(
 }
 
 /// The termination message of a failure, without credentials.
-fn message(failure: &Failure, redactor: &Redactor, budget: usize) -> String {
+pub(crate) fn message(failure: &Failure, redactor: &Redactor, budget: usize) -> String {
     let message = match failure {
         Failure::Replayed { message, .. } => message.clone(),
         failure => termination::compose(&redacted(words::message(failure), redactor), budget),

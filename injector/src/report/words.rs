@@ -3,7 +3,7 @@
 mod arrival;
 
 use std::fmt::Write as _;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use builders::catalog::{CatalogError, list};
@@ -132,6 +132,16 @@ fn catalog(error: &CatalogError) -> Message {
     let mut message = say(Stage::Request, first, &[hint]);
     rest.clone_into(&mut message.output);
     message
+}
+
+/// A message that names who we are, where that is why.
+fn say_unreadable(sentence: &str, error: &io::Error) -> Message {
+    let hint = format!(
+        "we run as {}: give the volume a defaultMode such as 0444, or the pod a securityContext.fsGroup",
+        user()
+    );
+    let hints: &[&str] = if error.kind() == ErrorKind::PermissionDenied { &[&hint] } else { &[] };
+    say(Stage::Survey, format!("{sentence}: {}", fs::reason(error)), hints)
 }
 
 fn detect(error: &DetectError) -> Message {

@@ -142,6 +142,12 @@ pub(crate) fn plain(error: &io::Error) -> String {
     text.split_once(" (os error").map_or_else(|| text.clone(), |(head, _)| head.to_owned())
 }
 
+/// The same without the path that [`fs_err`] quotes, where a sentence has already named the file.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = plain(error);
+    text.rsplit_once("`: ").map_or_else(|| text.clone(), |(_, reason)| reason.to_owned())
+}
+
 /// Makes a fresh private directory below `parent`.
 pub(crate) fn create_temp_dir(parent: &Path) -> io::Result<PathBuf> {
     let path = parent.join(format!("{TEMP}{}", super::host::random_hex()?));

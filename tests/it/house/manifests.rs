@@ -33,6 +33,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "flate2",
             "fs-err",
             "hickory-resolver",
+            "httpdate",
             "indicatif",
             "lzma-rust2",
             "oci-client",

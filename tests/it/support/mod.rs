@@ -5,6 +5,7 @@ pub(crate) mod go;
 pub(crate) mod http;
 pub(crate) mod java;
 pub(crate) mod machine;
+pub(crate) mod mount;
 pub(crate) mod nodejs;
 pub(crate) mod packages;
 pub(crate) mod pod;

@@ -6,25 +6,29 @@ use crate::arrival::ArrivalError;
 use crate::failure::Stage;
 use crate::survey::SurveyError;
 use crate::sys::decode::DecodeError;
+use crate::sys::fetch::{Cause, FetchError};
 use crate::sys::mount::MountError;
+use crate::sys::unpack::{Refusal, UnpackError};
 
 use super::super::termination::Message;
-use super::say;
+use super::{say, say_unreadable};
+
+/// Where a function is brought, for want of space there.
+const ROOM: &str = "it is brought to INJECTOR_SCRATCH, else TMPDIR or /tmp: is that writable, and large enough?";
 
 pub(super) fn survey(error: &SurveyError) -> Message {
     let stage = Stage::Survey;
     match error {
         SurveyError::Mount { root, source } => match source {
-            MountError::NotADirectory(_) => say(
+            MountError::Absent(_) => say(
                 stage,
-                format!("{root} is not a directory: no function is mounted there"),
+                format!("{source}: no function is mounted there"),
                 &[
-                    "mount the function's ConfigMap there, or name its directory in INJECTOR_SOURCE or on the command line",
+                    "mount the function's ConfigMap there, or name its directory or file in INJECTOR_SOURCE or on the command line",
                 ],
             ),
-            MountError::Io(error) => {
-                say(stage, format!("the function in {root} cannot be read: {error}"), &[])
-            }
+            MountError::Unreadable { source: error, .. } => say_unreadable(&source.to_string(), error),
+            MountError::Io(error) => say_unreadable(&format!("the function in {root} cannot be read"), error),
             MountError::Name(_) => say(
                 stage,
                 source.to_string(),
@@ -38,11 +42,12 @@ pub(super) fn survey(error: &SurveyError) -> Message {
             MountError::Special(_) => {
                 say(stage, source.to_string(), &["remove it: a function is made of files"])
             }
-            MountError::TooMuch(_) => say(
-                stage,
-                format!("the function in {root} is too large: {source}"),
-                &["is this the function's own directory?"],
-            ),
+            MountError::TooMuch { variable, .. } => {
+                let raise =
+                    variable.map(|name| format!("is this the function's own directory? If so, raise {name}"));
+                let hint = raise.as_deref().unwrap_or("is this the function's own dependency file?");
+                say(stage, format!("the function in {root} is too large: {source}"), &[hint])
+            }
         },
         SurveyError::Unsettled => say(
             stage,
@@ -92,7 +97,7 @@ pub(super) fn arrival(error: &ArrivalError) -> Message {
                 "make it with `base64 <file>`; for a file that is mounted as it is, set FUNC_CONTENT_TYPE to text",
             ],
         ),
-        ArrivalError::Fetch(error) => say(stage, text, error.hints()),
+        ArrivalError::Fetch(error) => say(stage, text, &download(error).map_or(vec![], |hint| vec![hint])),
         ArrivalError::WebPage { .. } => say(
             stage,
             text,
@@ -101,7 +106,7 @@ pub(super) fn arrival(error: &ArrivalError) -> Message {
         ArrivalError::Unannounced { .. } => {
             say(stage, text, &["add +zip or +compressedtar to FUNC_CONTENT_TYPE"])
         }
-        ArrivalError::Unpack { source, .. } => say(stage, text, source.hints()),
+        ArrivalError::Unpack { source, .. } => say(stage, text, &unpacking(source).map_or(vec![], |hint| vec![hint])),
         ArrivalError::NoName { .. } => say(
             stage,
             text,
@@ -114,4 +119,60 @@ pub(super) fn arrival(error: &ArrivalError) -> Message {
         ),
         ArrivalError::InTheWay(_) => say(stage, text, &["give one of the two another name"]),
     }
+}
+
+/// What to do about a download.
+fn download(error: &FetchError) -> Option<&'static str> {
+    Some(match error {
+        FetchError::Status { code: 404 | 410, .. } | FetchError::Nowhere { .. } => {
+            "is the address the one of the file itself, and is the file still there?"
+        }
+        FetchError::Status { code: 401 | 403, .. } => {
+            "mount a Secret with a file .netrc for this host below /var/run/secrets/kubeless.io/, or sign the address anew"
+        }
+        FetchError::TooLarge { .. } => "is it the right file? If so, raise INJECTOR_MAX_DOWNLOAD",
+        FetchError::Network { cause: Cause::Tls(_), .. } => {
+            "name the CA that signed its certificate in INJECTOR_CA_FILE"
+        }
+        FetchError::Network { cause: Cause::ProxyLogin { .. } | Cause::ProxyRefused { .. }, .. } => {
+            "HTTP_PROXY and HTTPS_PROXY name the proxy and its login; NO_PROXY lists the hosts that need none"
+        }
+        FetchError::Network { .. } | FetchError::TookTooLong { .. } => {
+            "can this pod reach that host: a NetworkPolicy, a proxy (HTTPS_PROXY), a mesh whose sidecar is not up yet?"
+        }
+        FetchError::Downgrade { .. } => "give the https address to which it should lead",
+        FetchError::NoProxy { .. } => "write it as http://host:port",
+        FetchError::Room { .. } => ROOM,
+        FetchError::Status { .. }
+        | FetchError::Later { .. }
+        | FetchError::Circle { .. }
+        | FetchError::Redirects { .. } => "this is that server's to mend; this container will try again",
+        FetchError::Interrupted(_) | FetchError::Setup(_) => return None,
+    })
+}
+
+/// What to do about an archive.
+fn unpacking(error: &UnpackError) -> Option<&'static str> {
+    Some(match error {
+        UnpackError::NotAnArchive(_) => {
+            "for one source file, leave +zip or +compressedtar out of FUNC_CONTENT_TYPE; else is it the right file?"
+        }
+        UnpackError::Window { .. } => {
+            "compress it with `xz -6` or `zstd -19`, or raise INJECTOR_MAX_WINDOW: it is memory"
+        }
+        UnpackError::Refused { refusal, .. } => match refusal {
+            Refusal::Deep { .. } | Refusal::Many(_) | Refusal::Large(_) | Refusal::Ratio(_) => {
+                "is all of it part of the function? If so, raise the limit"
+            }
+            Refusal::Broken(_) => "pack it again, upload it again: compare its size and its checksum",
+            Refusal::Encrypted => "pack it without a password",
+            Refusal::Method(_) => "pack it with `zip -r`, whose method is deflate, or as .tar.gz",
+            Refusal::Backslash => "pack it with a program that writes `/`, as zip, tar and PowerShell 7 do",
+            _ => {
+                "a function is made of files, directories, and links among them: pack its directory again, without this entry"
+            }
+        },
+        UnpackError::Io(_) => ROOM,
+        UnpackError::Stopped => return None,
+    })
 }
