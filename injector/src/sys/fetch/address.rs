@@ -133,7 +133,8 @@ impl Address {
     fn login<'a>(&self, first: &Address, logins: &'a [Login]) -> Option<&'a Login> {
         let host = self.0.host_str()?;
         let is_chosen = self.0.origin() == first.0.origin();
-        logins.iter().find(|login| match &login.machine {
+        let mut whole = logins.iter().filter(|login| login.user.is_some() || login.password.is_some());
+        whole.find(|login| match &login.machine {
             Some(machine) => {
                 let is_usual = self.0.port().is_none() || self.0.port() == first.0.port();
                 machine.eq_ignore_ascii_case(host) && is_usual
