@@ -3,6 +3,7 @@
 mod content;
 mod download;
 mod files;
+mod hostile;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -7,7 +7,7 @@ use walkdir::WalkDir;
 use super::{mount, pod_of, published};
 use crate::support::archive::{Compression, file, tar, zip};
 use crate::support::pod::{Ended, HELLO, Pod, read};
-use crate::support::registry::{CLOSED, Proxy, Registry, Manner, Scheme, UNKNOWN_HOST, basic};
+use crate::support::registry::{CLOSED, Manner, Proxy, Registry, Scheme, UNKNOWN_HOST, basic};
 use crate::support::secrets::assert_hidden;
 use crate::support::site::{Answer, Site, says};
 
@@ -67,8 +67,10 @@ fn a_status_that_is_no_file_is_told_with_its_first_line_and_asked_for_once() {
         });
         let pod = at(&site.url(IN_URL, SIGNED));
         let ended = build(&pod);
-        let headline =
-            format!("E{code} survey failed: {} answered {status}: There is nothing", site.url("", "hello.py"));
+        let headline = format!(
+            "E{code} survey failed: {} answered {status}: There is nothing",
+            site.url("", "hello.py")
+        );
         ended.expect(code, &[&headline, "hint: "]);
         assert!(!ended.message.contains("more of it"), "{}", ended.message);
         assert_eq!(site.requests(), 1, "{status}");
@@ -191,7 +193,9 @@ fn a_download_that_always_breaks_off_is_no_function() {
 
 #[test]
 fn a_server_that_stalls_takes_no_longer_than_a_stage_may() {
-    for (bytes, said) in [(0, "not fetched within 1 s: 0 bytes came"), (7, "not fetched within 1 s: 7 bytes came")] {
+    for (bytes, said) in
+        [(0, "not fetched within 1 s: 0 bytes came"), (7, "not fetched within 1 s: 7 bytes came")]
+    {
         let site = Site::start(Scheme::Http, move |_, _| Answer::Stalls(HELLO.into(), bytes));
         let pod = at(&site.url(IN_URL, SIGNED)).with("INJECTOR_TIMEOUT", "1");
         build(&pod).expect(22, &["E22 survey failed: ", said, "hint: ", "INJECTOR_TIMEOUT"]);
@@ -208,8 +212,10 @@ fn a_page_for_people_is_no_function() {
     });
     for content_type in ["url", "url+zip", "url+compressedtar+deps"] {
         let pod = at(&site.url(IN_URL, SIGNED)).with("FUNC_CONTENT_TYPE", content_type);
-        let said = format!("{} answered with a web page, where a function was expected", site.url("", "hello.py"));
-        build(&pod).expect(21, &["E21 survey failed: ", &said, "hint: is it the page about the file, or a login?"]);
+        let said =
+            format!("{} answered with a web page, where a function was expected", site.url("", "hello.py"));
+        build(&pod)
+            .expect(21, &["E21 survey failed: ", &said, "hint: is it the page about the file, or a login?"]);
         pod.assert_empty();
     }
     assert_eq!(site.requests(), 3);
@@ -265,7 +271,11 @@ fn proxies_are_asked_where_they_should_be() {
         build(&pod).expect(0, &["ready: "]);
         pod.unset(variable);
     }
-    assert!(proxy.asked().iter().all(|asked| asked.authorization == Some(basic(LOGIN))), "{:?}", proxy.asked());
+    assert!(
+        proxy.asked().iter().all(|asked| asked.authorization == Some(basic(LOGIN))),
+        "{:?}",
+        proxy.asked()
+    );
     assert_eq!(proxy.asked().len(), 3);
 
     pod.set("FUNC_URL", format!("https://{UNKNOWN_HOST}/{path}"));
@@ -293,7 +303,10 @@ fn a_proxy_that_does_not_let_us_through_is_told() {
         let pod = at(&format!("https://{UNKNOWN_HOST}/{SIGNED}"));
         let pod = pod.with("HTTPS_PROXY", format!("http://{IN_URL}{proxy}"));
         build(&pod).expect(22, &["E22 survey failed: ", &said, "hint: "]);
-        assert!(asked.is_none_or(|proxy| proxy.asked().len() == 1), "a login is not accepted the second time");
+        assert!(
+            asked.is_none_or(|proxy| proxy.asked().len() == 1),
+            "a login is not accepted the second time"
+        );
         pod.assert_empty();
     }
 }
@@ -301,7 +314,11 @@ fn a_proxy_that_does_not_let_us_through_is_told() {
 #[test]
 fn a_login_comes_from_netrc() {
     let site = Site::start(Scheme::Http, |asked, _| {
-        if asked.authorization == Some(basic(LOGIN)) { hello() } else { says("401 Unauthorized", "who are you?") }
+        if asked.authorization == Some(basic(LOGIN)) {
+            hello()
+        } else {
+            says("401 Unauthorized", "who are you?")
+        }
     });
     let netrc = format!("machine 127.0.0.1\nlogin ci-user\npassword {PASSWORD}\n");
     let mut pod = at(&site.url("", SIGNED));

@@ -142,7 +142,8 @@ fn what_is_mounted_beside_an_archive_lies_over_it() {
 #[test]
 fn a_mounted_file_never_lies_behind_an_archives_link() {
     // The link stands in the way of a directory, or is replaced; what it leads to stays as it was.
-    let pod = archived(&[hello(), file("real/file", "archived"), link("lib", "real"), link("alias", "real/file")]);
+    let pod =
+        archived(&[hello(), file("real/file", "archived"), link("lib", "real"), link("alias", "real/file")]);
     mount(&pod, "alias", "mounted");
     pod.build().expect(0, &["ready: "]);
     assert!(published(&pod).contains(&"real/file: archived".to_owned()), "{:?}", published(&pod));
@@ -179,9 +180,11 @@ fn an_empty_dependency_file_in_the_mount_counts_and_is_told() {
 #[test]
 fn an_archive_that_shall_bring_its_dependency_file_must() {
     for name in ["other.txt", "sub/requirements.txt"] {
-        let pod = archived(&[hello(), file(name, "# archived\n")]).with("FUNC_CONTENT_TYPE", "base64+zip+deps");
+        let pod =
+            archived(&[hello(), file(name, "# archived\n")]).with("FUNC_CONTENT_TYPE", "base64+zip+deps");
         mount(&pod, "requirements.txt", "# mounted\n");
-        let said = "E21 survey failed: hello brings no dependency file, although FUNC_CONTENT_TYPE ends in +deps";
+        let said =
+            "E21 survey failed: hello brings no dependency file, although FUNC_CONTENT_TYPE ends in +deps";
         pod.build().expect(21, &[said, "requirements.txt", "at the top of the archive, or leave +deps out"]);
         pod.assert_empty();
     }
@@ -190,7 +193,9 @@ fn an_archive_that_shall_bring_its_dependency_file_must() {
 #[test]
 fn one_folder_around_everything_is_stepped_into() {
     let clutter = [file("__MACOSX/._hello.py", "x"), file(".DS_Store", "x")];
-    let pod = archived(&[&[file("repo-main/hello.py", HELLO), file("repo-main/lib/x", "x")][..], &clutter].concat());
+    let pod = archived(
+        &[&[file("repo-main/hello.py", HELLO), file("repo-main/lib/x", "x")][..], &clutter].concat(),
+    );
     pod.build().expect(0, &["ready: "]);
     assert_eq!(published_names(&pod), ["hello.py", "lib/x"]);
 

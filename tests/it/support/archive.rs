@@ -1,6 +1,7 @@
 //! Archives made byte by byte, so that they can say what no honest archiver would.
 
 use std::io::Write as _;
+use std::rc::Rc;
 
 use bzip2::write::BzEncoder;
 use flate2::Crc;
@@ -13,7 +14,7 @@ pub(crate) struct Entry {
     name: Vec<u8>,
     kind: Kind,
     mode: u32,
-    content: Vec<u8>,
+    content: Rc<[u8]>,
 }
 
 /// What an entry is: tar's letter for it, and the file type of its mode.
@@ -66,7 +67,7 @@ impl Compression {
 }
 
 fn entry(name: impl AsRef<[u8]>, kind: Kind, mode: u32, content: &[u8]) -> Entry {
-    Entry { name: name.as_ref().to_owned(), kind, mode, content: content.to_owned() }
+    Entry { name: name.as_ref().to_owned(), kind, mode, content: content.into() }
 }
 
 /// A file.
@@ -105,6 +106,11 @@ pub(crate) fn disk(name: &str) -> Entry {
 }
 
 impl Entry {
+    /// The same under another name.
+    pub(crate) fn called(&self, name: impl AsRef<[u8]>) -> Self {
+        Entry { name: name.as_ref().to_owned(), ..self.clone() }
+    }
+
     /// With these permissions.
     pub(crate) fn mode(mut self, mode: u32) -> Self {
         self.mode = mode;
@@ -123,9 +129,9 @@ pub(crate) fn tar(entries: &[Entry]) -> Vec<u8> {
             let record = |length: usize| [length.to_string().as_bytes(), b" path=", name, b"\n"].concat();
             // Its length counts the digits of its length.
             let lengths = name.len()..;
-            let record = lengths.map(record).find(|record| {
-                record.starts_with(format!("{} ", record.len()).as_bytes())
-            });
+            let record = lengths
+                .map(record)
+                .find(|record| record.starts_with(format!("{} ", record.len()).as_bytes()));
             let record = record.expect("a length that fits");
             archive.extend(header(b"pax", b'x', 0o644, record.len(), b""));
             archive.extend(padded(&record));
@@ -179,6 +185,7 @@ pub(crate) fn zip(entries: &[Entry]) -> Vec<u8> {
     const UTF8: u16 = 1 << 11;
     const OF_UNIX: u16 = 3 << 8 | 20;
     let (mut archive, mut directory) = (Vec::new(), Vec::new());
+    let mut last: Option<(Rc<[u8]>, u32, Vec<u8>)> = None;
     for Entry { name, kind, mode, content } in entries {
         let mut name = name.clone();
         let file_type = match kind {
@@ -193,10 +200,17 @@ pub(crate) fn zip(entries: &[Entry]) -> Vec<u8> {
         if *kind == Kind::Directory && !name.ends_with(b"/") {
             name.push(b'/');
         }
-        let mut crc = Crc::new();
-        crc.update(content);
-        let mut deflated = DeflateEncoder::new(Vec::new(), flate2::Compression::default());
-        let deflated = deflated.write_all(content).and_then(|()| deflated.finish()).expect("memory");
+        let (_, crc, deflated) = match last.take() {
+            // A bomb has the same content many times.
+            Some(last) if Rc::ptr_eq(&last.0, content) => last,
+            _ => {
+                let mut crc = Crc::new();
+                crc.update(content);
+                let mut deflated = DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+                let deflated = deflated.write_all(content).and_then(|()| deflated.finish()).expect("memory");
+                (Rc::clone(content), crc.sum(), deflated)
+            }
+        };
         let attributes: u32 = (file_type | mode) << 16;
 
         let offset = small(archive.len());
@@ -204,7 +218,7 @@ pub(crate) fn zip(entries: &[Entry]) -> Vec<u8> {
         for short in [20, UTF8, DEFLATED, 0, 0x21] {
             facts.extend(u16::to_le_bytes(short));
         }
-        for long in [crc.sum(), small(deflated.len()), small(content.len())] {
+        for long in [crc, small(deflated.len()), small(content.len())] {
             facts.extend(long.to_le_bytes());
         }
         facts.extend(u16::try_from(name.len()).expect("a short name").to_le_bytes());
@@ -212,6 +226,7 @@ pub(crate) fn zip(entries: &[Entry]) -> Vec<u8> {
         archive.extend([b"PK\x03\x04", &facts[..], &name, &deflated].concat());
         directory.extend([b"PK\x01\x02", &OF_UNIX.to_le_bytes()[..], &facts, &[0; 6]].concat());
         directory.extend([&attributes.to_le_bytes()[..], &offset.to_le_bytes(), &name].concat());
+        last = Some((Rc::clone(content), crc, deflated));
     }
     let count = u16::try_from(entries.len()).expect("few entries").to_le_bytes();
     let [size, offset] = [directory.len(), archive.len()].map(|length| small(length).to_le_bytes());
@@ -219,6 +234,14 @@ pub(crate) fn zip(entries: &[Entry]) -> Vec<u8> {
     archive.extend(directory);
     archive.extend(end);
     archive
+}
+
+/// A tar archive of so many files of the same content, each a stream of gzip's own.
+pub(crate) fn many_in_gzip(files: usize, content: &[u8]) -> Vec<u8> {
+    let packed = Compression::Gzip.pack(&padded(content));
+    let head = |index: usize| header(format!("{index}.bin").as_bytes(), b'0', 0o644, content.len(), b"");
+    let files = (0..files).map(|index| [Compression::Gzip.pack(&head(index)), packed.clone()].concat());
+    files.chain([Compression::Gzip.pack(&[0; 1024])]).collect::<Vec<_>>().concat()
 }
 
 fn small(length: usize) -> u32 {

@@ -187,7 +187,10 @@ pub(crate) fn basic(login: &str) -> String {
 }
 
 /// Serves each connection in a thread of its own.
-pub(super) fn listen(address: &str, serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> SocketAddr {
+pub(super) fn listen(
+    address: &str,
+    serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind(address).expect("a free port");
     let address = listener.local_addr().expect("a bound port");
     let serve = Arc::new(serve);
@@ -356,7 +359,13 @@ fn moved(stream: &mut impl Write, head: &Head, there: &str) -> io::Result<()> {
     respond(stream, head, "301 Moved Permanently", &format!("Location: {there}\r\n"), b"")
 }
 
-pub(super) fn respond(stream: &mut impl Write, head: &Head, status: &str, headers: &str, body: &[u8]) -> io::Result<()> {
+pub(super) fn respond(
+    stream: &mut impl Write,
+    head: &Head,
+    status: &str,
+    headers: &str,
+    body: &[u8],
+) -> io::Result<()> {
     let length = body.len();
     write!(stream, "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n")?;
     if !head.first.starts_with("HEAD ") {
