@@ -11,6 +11,7 @@ mod arrival;
 mod container;
 mod contract;
 mod deploy;
+mod documents;
 mod explain;
 mod fixtures;
 mod go_server;
