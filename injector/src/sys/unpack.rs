@@ -1,18 +1,34 @@
-//! stub
+//! stand-in
 use crate::content::Limits;
 use builders::diagnostic::Blame;
-use std::fmt;
-use std::path::Path;
-#[derive(Debug, Clone, Copy)]
+use std::{fmt, io, path::Path};
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Format;
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a")
     }
 }
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    Deep {},
+    Many(u64),
+    Large(u64),
+    Ratio(u64),
+    Broken(String),
+    Encrypted,
+    Method(String),
+    Backslash,
+}
 #[derive(Debug, thiserror::Error)]
 #[error("bad")]
-pub(crate) struct UnpackError;
+pub(crate) enum UnpackError {
+    NotAnArchive(String),
+    Refused { entry: String, refusal: Refusal },
+    Window {},
+    Stopped,
+    Io(io::Error),
+}
 impl UnpackError {
     pub(crate) fn blame(&self) -> Blame {
         Blame::Platform
@@ -27,10 +43,5 @@ pub(crate) fn recognise(_start: &[u8]) -> Option<Format> {
     None
 }
 pub(crate) fn unpack(_archive: &Path, _room: &Path, _limits: &Limits) -> Result<Unpacked, UnpackError> {
-    Err(UnpackError)
-}
-impl UnpackError {
-    pub(crate) fn hints(&self) -> &[&str] {
-        &[]
-    }
+    Err(UnpackError::Stopped)
 }

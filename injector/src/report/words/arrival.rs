@@ -14,7 +14,8 @@ use super::super::termination::Message;
 use super::{say, say_unreadable};
 
 /// Where a function is brought, for want of space there.
-const ROOM: &str = "it is brought to INJECTOR_SCRATCH, else TMPDIR or /tmp: is that writable, and large enough?";
+const ROOM: &str =
+    "it is brought to INJECTOR_SCRATCH, else TMPDIR or /tmp: is that writable, and large enough?";
 
 pub(super) fn survey(error: &SurveyError) -> Message {
     let stage = Stage::Survey;
@@ -106,7 +107,9 @@ pub(super) fn arrival(error: &ArrivalError) -> Message {
         ArrivalError::Unannounced { .. } => {
             say(stage, text, &["add +zip or +compressedtar to FUNC_CONTENT_TYPE"])
         }
-        ArrivalError::Unpack { source, .. } => say(stage, text, &unpacking(source).map_or(vec![], |hint| vec![hint])),
+        ArrivalError::Unpack { source, .. } => {
+            say(stage, text, &unpacking(source).map_or(vec![], |hint| vec![hint]))
+        }
         ArrivalError::NoName { .. } => say(
             stage,
             text,
