@@ -14,6 +14,8 @@ pub(crate) mod memory;
 pub(crate) mod mount;
 mod race;
 pub(crate) mod signal;
+#[cfg_attr(not(test), expect(dead_code, reason = "called once functions arrive in archives"))]
+pub(crate) mod unpack;
 pub(crate) mod volume;
 
 /// Makes this process fit to build: it notices SIGTERM and SIGINT, inherits its tools' orphans, hides
