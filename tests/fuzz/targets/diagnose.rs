@@ -12,23 +12,19 @@ use super::sections::sections;
 use crate::execute::{Cause, StepFailure};
 use crate::failure::{Failure, Stage};
 
-/// What is kept of each stream of a tool, in bytes: its head and its tail.
-const KEPT: usize = 128 << 10;
 /// What stands for a credential.
 const MASK: &str = "***";
 
-/// Reads `language [repeat]`, then sections: `command` (`step: tool arguments`), `status`, `handler`, `stdout`,
-/// `stderr`, `secret`, and files. With `repeat` the output goes on until all is kept of it that is kept. Whatever a
-/// tool says, it is explained, and the message shows it without secrets, within its budget, soon.
+/// Reads a language's ID, then sections: `command` (`step: tool arguments`), `status`, `handler`, `stdout`, `stderr`,
+/// `secret`, and files. Whatever a tool says, it is explained, and the message shows it without secrets, within its
+/// budget.
 ///
 /// # Panics
 /// When that does not hold.
 pub fn diagnose(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (head, sections) = sections(&text);
-    let mut words = head.split_whitespace();
-    let Some(builder) = words.next().and_then(builder) else { return };
-    let kept = if words.next() == Some("repeat") { KEPT } else { 0 };
+    let Some(builder) = builder(head.trim()) else { return };
     let mut function = Function::default();
     let mut parts = BTreeMap::new();
     for (name, text) in sections {
@@ -48,8 +44,7 @@ pub fn diagnose(data: &[u8]) {
     function.handler = part("handler").trim().parse().ok();
     let step = step(part("command"));
     let status = part("status").trim().parse().ok();
-    let output =
-        Output { status, stdout: repeated(part("stdout"), kept), stderr: repeated(part("stderr"), kept) };
+    let output = Output { status, stdout: part("stdout").to_owned(), stderr: part("stderr").to_owned() };
     explained(builder, &step, &output, &function, part("secret"));
 }
 
@@ -95,11 +90,6 @@ fn makes_sense(diagnostic: &Diagnostic) {
     if let Some(location) = &diagnostic.location {
         assert!(!location.file.is_empty(), "{diagnostic:?}");
     }
-}
-
-/// A text over and over until it has so many bytes, or as it is.
-fn repeated(text: &str, until: usize) -> String {
-    text.repeat((until / text.len().max(1)).max(1))
 }
 
 /// The step whose name and command are written `install: npm ci --omit=dev`.
