@@ -5,6 +5,7 @@
 mod cli;
 mod content;
 mod pipeline;
+mod arrival;
 mod netrc;
 mod network;
 mod survey;
@@ -22,6 +23,10 @@ mod pod;
 mod failure;
 mod report;
 mod sys;
+
+#[cfg(any(fuzzing, test))]
+#[path = "../../tests/fuzz/targets/mod.rs"]
+pub mod fuzzing;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,7 @@
 
 use std::io;
 
+pub(crate) mod decode;
 pub(crate) mod exec;
 pub(crate) mod fetch;
 pub(crate) mod fs;
@@ -15,6 +16,7 @@ pub(crate) mod memory;
 pub(crate) mod mount;
 mod race;
 pub(crate) mod signal;
+pub(crate) mod unpack;
 pub(crate) mod volume;
 
 /// Makes this process fit to build: it notices SIGTERM and SIGINT, inherits its tools' orphans, hides
