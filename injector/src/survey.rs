@@ -78,35 +78,38 @@ impl SurveyError {
 }
 
 /// The mount's key that names the handler.
-const HANDLER_KEY: &str = "handler";
+pub(crate) const HANDLER_KEY: &str = "handler";
 /// The longest text that a builder is given, in bytes: a `ConfigMap` holds no more.
-const MAX_TEXT: u64 = 1 << 20;
+pub(crate) const MAX_TEXT: u64 = 1 << 20;
 /// How often a mount that changes is read anew.
 pub(crate) const ATTEMPTS: usize = 5;
 /// Directories that are never part of a function, whatever its language.
-const IGNORED: [&str; 4] = [".git", ".hg", ".svn", ".injector-out"];
+const IGNORED: [&str; 5] = [".git", ".hg", ".svn", ".injector-out", "__MACOSX"];
 
-/// Reads the mount, again if it changes meanwhile.
-pub(crate) fn survey(request: &Build, catalog: &Catalog) -> Result<Survey, SurveyError> {
+/// Reads the function in `source`, again if it changes meanwhile. Its `checksum` is looked at here, unless it was when
+/// the function arrived.
+pub(crate) fn survey(
+    request: &Build,
+    source: &Path,
+    checksum: Option<Sha256>,
+    catalog: &Catalog,
+) -> Result<Survey, SurveyError> {
     for _ in 0..ATTEMPTS {
-        match attempt(request, catalog) {
+        match attempt(request, source, catalog) {
             Ok(Some(survey)) => {
-                verify(request, catalog, &survey.function)?;
+                verify(request, checksum, catalog, &survey.function)?;
                 return Ok(survey);
             }
-            Err(error) if !error.is_vanished() => {
-                let root = request.source.display().to_string();
-                return Err(SurveyError::Mount { root, source: error });
-            }
+            Err(error) if !error.is_vanished() => return Err(wrong(request)(error)),
             _ => {}
         }
     }
     Err(SurveyError::Unsettled)
 }
 
-/// Reads the mount once; `None` if the kubelet has swapped it meanwhile.
-fn attempt(request: &Build, catalog: &Catalog) -> Result<Option<Survey>, MountError> {
-    let mount = Mount::open(&request.source)?;
+/// Reads the function once; `None` if the kubelet has swapped it meanwhile.
+fn attempt(request: &Build, source: &Path, catalog: &Catalog) -> Result<Option<Survey>, MountError> {
+    let mount = Mount::open(source)?;
     let read = read(&mount, request, catalog);
     if !mount.is_current() {
         return Ok(None);
@@ -116,18 +119,38 @@ fn attempt(request: &Build, catalog: &Catalog) -> Result<Option<Survey>, MountEr
     Ok(Some(Survey { mount, function, handler_key, foreign_deps }))
 }
 
-fn read(mount: &Mount, request: &Build, catalog: &Catalog) -> Result<(Function, Option<String>), MountError> {
+/// What is wrong with the mount.
+pub(crate) fn wrong(request: &Build) -> impl Fn(MountError) -> SurveyError {
+    let root = request.source.display().to_string();
+    move |source| SurveyError::Mount { root: root.clone(), source }
+}
+
+/// What is mounted, but for what never is part of a function.
+pub(crate) fn entries(
+    mount: &Mount,
+    request: &Build,
+    catalog: &Catalog,
+) -> Result<Vec<(RelPath, Entry)>, MountError> {
     let volume = fs::canonical(&request.volume).ok();
     let names = catalog.runtimes().iter().flat_map(|runtime| &runtime.ignore).map(String::as_str);
     let names: Vec<&str> = names.chain(IGNORED).collect();
     // What was built before is no source, wherever the volume lies.
-    let ignored = |dir: &Path| {
+    mount.entries(&request.limits, &|dir: &Path| {
         volume.as_deref() == Some(dir)
             || dir.file_name().is_some_and(|name| names.iter().any(|one| name == *one))
-    };
+    })
+}
+
+/// The names of dependency files, in the order in which builders prefer them.
+pub(crate) fn manifests<'a>(request: &'a Build, catalog: &'a Catalog) -> Vec<&'a str> {
+    let manifests = catalog.runtimes().iter().flat_map(|runtime| &runtime.manifests).map(String::as_str);
+    request.deps_name().into_iter().chain(manifests).collect()
+}
+
+fn read(mount: &Mount, request: &Build, catalog: &Catalog) -> Result<(Function, Option<String>), MountError> {
     let mut function = Function::default();
     let mut handler_key = None;
-    for (path, entry) in mount.entries(&request.limits, &ignored)? {
+    for (path, entry) in entries(mount, request, catalog)? {
         match entry {
             Entry::Link(target) => {
                 function.links.insert(path, target);
@@ -208,23 +231,18 @@ fn read_foreign(file: &Path, name: &RelPath) -> Result<Option<Vec<u8>>, MountErr
 }
 
 /// Compares digests with what the manifest says.
-fn verify(request: &Build, catalog: &Catalog, function: &Function) -> Result<(), SurveyError> {
-    let compare = |(path, file): (&RelPath, &SourceFile), expected: Sha256, variable| {
-        let (file, found) = (path.to_string(), file.sha256);
-        if found == expected {
-            Ok(())
-        } else {
-            Err(SurveyError::Checksum { file, expected, found, variable })
-        }
-    };
-    // In the order in which builders prefer them.
-    let manifests = catalog.runtimes().iter().flat_map(|runtime| &runtime.manifests).map(String::as_str);
-    let manifests: Vec<&str> = request.deps_name().into_iter().chain(manifests).collect();
-    if let Some(expected) = request.checksum {
+fn verify(
+    request: &Build,
+    checksum: Option<Sha256>,
+    catalog: &Catalog,
+    function: &Function,
+) -> Result<(), SurveyError> {
+    let manifests = manifests(request, catalog);
+    if let Some(expected) = checksum {
         let variable = "FUNC_CHECKSUM";
         let is_source = |(path, _): &(&RelPath, &SourceFile)| !manifests.contains(&path.as_str());
         match function.files.iter().filter(is_source).collect::<Vec<_>>()[..] {
-            [one] => compare(one, expected, variable)?,
+            [(path, file)] => compare(path.as_str(), file.sha256, expected, variable)?,
             ref several => {
                 let reason = format!("the mount holds {} files that it could be of", several.len());
                 return Err(SurveyError::NothingToCheck { variable, reason });
@@ -237,8 +255,21 @@ fn verify(request: &Build, catalog: &Catalog, function: &Function) -> Result<(),
         let listed = || manifests.iter().find_map(|name| function.top(name));
         let path = function.deps_file.as_ref().or_else(listed);
         let file = path.and_then(|path| function.files.get_key_value(path));
-        let file = file.ok_or(SurveyError::NothingToCheck { variable, reason })?;
-        compare(file, expected, variable)?;
+        let (path, file) = file.ok_or(SurveyError::NothingToCheck { variable, reason })?;
+        compare(path.as_str(), file.sha256, expected, variable)?;
     }
     Ok(())
+}
+
+/// Refuses what has another digest than the manifest says.
+pub(crate) fn compare(
+    what: &str,
+    found: Sha256,
+    expected: Sha256,
+    variable: &'static str,
+) -> Result<(), SurveyError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(SurveyError::Checksum { file: what.to_owned(), expected, found, variable })
 }

@@ -1,5 +1,7 @@
 //! Every failure's sentence: what happened, what was found, what to do.
 
+mod arrival;
+
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -19,8 +21,6 @@ use crate::pipeline::Prepared;
 use crate::pod::PodError;
 use crate::provision::{ProvisionError, user};
 use crate::publish::{PublishError, Receipt};
-use crate::survey::SurveyError;
-use crate::sys::mount::MountError;
 use crate::sys::signal::Signal;
 use crate::sys::{fs, memory};
 
@@ -31,7 +31,8 @@ pub(crate) fn message(failure: &Failure) -> Message {
     let mut message = match failure {
         Failure::Request(error) => request(error),
         Failure::Catalog(error) => catalog(error),
-        Failure::Survey(error) => survey(error),
+        Failure::Survey(error) => arrival::survey(error),
+        Failure::Arrival(error) => arrival::arrival(error),
         Failure::Detect(error) => detect(error),
         Failure::Handler(error) => handler(error),
         Failure::Plan(error) => plan_error(error),
@@ -110,8 +111,13 @@ fn request(error: &RequestError) -> Message {
             rest.trim().clone_into(&mut message.output);
             message
         }
-        RequestError::Value { name: "CODE", .. } => say(Stage::Request, error.to_string(), &[]),
-        RequestError::Value { .. } | RequestError::Runtime(_) | RequestError::Digest { .. } => say(
+        RequestError::Value { name: "CODE", .. } | RequestError::Unexpected { .. } => {
+            say(Stage::Request, error.to_string(), &[])
+        }
+        RequestError::Value { .. }
+        | RequestError::Address(_)
+        | RequestError::Runtime(_)
+        | RequestError::Digest { .. } => say(
             Stage::Request,
             error.to_string(),
             &["set it in the container's env, or as a flag, which `--help` lists"],
@@ -126,56 +132,6 @@ fn catalog(error: &CatalogError) -> Message {
     let mut message = say(Stage::Request, first, &[hint]);
     rest.clone_into(&mut message.output);
     message
-}
-
-fn survey(error: &SurveyError) -> Message {
-    let stage = Stage::Survey;
-    match error {
-        SurveyError::Mount { root, source } => match source {
-            MountError::Absent(_) => say(
-                stage,
-                format!("{source}: no function is mounted there"),
-                &[
-                    "mount the function's ConfigMap there, or name its directory or file in INJECTOR_SOURCE or on the command line",
-                ],
-            ),
-            MountError::Unreadable { source: error, .. } => say_unreadable(&source.to_string(), error),
-            MountError::Io(error) => say_unreadable(&format!("the function in {root} cannot be read"), error),
-            MountError::Name(_) => say(
-                stage,
-                source.to_string(),
-                &["rename the file: names are UTF-8 without control characters"],
-            ),
-            MountError::Escape { .. } => say(
-                stage,
-                source.to_string(),
-                &["replace the link by a copy of what it points to, or remove it"],
-            ),
-            MountError::Special(_) => {
-                say(stage, source.to_string(), &["remove it: a function is made of files"])
-            }
-            MountError::TooMuch { variable, .. } => {
-                let raise =
-                    variable.map(|name| format!("is this the function's own directory? If so, raise {name}"));
-                let hint = raise.as_deref().unwrap_or("is this the function's own dependency file?");
-                say(stage, format!("the function in {root} is too large: {source}"), &[hint])
-            }
-        },
-        SurveyError::Unsettled => say(
-            stage,
-            error.to_string(),
-            &["make the ConfigMap immutable and name it by its hash, so that all replicas read the same"],
-        ),
-        SurveyError::Checksum { expected, found, variable, .. } => {
-            let mut message = say(stage, error.to_string(), &[]);
-            let _ = write!(message.diagnostics[0].message, "\nexpected  {expected}\nfound     {found}");
-            message.hints.push(format!("the function was changed after its manifest, or the other way round: bring {variable} up to date"));
-            message
-        }
-        SurveyError::NothingToCheck { .. } => {
-            say(stage, error.to_string(), &["a checksum is of one file; for several, leave it out"])
-        }
-    }
 }
 
 /// A message that names who we are, where that is why.
@@ -201,7 +157,13 @@ fn detect(error: &DetectError) -> Message {
             say(stage, error.to_string(), &[&format!("versions allowed here: {}", list(allowed))])
         }
         DetectError::NoRuntime { found, known } => {
-            say(stage, format!("{error}: {}", found.join(", ")), &[&choose_runtime(known)])
+            let mut message = say(stage, format!("{error}: {}", found.join(", ")), &[&choose_runtime(known)]);
+            if let Some(archive) = found.iter().find(|name| is_archive(name)) {
+                message.hints = vec![format!(
+                    "{archive} is named as an archive: set FUNC_CONTENT_TYPE to text+zip or text+compressedtar"
+                )];
+            }
+            message
         }
         DetectError::Ambiguous { candidates } => {
             let mut message = say(stage, error.to_string(), &[]);
@@ -218,6 +180,16 @@ fn detect(error: &DetectError) -> Message {
             &["put the function's file into the ConfigMap, or check what is mounted"],
         ),
     }
+}
+
+/// Whether archives are named like that.
+fn is_archive(name: &str) -> bool {
+    let compressed = |stem: &str| stem.rsplit_once('.').is_some_and(|(_, extension)| extension == "tar");
+    name.rsplit_once('.').is_some_and(|(stem, extension)| match extension {
+        "zip" | "tar" | "tgz" | "tbz2" | "txz" => true,
+        "gz" | "bz2" | "xz" | "zst" => compressed(stem),
+        _ => false,
+    })
 }
 
 fn handler(error: &BadHandler) -> Message {

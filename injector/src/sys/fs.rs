@@ -316,6 +316,13 @@ pub(crate) fn read_up_to(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>>
     Ok(Some(bytes))
 }
 
+/// The first bytes of a file, at most `count`.
+pub(crate) fn start(path: &Path, count: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(count);
+    open(path)?.take(count as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Opens a file to read it, and nothing else: a FIFO would let us wait, and a device have no end.
 pub(super) fn open(path: &Path) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();

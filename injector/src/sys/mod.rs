@@ -7,13 +7,16 @@
 
 use std::io;
 
+pub(crate) mod decode;
 pub(crate) mod exec;
+pub(crate) mod fetch;
 pub(crate) mod fs;
 pub(crate) mod host;
 pub(crate) mod memory;
 pub(crate) mod mount;
 mod race;
 pub(crate) mod signal;
+pub(crate) mod unpack;
 pub(crate) mod volume;
 
 /// Makes this process fit to build: it notices SIGTERM and SIGINT, inherits its tools' orphans, hides

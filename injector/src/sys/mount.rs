@@ -8,6 +8,7 @@ use builders::function::{RelPath, Sha256};
 use fs_err as fs;
 use walkdir::WalkDir;
 
+use super::decode::{self, DecodeError};
 use super::fs::{digest, digest_of, open, read_up_to, resolve};
 use crate::content::{Bytes, Limits};
 
@@ -215,6 +216,12 @@ impl Mount {
             fs::set_permissions(to, std::fs::Permissions::from_mode(0o755))?;
         }
         Ok(copied)
+    }
+
+    /// Writes what a file in base64 stands for to `to`, and says what was written.
+    pub(crate) fn decode(&self, path: &RelPath, to: &Path) -> Result<(u64, Sha256), DecodeError> {
+        let mut decoder = decode::base64(open(&self.place(path))?);
+        digest(&mut decoder, fs::File::create(to)?).map_err(decode::wrong)
     }
 
     fn place(&self, path: &RelPath) -> PathBuf {
