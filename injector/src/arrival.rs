@@ -278,6 +278,7 @@ fn take(
                 let package = Package::Address(address.clone(), None);
                 return Ok(Taken { handler, package, beside: Vec::new() });
             }
+            (Err(error), _) if error.is_vanished() => continue,
             (mount, _) => mount.map_err(survey::wrong(request))?,
         };
         let taken = take_from(&mount, request, catalog, content, manifests, to);
