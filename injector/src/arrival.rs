@@ -219,13 +219,14 @@ pub(crate) fn arrive(
     if let Some(expected) = request.checksum {
         survey::compare(&what, sha256, expected, "FUNC_CHECKSUM")?;
     }
-    let origin = Origin { from: what.clone(), sha256, bytes };
+    let mut origin = Origin { from: what.clone(), sha256, bytes, archive: None };
 
     fs::create_dirs(&tree)?;
     if let Form::Archive(dependencies) = content.form {
         let step = reporter.step(SECTION, &format!("unpack {what}"));
         let unpacked = timed(step, || unpack(&package, &tree, &request.limits));
-        unpacked.map_err(|source| ArrivalError::Unpack { what: what.clone(), source })?;
+        let unpacked = unpacked.map_err(|source| ArrivalError::Unpack { what: what.clone(), source })?;
+        origin.archive = Some(unpacked.format.to_string());
         fs::remove(&package)?;
         tree = top(tree, taken.handler.as_ref())?;
         let brought = manifests.iter().any(|name| fs::is_file(&tree.join(name)));
