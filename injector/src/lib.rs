@@ -5,6 +5,9 @@
 mod cli;
 mod content;
 mod pipeline;
+mod arrival;
+mod netrc;
+mod network;
 mod survey;
 mod surroundings;
 mod toolbox;

@@ -187,6 +187,7 @@ pub(super) struct BuildArgs {
 
 /// What a function may cost; sizes are bytes, or end in Ki, Mi or Gi.
 #[derive(Args)]
+#[expect(clippy::struct_field_names, reason = "each is a flag's name")]
 pub(super) struct LimitArgs {
     /// The most bytes that a download may have [default: 512Mi]
     #[arg(long, value_name = "SIZE", env = "INJECTOR_MAX_DOWNLOAD", hide_env_values = true)]

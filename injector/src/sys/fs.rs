@@ -142,6 +142,12 @@ pub(crate) fn plain(error: &io::Error) -> String {
     text.split_once(" (os error").map_or_else(|| text.clone(), |(head, _)| head.to_owned())
 }
 
+/// The same without the path that [`fs_err`] quotes, where a sentence has already named the file.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = plain(error);
+    text.rsplit_once("`: ").map_or_else(|| text.clone(), |(_, reason)| reason.to_owned())
+}
+
 /// Makes a fresh private directory below `parent`.
 pub(crate) fn create_temp_dir(parent: &Path) -> io::Result<PathBuf> {
     let path = parent.join(format!("{TEMP}{}", super::host::random_hex()?));
@@ -297,6 +303,13 @@ pub(crate) fn read_up_to(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>>
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
     }
     Ok(Some(bytes))
+}
+
+/// The first bytes of a file, at most `count`.
+pub(crate) fn start(path: &Path, count: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(count);
+    open(path)?.take(count as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Opens a file to read it, and nothing else: a FIFO would let us wait, and a device have no end.
