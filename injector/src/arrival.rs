@@ -524,7 +524,7 @@ mod tests {
             (at("https://host/x/y.py", None), "", "", Some("y.py")),
             (at("https://host/x/y.py", Some("hello.js")), "hello.run", "nodejs", Some("hello.js")),
             (at("https://host/download", None), "Hello.run", "java", Some("Hello.java")),
-            (at("https://host/download", None), "", "java", None),
+            (at("https://host/download", None), "", "java", Some("download.java")),
             (at("https://host/", None), "", "", None),
         ] {
             let name = package.name();

@@ -49,7 +49,7 @@ const BANS: &[Ban] = &[
             "cap_std::",
             "tar::",
             "flate2::",
-            "zip::",
+            "rawzip::",
             "zstd::",
             "bzip2::",
             "lzma_rust2::",

@@ -340,6 +340,10 @@ fn tls_trouble(error: &TlsError, peer: &str) -> String {
             CertificateError::UnknownIssuer => {
                 its("is not trusted: no CA that we know has issued it (INJECTOR_CA_FILE adds the company's)")
             }
+            // Another key under the same name, as when the company's CA was made anew.
+            CertificateError::BadSignature => its(
+                "is not trusted: the CA of that name that we know did not sign it (INJECTOR_CA_FILE adds the company's)",
+            ),
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => its("has expired"),
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 its("is not valid yet: is the node's clock right?")

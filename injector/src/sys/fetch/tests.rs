@@ -1,7 +1,14 @@
 //! Downloads from real servers on loopback, in all their moods.
 
 mod answers;
+mod memory;
+mod proxied;
+mod redirects;
+mod resuming;
+mod retries;
+mod trouble;
 
+use std::io;
 use std::net::TcpListener;
 
 use super::server::Server;
