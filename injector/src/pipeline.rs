@@ -30,7 +30,7 @@ use crate::{keys, toolbox, verdict};
 /// A function of which all is known that can be known before anything is written.
 pub(crate) struct Prepared {
     /// Where the function was brought, if it does not lie in the mount as it is.
-    arrived: Option<Arrived>,
+    pub(crate) arrived: Option<Arrived>,
     /// The mount and the function in it.
     pub(crate) survey: Survey,
     /// The runtime, and why it is this one.

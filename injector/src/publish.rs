@@ -75,6 +75,9 @@ pub(crate) struct Origin {
     pub(crate) sha256: Sha256,
     /// How many bytes it has.
     pub(crate) bytes: u64,
+    /// What kind of archive it is, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) archive: Option<String>,
 }
 
 /// A tool, in a receipt.

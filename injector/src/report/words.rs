@@ -13,6 +13,7 @@ use builders::function::BadHandler;
 use builders::plan::{Network, Plan};
 use builders::toolchain::{Mismatch, Toolchain};
 
+use crate::arrival::Arrived;
 use crate::cli::RequestError;
 use crate::execute::{Cause, MORE_ROOM, StepFailure};
 use crate::failure::{Failure, Stage};
@@ -488,6 +489,10 @@ fn terminated(signal: Signal, stage: Stage) -> Message {
 /// What a build would do, for people.
 pub(crate) fn plan(prepared: &Prepared, toolchain: &Toolchain, plan: &Plan) -> String {
     let mut text = String::new();
+    if let Some(Arrived { origin, .. }) = &prepared.arrived {
+        let archive = origin.archive.as_ref().map_or_else(String::new, |archive| format!(", {archive}"));
+        let _ = writeln!(text, "origin    {}{archive}, {}", origin.from, origin.sha256);
+    }
     let _ = writeln!(text, "runtime   {}: {}", prepared.detected.runtime.id, prepared.detected.evidence);
     if let Some(handler) = &prepared.survey.function.handler {
         let _ = writeln!(text, "handler   {handler}");
@@ -507,6 +512,7 @@ pub(crate) fn plan_as_json(
 ) -> Result<String, Failure> {
     let value = serde_json::json!({
         "schema": 1,
+        "origin": prepared.arrived.as_ref().map(|arrived| &arrived.origin),
         "runtime": prepared.detected.runtime.id,
         "evidence": prepared.detected.evidence,
         "handler": prepared.survey.function.handler,
