@@ -10,7 +10,7 @@ use builders::diagnostic::Blame;
 use builders::function::{Handler, RelPath, Sha256};
 
 use crate::cli::{Build, Environment};
-use crate::content::{Carrier, ContentType, Dependencies, Form};
+use crate::content::{Carrier, ContentType, Dependencies, Form, Limits};
 use crate::failure::Failure;
 use crate::network::WayOut;
 use crate::pipeline::{self, timed};
@@ -300,7 +300,9 @@ fn take_from(
     manifests: &[&str],
     [to, beside]: [&Path; 2],
 ) -> Result<Taken, ArrivalError> {
-    let entries = survey::entries(mount, request, catalog).map_err(survey::wrong(request))?;
+    // What carries a function counts as a download does; how large the function itself is, is seen when it is unpacked.
+    let limits = Limits { unpacked: request.limits.unpacked.max(request.limits.download), ..request.limits };
+    let entries = survey::entries(mount, request, catalog, &limits).map_err(survey::wrong(request))?;
     let text = |path: &RelPath| {
         let (_, _, bytes) = mount.read(path, MAX_TEXT).map_err(survey::wrong(request))?;
         Ok::<_, SurveyError>(bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default())
