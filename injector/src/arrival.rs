@@ -204,7 +204,7 @@ pub(crate) fn arrive(
     let room = TempDir::new(&pipeline::scratch_parent(request, env))?;
     let [package, beside, mut tree] = [PACKAGE, BESIDE, TREE].map(|name| room.path.join(name));
     let manifests = survey::manifests(request, catalog);
-    let taken = take(request, catalog, content, &manifests, [&package, &beside])?;
+    let mut taken = take(request, catalog, content, &manifests, [&package, &beside])?;
     let what = taken.package.name();
     let (bytes, sha256) = match &taken.package {
         Package::File(_, copied) => *copied,
@@ -246,6 +246,7 @@ pub(crate) fn arrive(
         let file = tree.join(name.as_str());
         fs::create_parents(&file)?;
         fs::rename(&package, &file)?;
+        taken.beside.retain(|path| *path != name);
     }
     for path in &taken.beside {
         lay_over(&beside, &tree, path, &manifests, reporter)?;
@@ -310,7 +311,10 @@ fn take_from(
     let files: Vec<&RelPath> =
         files.filter(|path| path.as_str() != HANDLER_KEY && !is_manifest(path)).collect();
     let (package, carrier) = if let Some(address) = &request.url {
-        (Package::Address(address.clone(), None), None)
+        // Where Kubeless put another one, that is no part of the function.
+        let is_address = |file: &&&RelPath| text(file).is_ok_and(|text| text.parse::<Address>().is_ok());
+        let file = named(&files, handler.as_ref()).filter(is_address).map(|file| (*file).clone());
+        (Package::Address(address.clone(), file.clone()), file)
     } else {
         let file = carrier(&files, handler.as_ref())?;
         let package = match content.carrier {
@@ -347,20 +351,25 @@ fn called(request: &Build, key: Option<&str>) -> Option<Handler> {
     pipeline::handler(request, key).ok().flatten()
 }
 
-/// The mounted file that carries the function: the one that Kubeless named after the handler's module, else the only one.
+/// The mounted file that carries the function: the only one, or the one that is named after the handler's module.
 fn carrier<'a>(files: &[&'a RelPath], handler: Option<&Handler>) -> Result<&'a RelPath, ArrivalError> {
-    let module = handler.map(|handler| handler.module.as_str());
-    let after =
-        |file: &RelPath| module.and_then(|module| file.as_str().strip_prefix(module)).map(str::to_owned);
-    let named = files.iter().find(|file| after(file).is_some_and(|rest| rest.is_empty()));
-    let extended: Vec<_> =
-        files.iter().filter(|file| after(file).is_some_and(|rest| rest.starts_with('.'))).collect();
-    match (files, named, &extended[..]) {
-        (&[one], ..) | (_, Some(&one), _) | (_, None, &[&one]) => Ok(one),
-        _ => Err(ArrivalError::NoCarrier {
-            found: files.iter().map(ToString::to_string).collect(),
-            module: module.map(str::to_owned),
-        }),
+    let found = if let [_] = files { files.first() } else { named(files, handler) };
+    found.copied().ok_or_else(|| ArrivalError::NoCarrier {
+        found: files.iter().map(ToString::to_string).collect(),
+        module: handler.map(|handler| handler.module.clone()),
+    })
+}
+
+/// The file that is named after the handler's module, as Kubeless did it: without an extension, or as the only one with
+/// any.
+fn named<'f, 'a>(files: &'f [&'a RelPath], handler: Option<&Handler>) -> Option<&'f &'a RelPath> {
+    let module = handler?.module.as_str();
+    let after = |file: &RelPath| file.as_str().strip_prefix(module).map(str::to_owned);
+    let exact = files.iter().find(|file| after(file).is_some_and(|rest| rest.is_empty()));
+    let mut extended = files.iter().filter(|file| after(file).is_some_and(|rest| rest.starts_with('.')));
+    match (exact, extended.next(), extended.next()) {
+        (Some(file), ..) | (None, Some(file), None) => Some(file),
+        _ => None,
     }
 }
 

@@ -86,33 +86,37 @@ pub(crate) const ATTEMPTS: usize = 5;
 /// Directories that are never part of a function, whatever its language.
 const IGNORED: [&str; 5] = [".git", ".hg", ".svn", ".injector-out", "__MACOSX"];
 
-/// Reads the function in `source`, again if the kubelet swaps it meanwhile. Its `checksum` is looked at here, unless it
-/// was when the function arrived.
+/// Reads the function in `source`, again if it changes meanwhile. Its `checksum` is looked at here, unless it was when
+/// the function arrived.
 pub(crate) fn survey(
     request: &Build,
     source: &Path,
     checksum: Option<Sha256>,
     catalog: &Catalog,
 ) -> Result<Survey, SurveyError> {
-    let wrong = wrong(request);
     for _ in 0..ATTEMPTS {
-        let mount = Mount::open(source).map_err(&wrong)?;
-        let read = read(&mount, request, catalog);
-        if !mount.is_current() {
-            continue;
+        match attempt(request, source, catalog) {
+            Ok(Some(survey)) => {
+                verify(request, checksum, catalog, &survey.function)?;
+                return Ok(survey);
+            }
+            Err(error) if !error.is_vanished() => return Err(wrong(request)(error)),
+            _ => {}
         }
-        let read = read.and_then(|(mut function, handler_key)| {
-            let foreign_deps = deps_file(request, &mut function)?;
-            Ok((function, handler_key, foreign_deps))
-        });
-        let (function, handler_key, foreign_deps) = match read {
-            Err(error) if error.is_vanished() => continue,
-            read => read.map_err(&wrong)?,
-        };
-        verify(request, checksum, catalog, &function)?;
-        return Ok(Survey { mount, function, handler_key, foreign_deps });
     }
     Err(SurveyError::Unsettled)
+}
+
+/// Reads the function once; `None` if the kubelet has swapped it meanwhile.
+fn attempt(request: &Build, source: &Path, catalog: &Catalog) -> Result<Option<Survey>, MountError> {
+    let mount = Mount::open(source)?;
+    let read = read(&mount, request, catalog);
+    if !mount.is_current() {
+        return Ok(None);
+    }
+    let (mut function, handler_key) = read?;
+    let foreign_deps = deps_file(request, &mut function)?;
+    Ok(Some(Survey { mount, function, handler_key, foreign_deps }))
 }
 
 /// What is wrong with the mount.

@@ -9,7 +9,7 @@ use fs_err as fs;
 use walkdir::WalkDir;
 
 use super::decode::{self, DecodeError};
-use super::fs::{digest, digest_of, open, read_up_to};
+use super::fs::{digest, digest_of, open, read_up_to, resolve};
 use crate::content::{Bytes, Limits};
 
 /// A mount, held at one generation. The kubelet publishes a new one by renaming the link `..data`
@@ -105,7 +105,7 @@ impl MountError {
 impl Mount {
     /// Opens a mount at its present generation.
     pub(crate) fn open(path: &Path) -> Result<Self, MountError> {
-        let absolute = fs::canonicalize(path).map_err(|error| match error.kind() {
+        let absolute = resolve(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => MountError::Absent(path.to_owned()),
             _ => error.into(),
         })?;
@@ -326,6 +326,38 @@ mod tests {
         assert_eq!(bytes.as_deref(), Some(&b"old"[..]));
         fs::remove_dir_all(dir.path().join("..2026_1")).expect("removed");
         assert!(mount.read(&path, 10).is_err(), "it was read through the new generation");
+    }
+
+    #[test]
+    fn a_file_of_a_config_map_is_found_and_read_while_the_kubelet_swaps_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let publish = |number: u32| {
+            let name = format!("..2026_{number}");
+            generation(dir.path(), &name, &number.to_string());
+            super::super::fs::swap_link(&dir.path().join("..data"), Path::new(&name), dir.path())
+                .expect("swapped");
+            let _ = fs::remove_dir_all(dir.path().join(format!("..2026_{}", number - 1)));
+        };
+        publish(1);
+        symlink("..data/hello.py", dir.path().join("hello.py")).expect("linked");
+        let is_read = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let going_on = |_: &u32| !is_read.load(std::sync::atomic::Ordering::Relaxed);
+                (2..).take_while(going_on).for_each(&publish);
+            });
+            let read = |_| {
+                let mount = Mount::open(&dir.path().join("hello.py"))?;
+                mount.read(&"hello.py".parse().expect("a path"), 10)
+            };
+            let read: Vec<_> = (0..2000).map(read).collect();
+            is_read.store(true, std::sync::atomic::Ordering::Relaxed);
+            let lost = read.iter().filter(|read| read.is_err()).count();
+            assert!(lost < read.len(), "{:?}", read.last());
+            for error in read.into_iter().filter_map(Result::err) {
+                assert!(error.is_vanished(), "{error:?}");
+            }
+        });
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What fuzzing runs: each target takes any bytes, and holds the product to what it promises of such input.
 
+mod archives;
 mod content_type;
 mod diagnose;
 mod handler;
@@ -10,12 +11,15 @@ mod sections;
 #[path = "../seeds.rs"]
 #[expect(clippy::disallowed_methods, reason = "a test may read files")]
 mod seeds;
+#[expect(clippy::disallowed_methods, reason = "it looks at what was unpacked")]
+mod unpack;
 
 pub use content_type::content_type;
 pub use diagnose::diagnose;
 pub use handler::handler;
 pub use manifests::manifests;
 pub use runtime_toml::runtime_toml;
+pub use unpack::{entries, unpack};
 
 use crate::cli::MAX_BUDGET;
 use crate::failure::Failure;
@@ -55,12 +59,14 @@ mod tests {
     type Target = fn(&[u8]);
 
     /// Each target, by the name of its program.
-    const TARGETS: [(&str, Target); 5] = [
+    const TARGETS: [(&str, Target); 7] = [
         ("content_type", content_type),
         ("diagnose", diagnose),
+        ("entries", entries),
         ("handler", handler),
         ("manifests", manifests),
         ("runtime_toml", runtime_toml),
+        ("unpack", unpack),
     ];
 
     #[test]

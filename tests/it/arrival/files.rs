@@ -64,7 +64,7 @@ fn a_mount_that_does_not_say_what_carries_the_function_is_listed() {
     }
     let mut pod = pod_of("base64");
     pod.set("INJECTOR_SOURCE", pod.dir("nowhere").display().to_string());
-    pod.build().expect(22, &["is not a directory: no function is mounted there"]);
+    pod.build().expect(22, &["there is nothing at ", "no function is mounted there"]);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn what_is_mounted_beside_an_archive_lies_over_it() {
     mount(&pod, "new/deep/file", "mounted");
     pod.build().expect(0, &["ready: "]);
     let expected = [
-        "alias -> config.json",
+        "alias: mounted",
         "config.json: mounted",
         &format!("hello.py: {}", HELLO.trim_end()),
         "lib/a.py: mounted",
@@ -141,7 +141,6 @@ fn what_is_mounted_beside_an_archive_lies_over_it() {
 
 #[test]
 fn a_mounted_file_never_lies_behind_an_archives_link() {
-    // The link stands in the way of a directory, or is replaced; what it leads to stays as it was.
     let pod =
         archived(&[hello(), file("real/file", "archived"), link("lib", "real"), link("alias", "real/file")]);
     mount(&pod, "alias", "mounted");
@@ -206,7 +205,7 @@ fn one_folder_around_everything_is_stepped_into() {
 
     // Two folders are nobody's wrapping.
     let pod = archived(&[file("one/hello.py", HELLO), file("two/x.py", "")]);
-    pod.build().expect(61, &["hello.py", "one/hello.py"]);
+    pod.build().expect(31, &["E31 detect failed: ", "hello.py", "one/hello.py"]);
 
     let tar = tar(&[file("./repo/hello.py", HELLO), file("./repo/requirements.txt", "# archived\n")]);
     let pod = pod_of("base64+compressedtar+deps");
@@ -219,7 +218,10 @@ fn one_folder_around_everything_is_stepped_into() {
 fn an_archive_without_the_handlers_file_says_what_it_has_instead() {
     let pod = archived(&[file("helo.py", HELLO), file("deep/down/hello.py", HELLO), file("README.md", "")]);
     let ended = pod.build();
-    ended.expect(61, &["hello.py", "helo.py"]);
+    ended.expect(
+        31,
+        &["needs hello.py or hello/__init__.py, which is not there; there is deep/down/hello.py, helo.py"],
+    );
     pod.assert_empty();
 }
 
