@@ -135,6 +135,9 @@ fn download(error: &FetchError) -> Option<&'static str> {
         }
         FetchError::TooLarge { .. } => "is it the right file? If so, raise INJECTOR_MAX_DOWNLOAD",
         FetchError::Network { cause: Cause::Tls(_), .. } => {
+            "that is for the operator of that host to mend; check the address and the node's clock, too"
+        }
+        FetchError::Network { cause: Cause::Untrusted { .. }, .. } => {
             "name the CA that signed its certificate in INJECTOR_CA_FILE"
         }
         FetchError::Network { cause: Cause::ProxyLogin { .. } | Cause::ProxyRefused { .. }, .. } => {
