@@ -19,7 +19,7 @@ pub(crate) enum DecodeError {
 
 /// The bytes that a text in base64 stands for. Line breaks mean nothing, as for `base64 -d`, and nor does whether
 /// the end is padded.
-pub(super) fn base64(text: impl Read) -> impl Read {
+pub(crate) fn base64(text: impl Read) -> impl Read {
     const LENIENT: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     static ENGINE: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
