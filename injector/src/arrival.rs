@@ -112,7 +112,7 @@ pub(crate) enum ArrivalError {
         names: Vec<String>,
     },
     /// A mounted file cannot be laid over the archive's.
-    #[error("{0} is mounted, and the archive has a file or a link where its directory should be")]
+    #[error("{0} is mounted, and the archive has a directory in its place, or none where it needs one")]
     InTheWay(RelPath),
 }
 
@@ -470,6 +470,9 @@ fn lay_over(
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => ArrivalError::InTheWay(path.clone()),
         _ => error.into(),
     };
+    if fs::is_real_dir(&to) {
+        return Err(ArrivalError::InTheWay(path.clone()));
+    }
     fs::create_parents(&to).map_err(in_the_way)?;
     fs::remove(&to).map_err(in_the_way)?;
     Ok(fs::rename(&from, &to)?)
