@@ -380,7 +380,7 @@ mod tests {
         std::thread::scope(|threads| {
             threads.spawn(|| {
                 let going_on = |_: &u32| !is_read.load(std::sync::atomic::Ordering::Relaxed);
-                (2..).take_while(going_on).for_each(&publish);
+                (2..u32::MAX).take_while(going_on).for_each(&publish);
             });
             let read = |_| {
                 let mount = Mount::open(&dir.path().join("hello.py"))?;
