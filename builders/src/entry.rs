@@ -4,6 +4,7 @@ use crate::Inputs;
 use crate::diagnostic::Diagnostic;
 use crate::error::PlanError;
 use crate::function::{Function, Handler, RelPath};
+use crate::near::no_module;
 use crate::toolchain::Tool;
 
 /// A tool of the image, or the error that says what needs it.
@@ -23,8 +24,8 @@ pub(crate) fn handler(
     index: &str,
 ) -> Result<(Handler, RelPath), PlanError> {
     let is_source = |path: &&RelPath| path.extension().is_some_and(|found| extensions.contains(&found));
-    let sources = function.files.keys().filter(is_source);
     let Some(handler) = function.handler.clone() else {
+        let sources = function.files.keys().filter(is_source);
         let stems = sources.filter_map(|path| path.as_str().rsplit_once('.').map(|(stem, _)| stem));
         let modules = stems.map(|stem| stem.strip_suffix(&format!("/{index}")).unwrap_or(stem));
         let candidates = modules.take(5).map(|module| format!("{}.<function>", module.replace('/', ".")));
@@ -39,12 +40,12 @@ pub(crate) fn handler(
     if let Some((file, _)) = file {
         return Ok((handler, file.clone()));
     }
-    let mut found: Vec<String> = sources.map(ToString::to_string).collect();
-    if found.is_empty() {
-        found = function.files.keys().map(ToString::to_string).collect();
-    }
-    found.truncate(10);
-    Err(PlanError::NoModule { handler, expected, found })
+    let modules = |path: &RelPath| {
+        let (stem, _) = Some(path).filter(is_source)?.as_str().rsplit_once('.')?;
+        let dir = stem.strip_suffix(index).and_then(|dir| dir.strip_suffix('/'));
+        Some([Some(stem), dir].into_iter().flatten().map(str::to_owned).collect())
+    };
+    Err(no_module(function, handler, expected, modules))
 }
 
 /// Refuses a manifest whose name no tool knows, where the right one is absent.

@@ -68,8 +68,12 @@ pub enum PlanError {
         handler: Handler,
         /// The files that would have served.
         expected: Vec<String>,
-        /// The files of the language that are there, or where there is none, the others.
+        /// The files of the language that are there, or where there is none, the others: the nearest, best first.
         found: Vec<String>,
+        /// How many more there are.
+        more: usize,
+        /// The handler that would call for the first of them, if that one may have been meant.
+        meant: Option<Box<Handler>>,
     },
     /// A manifest cannot be parsed, or is named so that no tool reads it.
     #[error("{0}")]

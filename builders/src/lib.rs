@@ -15,6 +15,7 @@ pub mod function;
 pub mod lang;
 mod located;
 mod native;
+mod near;
 mod network;
 pub mod plan;
 mod steps;

@@ -352,7 +352,7 @@ pub enum Action {
 /// One step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// A short name, unique in its plan, for example `install`.
+    /// A short name, unique in its section of the plan, for example `install`.
     pub name: String,
     /// Why it is there, for `injector plan`.
     pub why: String,

@@ -18,6 +18,8 @@ use clap::error::ErrorKind;
 use self::args::{BuildArgs, Cli, Command, LimitArgs};
 use crate::content::{BadContentType, Bytes, Carrier, ContentType, Limits};
 use crate::report::console::Look;
+use crate::sys::fetch::{Address, BadAddress};
+use crate::sys::fs;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -87,7 +89,7 @@ pub(crate) struct Build {
     /// How the function arrives; `None` is `text`, unless the source is an archive.
     pub(crate) content_type: Option<ContentType>,
     /// `FUNC_URL`.
-    pub(crate) url: Option<String>,
+    pub(crate) url: Option<Address>,
     /// What it may cost to read.
     pub(crate) limits: Limits,
     /// The digest that the function must have.
@@ -187,6 +189,17 @@ pub(crate) enum RequestError {
         /// What is wrong with it, and what it may be.
         reason: String,
     },
+    /// A value where none is expected.
+    #[error("{name} is set: {reason}")]
+    Unexpected {
+        /// The flag's variable.
+        name: &'static str,
+        /// Why it should not be, and what to do.
+        reason: &'static str,
+    },
+    /// Where the function is.
+    #[error("FUNC_URL: {0}")]
+    Address(BadAddress),
     /// The runtime's name.
     #[error("FUNC_RUNTIME: {0}")]
     Runtime(#[from] BadRuntimeName),
@@ -266,17 +279,10 @@ fn parse(cli: Cli, env: Environment) -> Result<Request, RequestError> {
 const VOLUME: &str = "/kubeless";
 
 fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
-    let laptop = args.dir.as_ref().map(|dir| dir.join(".injector-out"));
+    let laptop = args.dir.as_deref().map(beside);
     let source = args.dir.or(path(args.source)).unwrap_or_else(|| "/src".into());
     let content_type = content_type(args.content_type)?;
-    let url = text(args.url);
-    if let Some(value) =
-        url.as_ref().filter(|_| !content_type.is_some_and(|given| given.carrier == Carrier::Url))
-    {
-        let reason =
-            "that is for functions of the type url: set FUNC_CONTENT_TYPE to url, or url+zip".to_owned();
-        return Err(RequestError::Value { name: "FUNC_URL", value: value.clone(), reason });
-    }
+    let url = address(args.url, content_type)?;
     Ok(Build {
         volume: path(args.volume).or(laptop).unwrap_or_else(|| VOLUME.into()),
         source,
@@ -305,6 +311,12 @@ fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
         config: path(args.config),
         ca_file: path(args.ca_file),
     })
+}
+
+/// Where a laptop's builds go: into the function's directory, or that of its one file.
+fn beside(function: &Path) -> PathBuf {
+    let dir = if fs::is_file(function) { function.parent().unwrap_or(function) } else { function };
+    dir.join(".injector-out")
 }
 
 impl Build {
@@ -341,6 +353,21 @@ fn content_type(value: Option<String>) -> Result<Option<ContentType>, RequestErr
         value.parse().map_err(wrong)
     };
     text(value).map(parse).transpose()
+}
+
+/// Where a function of the type `url` is. The value may hold credentials, so that no message shows it.
+fn address(
+    value: Option<String>,
+    content_type: Option<ContentType>,
+) -> Result<Option<Address>, RequestError> {
+    let Some(value) = text(value) else { return Ok(None) };
+    if content_type.is_none_or(|given| given.carrier != Carrier::Url) {
+        return Err(RequestError::Unexpected {
+            name: "FUNC_URL",
+            reason: "it is for functions of the type url: set FUNC_CONTENT_TYPE to url, or url+zip",
+        });
+    }
+    value.parse().map(Some).map_err(RequestError::Address)
 }
 
 /// What a function may cost to read.
@@ -484,7 +511,7 @@ mod tests {
                 "FUNC_CONTENT_TYPE is \"rar\": \"rar\" is no content type; it may be text",
             ),
             ("--content-type=url+deps", "FUNC_CONTENT_TYPE is \"url+deps\": +deps is for archives"),
-            ("--url=https://example.com/f.zip", "FUNC_URL is \"https://example.com/f.zip\": that is for"),
+            ("--url=https://example.com/f.zip", "FUNC_URL is set: it is for functions of the type url"),
             ("--max-download=1GB", "INJECTOR_MAX_DOWNLOAD is \"1GB\": a number of bytes"),
             ("--max-ratio=-1", "INJECTOR_MAX_RATIO is \"-1\": a whole number"),
             ("--max-window=1Gi", "INJECTOR_MAX_WINDOW is \"1Gi\": more than 128 MiB"),

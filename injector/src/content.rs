@@ -145,6 +145,9 @@ impl FromStr for Bytes {
     fn from_str(text: &str) -> Result<Self, ()> {
         let suffixed = UNITS.iter().find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, *unit)));
         let (digits, unit) = suffixed.unwrap_or((text, 1));
+        if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(());
+        }
         let number: u64 = digits.parse().map_err(drop)?;
         number.checked_mul(unit).map(Bytes).ok_or(())
     }
@@ -196,7 +199,7 @@ mod tests {
         {
             assert_eq!(text.parse::<Bytes>().ok(), expected.map(Bytes), "{text}");
         }
-        for bad in ["", "Mi", "1.5Gi", "-1", "1 Mi", "1mi", "18446744073709551615Ki", "1MiB"] {
+        for bad in ["", "Mi", "1.5Gi", "-1", "+1", "1 Mi", "1mi", "18446744073709551615Ki", "1MiB"] {
             assert_eq!(bad.parse::<Bytes>(), Err(()), "{bad:?} was taken for a size");
         }
         let shown = [512 << 20, 1 << 30, 3 << 10, 1000, 0].map(|bytes| Bytes(bytes).to_string());

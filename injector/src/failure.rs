@@ -8,6 +8,7 @@ use builders::diagnostic::{Blame, Diagnostic};
 use builders::error::{DetectError, PlanError};
 use builders::function::BadHandler;
 
+use crate::arrival::ArrivalError;
 use crate::cli::RequestError;
 use crate::execute::StepFailure;
 use crate::launch::LaunchError;
@@ -81,6 +82,8 @@ pub(crate) enum Failure {
     Catalog(CatalogError),
     /// The mount cannot be read, or is not what it should be.
     Survey(SurveyError),
+    /// The function did not arrive.
+    Arrival(ArrivalError),
     /// No runtime could be chosen.
     Detect(DetectError),
     /// The handler's name cannot be one.
@@ -133,6 +136,7 @@ impl Failure {
             Failure::Request(_) | Failure::Explain(_) => Stage::Request.code(Author),
             Failure::Catalog(_) => Stage::Request.code(Platform),
             Failure::Survey(error) => Stage::Survey.code(error.blame()),
+            Failure::Arrival(error) => Stage::Survey.code(error.blame()),
             Failure::Detect(_) | Failure::Handler(_) => Stage::Detect.code(Author),
             Failure::Plan(error) => match error {
                 PlanError::NoHandler { .. } | PlanError::NoModule { .. } | PlanError::Manifest(_) => {

@@ -5,6 +5,9 @@
 mod cli;
 mod content;
 mod pipeline;
+mod arrival;
+mod netrc;
+mod network;
 mod survey;
 mod surroundings;
 mod toolbox;
@@ -20,6 +23,10 @@ mod pod;
 mod failure;
 mod report;
 mod sys;
+
+#[cfg(any(fuzzing, test))]
+#[path = "../../tests/fuzz/targets/mod.rs"]
+pub mod fuzzing;
 
 use std::process::ExitCode;
 

@@ -12,22 +12,25 @@ use builders::plan::{Dir, ForeignCode, Plan};
 use builders::toolchain::{Policy, Toolchain};
 use builders::{Builder, Inputs, Package, builder};
 
+use crate::arrival::{Arrived, arrive};
 use crate::cli::{Build, Environment, Replay};
 use crate::execute::{Outputs, Section, Workshop};
 use crate::failure::{Failure, Stage};
 use crate::keep::Keep;
 use crate::provision::{self, ProvisionError, TempDir};
 use crate::publish::{self, Built, Receipt};
-use crate::report::Reporter;
 use crate::report::words;
+use crate::report::{Reporter, Running};
 use crate::surroundings::{self, Surroundings};
-use crate::survey::{Survey, survey};
+use crate::survey::{self, Survey, SurveyError};
 use crate::sys::{fs, signal};
 use crate::toolbox::{Probed, Remembered};
 use crate::{keys, toolbox, verdict};
 
 /// A function of which all is known that can be known before anything is written.
 pub(crate) struct Prepared {
+    /// Where the function was brought, if it does not lie in the mount as it is.
+    pub(crate) arrived: Option<Arrived>,
     /// The mount and the function in it.
     pub(crate) survey: Survey,
     /// The runtime, and why it is this one.
@@ -48,7 +51,14 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, Failure> {
     reporter.stage(Stage::Survey);
     let catalog = catalog(request.config.as_deref())?;
-    let mut survey = survey(request, &catalog)?;
+    let arrived = arrive(request, env, &catalog, reporter);
+    go_on(Stage::Survey)?;
+    let arrived = arrived?;
+    let (source, checksum) = match &arrived {
+        Some(arrived) => (&arrived.tree, None),
+        None => (&request.source, request.checksum),
+    };
+    let mut survey = survey::survey(request, source, checksum, &catalog)?;
 
     reporter.stage(Stage::Detect);
     survey.function.handler = handler(request, survey.handler_key.as_deref())?;
@@ -63,7 +73,7 @@ pub(crate) fn prepare(
         reporter.warn(unread);
     }
     let policy = toolbox::policy(env, runtime, request);
-    Ok(Prepared { survey, detected, builder, surroundings, policy })
+    Ok(Prepared { arrived, survey, detected, builder, surroundings, policy })
 }
 
 impl Prepared {
@@ -96,7 +106,7 @@ impl Prepared {
 /// Builds a function into the volume, reports how that ended, and returns the exit status.
 pub(crate) fn build(request: &Build, env: &Environment, reporter: &mut Reporter) -> u8 {
     let mut identity = None;
-    let result = run(request, env, reporter, &mut identity);
+    let result = settle(request, env, reporter, &mut identity);
     let (code, message) = match &result {
         Ok(receipt) => (0, reporter.ready(&words::ready(receipt))),
         Err(failure) => (failure.code(), reporter.failed(failure)),
@@ -118,6 +128,24 @@ pub(crate) fn build(request: &Build, env: &Environment, reporter: &mut Reporter)
 pub(crate) fn dry_run(request: Build, env: &Environment, reporter: &mut Reporter) -> Result<u8, Failure> {
     let volume = TempDir::new(&scratch_parent(&request, env))?;
     Ok(build(&Build { volume: volume.path.clone(), ..request }, env, reporter))
+}
+
+/// Runs all stages, anew where the function changes between survey and copy.
+fn settle(
+    request: &Build,
+    env: &Environment,
+    reporter: &mut Reporter,
+    identity: &mut Option<Sha256>,
+) -> Result<Receipt, Failure> {
+    for _ in 0..survey::ATTEMPTS {
+        match run(request, env, reporter, identity) {
+            Err(Failure::Provision(changed @ ProvisionError::SourceChanged(_))) => {
+                reporter.warn(&format!("{changed}: the function is read again"));
+            }
+            result => return result,
+        }
+    }
+    Err(SurveyError::Unsettled.into())
 }
 
 fn run(
@@ -156,7 +184,7 @@ fn run(
     prepared.surroundings.pass(env, &plan.refers);
     reporter.hide(prepared.surroundings.secrets.iter().chain(plan.secrets.0.values()).cloned());
     let reporter: &Reporter = reporter;
-    let Prepared { survey, builder, surroundings, detected, .. } = &prepared;
+    let Prepared { arrived, survey, builder, surroundings, detected, .. } = &prepared;
     let function = &survey.function;
     rooms.preflight(function, &plan.executes)?;
     rooms.stage(survey)?;
@@ -195,6 +223,7 @@ fn run(
         runtime: versioned(detected, &toolchain),
         builder: builder.id(),
         handler: function.handler.clone().ok_or_else(|| bug("there is a plan without a handler"))?,
+        origin: arrived.as_ref().map(|arrived| arrived.origin.clone()),
         function,
         toolchain: &toolchain,
         packages,
@@ -268,7 +297,7 @@ pub(crate) fn catalog(config: Option<&Path>) -> Result<Catalog, Failure> {
 }
 
 /// What is called: the environment's word, else the mount's key `handler`, else Kubeless' two names.
-fn handler(request: &Build, key: Option<&str>) -> Result<Option<Handler>, BadHandler> {
+pub(crate) fn handler(request: &Build, key: Option<&str>) -> Result<Option<Handler>, BadHandler> {
     let Build { handler, module, function_name, .. } = request;
     match (handler.as_deref(), module.as_deref()) {
         (Some(function), Some(module)) => {
@@ -299,8 +328,20 @@ fn resolved(builder: &dyn Builder, outputs: &Outputs) -> Vec<Package> {
     outputs.iter().flat_map(|(step, output)| builder.packages(step, output)).collect()
 }
 
-fn scratch_parent(request: &Build, env: &Environment) -> PathBuf {
+/// Where temporary directories are made.
+pub(crate) fn scratch_parent(request: &Build, env: &Environment) -> PathBuf {
     request.scratch.clone().or_else(|| env.get("TMPDIR").map(PathBuf::from)).unwrap_or_else(|| "/tmp".into())
+}
+
+/// Tells how long something took.
+pub(crate) fn timed<T, E>(step: Running, deed: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let begun = Instant::now();
+    let done = deed();
+    match done {
+        Ok(_) => step.done(begun.elapsed()),
+        Err(_) => step.failed(begun.elapsed()),
+    }
+    done
 }
 
 /// Stops here if we were told to.

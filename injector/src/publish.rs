@@ -45,6 +45,9 @@ pub(crate) struct Receipt {
     pub(crate) arch: String,
     /// The tools, as they described themselves.
     pub(crate) tools: BTreeMap<String, ToolReceipt>,
+    /// What carried the function, if it was not mounted as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<Origin>,
     /// The function's files, with their digests.
     pub(crate) inputs: BTreeMap<RelPath, Sha256>,
     /// The dependencies that were resolved.
@@ -61,6 +64,20 @@ pub(crate) struct Receipt {
     pub(crate) durations: BTreeMap<String, u64>,
     /// When it was built, in seconds since 1970.
     pub(crate) built: u64,
+}
+
+/// A file or a download that carried a function, in a receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    /// The mounted file, or the address without what may be credentials in it.
+    pub(crate) from: String,
+    /// The digest of its bytes: what `FUNC_CHECKSUM` is compared with.
+    pub(crate) sha256: Sha256,
+    /// How many bytes it has.
+    pub(crate) bytes: u64,
+    /// What kind of archive it is, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) archive: Option<String>,
 }
 
 /// A tool, in a receipt.
@@ -97,6 +114,8 @@ pub(crate) struct Built<'a> {
     pub(crate) builder: &'a str,
     /// What is called.
     pub(crate) handler: Handler,
+    /// What carried the function, if it was not mounted as it is.
+    pub(crate) origin: Option<Origin>,
     /// The function.
     pub(crate) function: &'a Function,
     /// The tools.
@@ -183,6 +202,7 @@ fn receipt(built: Built<'_>, usage: Usage) -> Receipt {
         handler: built.handler,
         arch: host::architecture(),
         tools: tools.collect(),
+        origin: built.origin,
         inputs: built.function.files.iter().map(|(path, file)| (path.clone(), file.sha256)).collect(),
         packages: built.packages,
         key: built.key,

@@ -43,18 +43,18 @@ const PROXIES: [(&str, &str); 4] = [
     ("ALL_PROXY", "all_proxy"),
 ];
 /// The variable that names the roots of trust for most tools, and for all of them if it is given.
-const ROOTS: &str = "SSL_CERT_FILE";
+pub(crate) const ROOTS: &str = "SSL_CERT_FILE";
 /// Where credentials and configuration are mounted, a directory for each secret.
 pub(crate) const MOUNTED: &str = "/var/run/secrets/kubeless.io";
 /// Where images keep the CA bundle: Debian and Alpine, Red Hat, SUSE, and OpenSSL's own default.
-const CA_BUNDLES: [&str; 4] = [
+pub(crate) const CA_BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
 /// What clients are told to read instead of any configuration file, as pip's manual has it.
-const NOTHING: &str = "/dev/null";
+pub(crate) const NOTHING: &str = "/dev/null";
 
 impl Surroundings {
     /// What a tool needs to say what it is.
@@ -391,7 +391,7 @@ fn is_proxy(name: &str) -> bool {
 }
 
 /// Certificates, as PEM. Roots that somebody named and that are not there are no reason to trust fewer.
-fn read_bundle(path: &Path) -> Result<Vec<u8>, ProvisionError> {
+pub(crate) fn read_bundle(path: &Path) -> Result<Vec<u8>, ProvisionError> {
     const BEGIN: &[u8] = b"CERTIFICATE-----";
     let no_pem = || io::Error::new(io::ErrorKind::InvalidData, "it holds no certificate in PEM form");
     let is_pem = |bytes: &Vec<u8>| bytes.windows(BEGIN.len()).any(|part| part == BEGIN);

@@ -65,11 +65,11 @@ impl SurveyError {
     pub(crate) fn blame(&self) -> Blame {
         match self {
             SurveyError::Mount { source, .. } => match source {
-                MountError::NotADirectory(_) | MountError::Io(_) => Blame::Platform,
+                MountError::Absent(_) | MountError::Unreadable { .. } | MountError::Io(_) => Blame::Platform,
                 MountError::Name(_)
                 | MountError::Escape { .. }
                 | MountError::Special(_)
-                | MountError::TooMuch(_) => Blame::Author,
+                | MountError::TooMuch { .. } => Blame::Author,
             },
             SurveyError::Unsettled => Blame::Platform,
             SurveyError::Checksum { .. } | SurveyError::NothingToCheck { .. } => Blame::Author,
@@ -78,44 +78,79 @@ impl SurveyError {
 }
 
 /// The mount's key that names the handler.
-const HANDLER_KEY: &str = "handler";
+pub(crate) const HANDLER_KEY: &str = "handler";
 /// The longest text that a builder is given, in bytes: a `ConfigMap` holds no more.
-const MAX_TEXT: u64 = 1 << 20;
-/// How often a mount that is being swapped is read anew.
-const ATTEMPTS: usize = 5;
+pub(crate) const MAX_TEXT: u64 = 1 << 20;
+/// How often a mount that changes is read anew.
+pub(crate) const ATTEMPTS: usize = 5;
 /// Directories that are never part of a function, whatever its language.
-const IGNORED: [&str; 4] = [".git", ".hg", ".svn", ".injector-out"];
+const IGNORED: [&str; 5] = [".git", ".hg", ".svn", ".injector-out", "__MACOSX"];
 
-/// Reads the mount, again if the kubelet swaps it meanwhile.
-pub(crate) fn survey(request: &Build, catalog: &Catalog) -> Result<Survey, SurveyError> {
-    let wrong =
-        |source: MountError| SurveyError::Mount { root: request.source.display().to_string(), source };
+/// Reads the function in `source`, again if it changes meanwhile. Its `checksum` is looked at here, unless it was when
+/// the function arrived.
+pub(crate) fn survey(
+    request: &Build,
+    source: &Path,
+    checksum: Option<Sha256>,
+    catalog: &Catalog,
+) -> Result<Survey, SurveyError> {
     for _ in 0..ATTEMPTS {
-        let mount = Mount::open(&request.source).map_err(wrong)?;
-        let read = read(&mount, request, catalog);
-        if !mount.is_current() {
-            continue;
+        match attempt(request, source, catalog) {
+            Ok(Some(survey)) => {
+                verify(request, checksum, catalog, &survey.function)?;
+                return Ok(survey);
+            }
+            Err(error) if !error.is_vanished() => return Err(wrong(request)(error)),
+            _ => {}
         }
-        let (mut function, handler_key) = read.map_err(wrong)?;
-        let foreign_deps = deps_file(request, &mut function).map_err(wrong)?;
-        verify(request, catalog, &function)?;
-        return Ok(Survey { mount, function, handler_key, foreign_deps });
     }
     Err(SurveyError::Unsettled)
 }
 
-fn read(mount: &Mount, request: &Build, catalog: &Catalog) -> Result<(Function, Option<String>), MountError> {
+/// Reads the function once; `None` if the kubelet has swapped it meanwhile.
+fn attempt(request: &Build, source: &Path, catalog: &Catalog) -> Result<Option<Survey>, MountError> {
+    let mount = Mount::open(source)?;
+    let read = read(&mount, request, catalog);
+    if !mount.is_current() {
+        return Ok(None);
+    }
+    let (mut function, handler_key) = read?;
+    let foreign_deps = deps_file(request, &mut function)?;
+    Ok(Some(Survey { mount, function, handler_key, foreign_deps }))
+}
+
+/// What is wrong with the mount.
+pub(crate) fn wrong(request: &Build) -> impl Fn(MountError) -> SurveyError {
+    let root = request.source.display().to_string();
+    move |source| SurveyError::Mount { root: root.clone(), source }
+}
+
+/// What is mounted, but for what never is part of a function.
+pub(crate) fn entries(
+    mount: &Mount,
+    request: &Build,
+    catalog: &Catalog,
+) -> Result<Vec<(RelPath, Entry)>, MountError> {
     let volume = fs::canonical(&request.volume).ok();
     let names = catalog.runtimes().iter().flat_map(|runtime| &runtime.ignore).map(String::as_str);
     let names: Vec<&str> = names.chain(IGNORED).collect();
     // What was built before is no source, wherever the volume lies.
-    let ignored = |dir: &Path| {
+    mount.entries(&request.limits, &|dir: &Path| {
         volume.as_deref() == Some(dir)
             || dir.file_name().is_some_and(|name| names.iter().any(|one| name == *one))
-    };
+    })
+}
+
+/// The names of dependency files, in the order in which builders prefer them.
+pub(crate) fn manifests<'a>(request: &'a Build, catalog: &'a Catalog) -> Vec<&'a str> {
+    let manifests = catalog.runtimes().iter().flat_map(|runtime| &runtime.manifests).map(String::as_str);
+    request.deps_name().into_iter().chain(manifests).collect()
+}
+
+fn read(mount: &Mount, request: &Build, catalog: &Catalog) -> Result<(Function, Option<String>), MountError> {
     let mut function = Function::default();
     let mut handler_key = None;
-    for (path, entry) in mount.entries(&ignored)? {
+    for (path, entry) in entries(mount, request, catalog)? {
         match entry {
             Entry::Link(target) => {
                 function.links.insert(path, target);
@@ -184,30 +219,30 @@ fn read_foreign(file: &Path, name: &RelPath) -> Result<Option<Vec<u8>>, MountErr
     if !real.starts_with(dir) {
         return Err(MountError::Escape { path: name.clone(), target: real });
     }
-    fs::read_up_to(&real, MAX_TEXT).map_err(|error| match error.kind() {
-        io::ErrorKind::FileTooLarge => MountError::TooMuch(format!("{} KiB in {name}", MAX_TEXT >> 10)),
-        _ => error.into(),
-    })
+    match fs::read_up_to(&real, MAX_TEXT) {
+        Ok(Some(bytes)) => Ok(Some(bytes)),
+        // It was there: the kubelet has swapped it meanwhile.
+        Ok(None) => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            Err(MountError::TooMuch { most: format!("{} KiB in {name}", MAX_TEXT >> 10), variable: None })
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Compares digests with what the manifest says.
-fn verify(request: &Build, catalog: &Catalog, function: &Function) -> Result<(), SurveyError> {
-    let compare = |(path, file): (&RelPath, &SourceFile), expected: Sha256, variable| {
-        let (file, found) = (path.to_string(), file.sha256);
-        if found == expected {
-            Ok(())
-        } else {
-            Err(SurveyError::Checksum { file, expected, found, variable })
-        }
-    };
-    // In the order in which builders prefer them.
-    let manifests = catalog.runtimes().iter().flat_map(|runtime| &runtime.manifests).map(String::as_str);
-    let manifests: Vec<&str> = request.deps_name().into_iter().chain(manifests).collect();
-    if let Some(expected) = request.checksum {
+fn verify(
+    request: &Build,
+    checksum: Option<Sha256>,
+    catalog: &Catalog,
+    function: &Function,
+) -> Result<(), SurveyError> {
+    let manifests = manifests(request, catalog);
+    if let Some(expected) = checksum {
         let variable = "FUNC_CHECKSUM";
         let is_source = |(path, _): &(&RelPath, &SourceFile)| !manifests.contains(&path.as_str());
         match function.files.iter().filter(is_source).collect::<Vec<_>>()[..] {
-            [one] => compare(one, expected, variable)?,
+            [(path, file)] => compare(path.as_str(), file.sha256, expected, variable)?,
             ref several => {
                 let reason = format!("the mount holds {} files that it could be of", several.len());
                 return Err(SurveyError::NothingToCheck { variable, reason });
@@ -220,8 +255,21 @@ fn verify(request: &Build, catalog: &Catalog, function: &Function) -> Result<(),
         let listed = || manifests.iter().find_map(|name| function.top(name));
         let path = function.deps_file.as_ref().or_else(listed);
         let file = path.and_then(|path| function.files.get_key_value(path));
-        let file = file.ok_or(SurveyError::NothingToCheck { variable, reason })?;
-        compare(file, expected, variable)?;
+        let (path, file) = file.ok_or(SurveyError::NothingToCheck { variable, reason })?;
+        compare(path.as_str(), file.sha256, expected, variable)?;
     }
     Ok(())
+}
+
+/// Refuses what has another digest than the manifest says.
+pub(crate) fn compare(
+    what: &str,
+    found: Sha256,
+    expected: Sha256,
+    variable: &'static str,
+) -> Result<(), SurveyError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(SurveyError::Checksum { file: what.to_owned(), expected, found, variable })
 }

@@ -2,12 +2,16 @@
 
 mod podman;
 
+use std::env;
 use std::fs;
 use std::path::PathBuf;
 
 use serde_json::json;
 
+use crate::deploy;
 use crate::support::pod::until;
+use crate::support::registry::{Scheme, basic};
+use crate::support::site::{Answer, Site, says};
 use podman::{BARE, EMPTY, LANGUAGES, Pod};
 
 /// Who the pod's containers are, and where the function runs.
@@ -85,18 +89,50 @@ fn answers_in_every_security_context(language: &'static str, least: &'static str
             // As docs/kubernetes.md advises for Node.js.
             pod.set("function", "PATH", "/nodejs/bin:/usr/bin");
         }
-        assert!(pod.play(), "{}: {}\n{}", context.title, pod.message("build"), pod.log("build"));
-        assert!(pod.message("build").starts_with("ready: "), "{}: {}", context.title, pod.message("build"));
-        until("the function is ready", || pod.is_ready());
-        let request = format!("{}/../examples/{language}/request.json", env!("CARGO_MANIFEST_DIR"));
-        let request = fs::read(request).expect("an example");
-        let json = [("content-type", "application/json")];
-        let answer = pod.client().call("POST", "/", &json, &request);
-        assert_eq!(answer.status, 200, "{}: {}", context.title, pod.log("function"));
-        assert!(answer.text().contains("Kubernetes"), "{}", answer.text());
+        answers(&mut pod, language, context.title);
         is_confined(&mut pod, context);
         assert_eq!(pod.stop(), "exited 0", "{}: {}", context.title, pod.log("function"));
     }
+}
+
+/// A pod builds its function, and the function answers what is asked of the language's example.
+#[track_caller]
+fn answers(pod: &mut Pod, language: &str, title: &str) {
+    assert!(pod.play(), "{title}: {}\n{}", pod.message("build"), pod.log("build"));
+    assert!(pod.message("build").starts_with("ready: "), "{title}: {}", pod.message("build"));
+    until("the function is ready", || pod.is_ready());
+    let request = format!("{}/../examples/{language}/request.json", env!("CARGO_MANIFEST_DIR"));
+    let request = fs::read(request).expect("an example");
+    let json = [("content-type", "application/json")];
+    let answer = pod.client().call("POST", "/", &json, &request);
+    assert_eq!(answer.status, 200, "{title}: {}", pod.log("function"));
+    assert!(answer.text().contains("Kubernetes"), "{}", answer.text());
+}
+
+#[test]
+fn a_function_that_comes_as_an_archive_in_a_configmap_is_built_and_answers() {
+    let Some(mut pod) = Pod::of_manifest("python", "archive") else { return };
+    answers(&mut pod, "python", "as the manifest has it");
+}
+
+#[test]
+fn a_function_that_comes_by_url_is_built_with_the_login_and_the_ca_of_a_secret_and_answers() {
+    let Some(mut pod) = Pod::of_manifest("python", "url") else { return };
+    // What is there has the digest that the manifest demands.
+    let archive = deploy::archive();
+    let site = Site::start(Scheme::Https, move |asked, _| match &asked.authorization {
+        Some(login) if *login == basic("ci-user:s3cr/t-word") => Answer::File(archive.clone()),
+        _ => says("401 Unauthorized", "who are you?"),
+    });
+    pod.set("build", "FUNC_URL", &site.url("", "hello-1.0.0.tar.gz"));
+    let spared = env::var("NO_PROXY").unwrap_or_default();
+    pod.set("build", "NO_PROXY", &format!("{spared},127.0.0.1"));
+    pod.confide("ca.pem", &site.ca);
+    pod.confide(".netrc", "machine 127.0.0.1 login ci-user password s3cr/t-word\n");
+    answers(&mut pod, "python", "by URL");
+    let told = [pod.log("build"), pod.message("build"), pod.log("function")].concat();
+    assert!(told.contains("hello-1.0.0.tar.gz") && !told.contains("s3cr/t-word"), "{told}");
+    assert!(!pod.process("mountinfo").contains("kubeless.io"), "the function sees the Secret");
 }
 
 /// The runtime did what the manifest asks for: else the test would prove little.
@@ -193,7 +229,7 @@ fn a_java_type_error_is_the_termination_message_of_the_build() {
 #[track_caller]
 fn says_in_its_termination_message(language: &'static str, (file, text): (&str, &str), first: &str) {
     let Some(mut pod) = Pod::of(language) else { return };
-    pod.hold(json!({file: text}));
+    pod.hold((file, text));
     assert!(!pod.play());
     assert_eq!(pod.status("build"), "exited 61");
     assert!(pod.message("build").starts_with(first), "{}", pod.message("build"));

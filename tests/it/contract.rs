@@ -10,8 +10,8 @@ use crate::support::packages::tool;
 use crate::support::pod::{Pod, read};
 
 /// The digest of a text, in hexadecimal.
-pub(crate) fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+pub(crate) fn digest(bytes: impl AsRef<[u8]>) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 /// A pod whose function is `hello.handler`, and nobody says so yet.

@@ -1,14 +1,17 @@
 //! What people copy: the manifests of `deploy/`, and the YAML and commands of the documents.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
 use crate::contract::digest;
@@ -54,7 +57,7 @@ fn documents() -> Vec<Document> {
 }
 
 /// The YAML that documents quote. What is no object by itself is a part of a pod's `spec`.
-fn quoted() -> Vec<Document> {
+pub(crate) fn quoted() -> Vec<Document> {
     let mut found = Vec::new();
     for document in documents() {
         for (line, text) in fenced(&document.text, "yaml") {
@@ -228,45 +231,143 @@ fn the_pod_to_try_and_the_deployment_are_the_same_pod() {
     }
 }
 
+/// Those of the other manifests are the same, too, but for how the function comes.
+#[test]
+fn an_archive_comes_to_the_same_pod_as_files_do() {
+    let spec = |kind: &str| {
+        let name = format!("deploy/python/{kind}.yaml");
+        let objects = Document { text: read(&name), name }.objects();
+        let mut spec = objects.iter().find_map(pod).expect("a pod")["spec"].clone();
+        for list in [&["volumes"][..], &["initContainers", "1", "volumeMounts"]] {
+            let list = list.iter().fold(&mut spec, |value, key| match key.parse::<usize>() {
+                Ok(index) => &mut value[index],
+                Err(_) => &mut value[*key],
+            });
+            // The mount is that of another ConfigMap, or there is none; and somebody logs in or need not.
+            let list = list.as_array_mut().expect("a list");
+            list.retain(|one| one["name"] != "source" && one["name"] != "registry");
+        }
+        let env = spec["initContainers"][1]["env"].as_array_mut().expect("variables");
+        let comes: Vec<String> = env.split_off(2).iter().map(|one| text_of(&one["name"])).collect();
+        (spec, comes)
+    };
+    let (plain, none) = spec("deployment");
+    assert_eq!(none, [""; 0]);
+    for (kind, variables) in [
+        ("archive", &["FUNC_CONTENT_TYPE", "INJECTOR_MAX_UNPACKED"][..]),
+        (
+            "url",
+            &[
+                "FUNC_CONTENT_TYPE",
+                "FUNC_URL",
+                "FUNC_CHECKSUM",
+                "INJECTOR_MAX_DOWNLOAD",
+                "INJECTOR_MAX_UNPACKED",
+            ],
+        ),
+    ] {
+        let (spec, comes) = spec(kind);
+        assert_eq!(spec, plain, "{kind}");
+        assert_eq!(comes, variables, "{kind}");
+    }
+}
+
 /// `kubectl create configmap --append-hash` makes the name:
 /// <https://github.com/kubernetes/kubectl/blob/master/pkg/util/hash/hash.go>.
 #[test]
 fn a_manifest_carries_the_example_under_the_name_that_kubectl_gives_it() {
     for document in manifests() {
         let objects = document.objects();
+        let name = &document.name;
         let source = &objects[0];
-        assert_eq!(
-            (&source["kind"], &source["immutable"]),
-            (&json!("ConfigMap"), &json!(true)),
-            "{}",
-            document.name
-        );
-        let language =
-            Path::new(&document.name).parent().and_then(Path::file_name).expect("deploy/<language>");
+        if source["kind"] != "ConfigMap" {
+            assert!(document.text.contains("FUNC_URL"), "{name} has no function");
+            continue;
+        }
+        assert_eq!(source["immutable"], true, "{name}");
         let volume = &objects.iter().find_map(pod).expect("a pod")["spec"]["volumes"][0];
         let items = volume["configMap"]["items"].as_array();
-        for (key, text) in source["data"].as_object().expect("files") {
-            let item = items.into_iter().flatten().find(|item| item["key"] == **key);
-            let path = item.map_or(key.as_str(), |item| item["path"].as_str().expect("a path"));
-            let example = Path::new("examples").join(language).join(path);
-            assert_eq!(
-                text.as_str(),
-                Some(&*read(&example.display().to_string())),
-                "{}: {key}",
-                document.name
-            );
+        let mut files = Vec::new();
+        for (key, bytes) in content(source) {
+            if key.ends_with(".tar.gz") {
+                files.extend(unpacked(&bytes));
+                continue;
+            }
+            let item = items.into_iter().flatten().find(|item| item["key"] == *key);
+            files.push((item.map_or(key, |item| text_of(&item["path"])), bytes));
+        }
+        let example = Path::new(name).parent().and_then(Path::file_name).expect("deploy/<language>");
+        let example = Path::new("examples").join(example);
+        assert!(files.len() > 1, "{name}: {files:?}");
+        for (path, bytes) in files {
+            let expected = read(&example.join(&path).display().to_string());
+            assert_eq!(String::from_utf8_lossy(&bytes), expected, "{name}: {path}");
         }
 
-        let content = json!({"data": source["data"], "kind": "ConfigMap", "name": "hello"}).to_string();
+        let mut hashed = json!({"data": {}, "kind": "ConfigMap", "name": "hello"});
+        for (field, value) in source.as_object().expect("a mapping") {
+            match &**field {
+                "data" => hashed["data"] = value.clone(),
+                "binaryData" => {
+                    let values = value.as_object().expect("files").iter();
+                    let unbroken = |value| text_of(value).replace('\n', "");
+                    hashed["binaryData"] =
+                        values.map(|(key, value)| (key.clone(), json!(unbroken(value)))).collect();
+                }
+                _ => (),
+            }
+        }
         // As Go writes JSON, and without digits and letters that make words.
-        let content = content.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
-        let hash = &digest(&content)[..10];
+        let hashed =
+            hashed.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+        let hash = &digest(&hashed)[..10];
         let hash =
             hash.replace('0', "g").replace('1', "h").replace('3', "k").replace('a', "m").replace('e', "t");
-        let name = format!("hello-{hash}");
-        assert_eq!(source["metadata"]["name"], name, "{}", document.name);
-        assert_eq!((&volume["name"], &volume["configMap"]["name"]), (&json!("source"), &json!(name)));
+        let hashed = format!("hello-{hash}");
+        assert_eq!(source["metadata"]["name"], hashed, "{name}");
+        assert_eq!((&volume["name"], &volume["configMap"]["name"]), (&json!("source"), &json!(hashed)));
     }
+}
+
+#[test]
+fn the_manifest_of_a_function_by_url_has_the_digest_of_the_archive_that_the_other_carries() {
+    let digest = digest(archive());
+    let text = read("deploy/python/url.yaml");
+    assert!(text.contains(&format!("value: \"sha256:{digest}\"")), "its digest is {digest}");
+}
+
+/// The archive that a manifest carries.
+pub(crate) fn archive() -> Vec<u8> {
+    let name = "deploy/python/archive.yaml".to_owned();
+    let objects = Document { text: read(&name), name }.objects();
+    content(&objects[0]).remove("hello.tar.gz").expect("an archive")
+}
+
+/// The files of a `ConfigMap`, by key.
+pub(crate) fn content(source: &Value) -> BTreeMap<String, Vec<u8>> {
+    let files = |field: &str| source[field].as_object().into_iter().flatten();
+    let texts = files("data").map(|(key, text)| (key.clone(), text_of(text).into_bytes()));
+    let binary = files("binaryData").map(|(key, text)| {
+        let bytes = STANDARD.decode(text_of(text).replace('\n', ""));
+        (key.clone(), bytes.unwrap_or_else(|error| panic!("{key}: {error}")))
+    });
+    texts.chain(binary).collect()
+}
+
+/// The files of an archive.
+fn unpacked(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut archive = tar::Archive::new(GzDecoder::new(archive));
+    let files = archive.entries().expect("an archive").map(|file| {
+        let mut file = file.expect("a file");
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).expect("it is whole");
+        (file.path().expect("a name").display().to_string(), bytes)
+    });
+    files.collect()
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
 #[test]

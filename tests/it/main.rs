@@ -7,9 +7,11 @@
     reason = "tests look at the operating system from outside, and say what they skip"
 )]
 
+mod arrival;
 mod container;
 mod contract;
 mod deploy;
+mod documents;
 mod explain;
 mod fixtures;
 mod go_server;
@@ -19,6 +21,7 @@ mod java_server;
 mod keep;
 mod launch;
 mod lifecycle;
+mod mounts;
 mod network;
 mod nodejs_helpers;
 mod nodejs_modules;

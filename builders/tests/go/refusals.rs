@@ -1,5 +1,6 @@
 //! What is refused before anything runs, and how that is said.
 
+use super::support::advises;
 use super::{USUAL, World, error, plan};
 
 /// Why a manifest is refused.
@@ -119,4 +120,14 @@ fn a_handler_is_of_the_functions_own_module() {
         "manifest: app/go.mod: this makes another module of the handler's directory than the function is | move \
          go.mod to the top of the function, or deploy that directory alone"
     );
+}
+
+#[test]
+fn a_handler_is_looked_for_elsewhere_and_under_names_that_are_near() {
+    for (fixture, wrong, right) in [
+        ("//- cmd/hello.go\n", "hello.Handler", "cmd.hello.Handler"),
+        ("//- pkg/users/users.go\n", "users.List", "pkg.users.List"),
+    ] {
+        advises(|handler| plan(&World { handler, ..USUAL }, fixture), wrong, right);
+    }
 }

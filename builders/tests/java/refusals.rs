@@ -2,7 +2,7 @@
 
 use builders::toolchain::BuildScripts;
 
-use super::support::refusal;
+use super::support::{advises, refusal};
 use super::{error, planned, with_pom};
 
 #[test]
@@ -92,5 +92,16 @@ fn an_extension_is_refused_since_maven_would_load_it_with_credentials() {
             found.starts_with(&format!("dependencies: {place} Maven would load this extension")),
             "{found}"
         );
+    }
+}
+
+#[test]
+fn a_handler_is_looked_for_elsewhere_and_under_names_that_are_near() {
+    for (fixture, wrong, right) in [
+        ("//- Hello.java\npackage io.kubeless;\n", "hello.run", "io.kubeless.Hello.run"),
+        ("//- a/Hello.java\npackage a;\n//- b/Hello.java\npackage b;\n", "Hello.run", "a.Hello.run"),
+        ("//- src/main/java/a/Hello.java\npackage a;\n", "b.Helo.run", "a.Hello.run"),
+    ] {
+        advises(|handler| planned(handler, fixture, BuildScripts::Allow), wrong, right);
     }
 }

@@ -1,6 +1,7 @@
 //! What is refused before anything runs, and how that is said.
 
-use super::{DENIED, LOCK, USUAL, WITH_MS, World, error};
+use super::support::advises;
+use super::{DENIED, LOCK, USUAL, WITH_MS, World, error, plan};
 
 /// Why a manifest is refused.
 #[track_caller]
@@ -203,5 +204,16 @@ fn pnpm_is_given_no_url_with_credentials() {
     }
     for fine in ["https://h.example/@me/ms.tgz", "git+ssh://git@h.example/ms.git", "npm:@me/ms@1"] {
         assert!(super::plan(&USUAL, &with(fine)).is_ok(), "{fine} was refused");
+    }
+}
+
+#[test]
+fn a_handler_is_looked_for_elsewhere_and_under_names_that_are_near() {
+    for (fixture, wrong, right) in [
+        ("//- app/index.js\n", "index.handler", "app.index.handler"),
+        ("//- src/app/index.mjs\n", "app.handler", "src.app.handler"),
+        ("//- src/helo.cjs\n", "hello.handler", "src.helo.handler"),
+    ] {
+        advises(|handler| plan(&World { handler, ..USUAL }, fixture), wrong, right);
     }
 }

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use builders::toolchain::BuildScripts;
 
-use super::{LOCK, PROJECT, USUAL, WITH_UV, World, error, text};
+use super::support::advises;
+use super::{LOCK, PROJECT, USUAL, WITH_UV, World, error, plan, text};
 
 #[test]
 fn a_lock_that_was_made_from_other_dependencies_is_refused() {
@@ -185,4 +186,15 @@ fn a_misspelt_manifest_gets_advice() {
         "manifest: requirments.txt: no tool reads a dependency file of this name | rename it to requirements.txt"
     );
     text(&USUAL, "//- hello.py\n//- requirments.txt\nsix\n//- requirements.txt\n");
+}
+
+#[test]
+fn a_handler_is_looked_for_elsewhere_and_under_names_that_are_near() {
+    for (fixture, wrong, right) in [
+        ("//- app/hello.py\n", "hello.run", "app.hello.run"),
+        ("//- src/app/__init__.py\n", "app.run", "src.app.run"),
+        ("//- Hello.py\n", "hello.run", "Hello.run"),
+    ] {
+        advises(|handler| plan(&World { handler, ..USUAL }, fixture), wrong, right);
+    }
 }

@@ -1,6 +1,7 @@
 //! What is refused before anything runs, and how that is said.
 
-use super::{CRATE, DENIED, USUAL, World, error, text};
+use super::support::advises;
+use super::{CRATE, DENIED, USUAL, World, error, plan, text};
 
 /// Why a crate's manifest is refused.
 #[track_caller]
@@ -131,4 +132,19 @@ fn a_build_script_of_the_functions_own_is_refused_where_none_may_run() {
 fn both_tools_must_be_there() {
     let without = World { tools: &["rustc"], ..USUAL };
     assert!(error(&without, CRATE).contains("tool: \"cargo\""));
+}
+
+#[test]
+fn a_handler_is_looked_for_elsewhere_and_under_names_that_are_near() {
+    let in_crate = |path: &str| format!("{CRATE}\n//- {path}\n");
+    for (fixture, wrong, right) in [
+        (in_crate("src/api/orders.rs"), "orders.run", "api.orders.run"),
+        (in_crate("src/api/orders/mod.rs"), "orders.run", "api.orders.run"),
+        (in_crate("src/orders.rs"), "oders.run", "orders.run"),
+        ("//- functions/hello.rs\n".to_owned(), "hello.run", "functions.hello.run"),
+    ] {
+        advises(|handler| plan(&World { handler, ..USUAL }, &fixture), wrong, right);
+    }
+    let outside = error(&World { handler: "orders.run", ..USUAL }, &in_crate("orders.rs"));
+    assert!(outside.contains("\"orders.rs\"") && outside.ends_with("meant: None }"), "{outside}");
 }

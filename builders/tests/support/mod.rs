@@ -66,3 +66,17 @@ pub(crate) fn refusal(plan: Result<Plan, PlanError>) -> String {
 pub(crate) fn advice(found: &Diagnostic) -> String {
     format!("{found} | {}", found.hint.as_deref().unwrap_or("-"))
 }
+
+/// Asserts that a handler without a file gets the advice to take another one, for which there is a plan.
+#[track_caller]
+pub(crate) fn advises(
+    plan: impl Fn(&'static str) -> Result<Plan, PlanError>,
+    wrong: &'static str,
+    right: &'static str,
+) {
+    match plan(wrong).expect_err("no plan") {
+        PlanError::NoModule { meant: Some(meant), .. } => assert_eq!(meant.to_string(), right),
+        other => panic!("no advice: {other:?}"),
+    }
+    plan(right).expect("a plan");
+}

@@ -3,6 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::netrc;
+use crate::sys::fetch::Login;
+
 /// How names of credentials end, in lower case and letters only.
 const NAMES: [&str; 12] = [
     "password",
@@ -82,27 +85,14 @@ pub(crate) fn configuration(kind: &str, text: &str) -> Vec<String> {
     found
 }
 
-/// The passwords of a netrc file, and each `login:password`
-/// (<https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html>).
+/// The passwords of a netrc file, and each `login:password`.
 fn netrc_credentials(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let (mut login, mut password) = (None, None);
-    let mut tokens = netrc_tokens(text).into_iter();
-    while let Some(token) = tokens.next() {
-        match token.as_str() {
-            "machine" | "default" => (login, password) = (None, None),
-            "login" => login = tokens.next(),
-            "password" => {
-                password = tokens.next();
-                found.extend(password.clone());
-            }
-            _ => continue,
-        }
-        if let (Some(login), Some(password)) = (&login, &password) {
-            found.push(format!("{login}:{password}"));
-        }
-    }
-    found
+    let forms = |Login { user, password, .. }| {
+        let pair = Option::zip(user, password.clone())
+            .map(|(user, password): (String, _)| format!("{user}:{password}"));
+        password.into_iter().chain(pair)
+    };
+    netrc::logins(text).into_iter().flat_map(forms).collect()
 }
 
 /// The values of keys that name a credential, in lines of `key = value` or `key: value`, as in npm's, pip's,
@@ -191,39 +181,6 @@ fn forms_of_pair(pair: &str) -> Vec<String> {
         None => return vec![pair.to_owned()],
     };
     vec![secret.to_owned(), pair.to_owned()]
-}
-
-/// The words of a netrc file: between blanks, or in double quotes with backslashes.
-fn netrc_tokens(text: &str) -> Vec<String> {
-    let mut tokens = Vec::new();
-    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
-        let mut rest = line.trim_start();
-        while !rest.is_empty() {
-            let (token, after) = match rest.strip_prefix('"') {
-                Some(quoted) => quoted_token(quoted),
-                None => rest
-                    .split_once(char::is_whitespace)
-                    .map_or_else(|| (rest.to_owned(), ""), |(token, after)| (token.to_owned(), after)),
-            };
-            tokens.push(token);
-            rest = after.trim_start();
-        }
-    }
-    tokens
-}
-
-/// A quoted word whose first quote has been read, and what follows it.
-fn quoted_token(text: &str) -> (String, &str) {
-    let mut token = String::new();
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '"' => break,
-            '\\' => token.extend(characters.next()),
-            other => token.push(other),
-        }
-    }
-    (token, characters.as_str())
 }
 
 #[cfg(test)]

@@ -84,12 +84,12 @@ fn meaning(stage: Stage, blame: Blame) -> (&'static str, &'static str) {
             "check it with `injector runtimes --config FILE`",
         ),
         (Stage::Survey, Blame::Author) => (
-            "the function itself is not what it should be: a wrong checksum, a link that leads out of it, too large",
+            "the function itself is not what it should be: a wrong checksum or address, an archive that is broken, hostile or too large, a link that leads out of it",
             "compare the file that the message names, as it is deployed, with what was meant",
         ),
         (Stage::Survey, _) => (
-            "the function cannot be read: nothing is mounted, or the mount changed while it was read",
-            "check the volume `source` of the pod and INJECTOR_SOURCE; retrying may help",
+            "the function cannot be read or downloaded: nothing is mounted, the mount changed while it was read, a server or a proxy does not give it, or there is no space for it",
+            "check the volume `source` of the pod and INJECTOR_SOURCE, or what the message says of the download; retrying may help",
         ),
         (Stage::Detect, Blame::Author) => (
             "runtime, handler or dependency file cannot be understood",

@@ -12,6 +12,7 @@ pub(crate) mod termination;
 pub(crate) mod words;
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ pub(crate) struct Reporter {
     warned: Cell<bool>,
     /// The bytes that a message may have, also where it is not written.
     budget: usize,
+    secrets: BTreeSet<String>,
     redactor: Redactor,
     console: Console,
 }
@@ -55,6 +57,7 @@ impl Reporter {
             termination,
             ending: Ending::Story,
             warned: Cell::new(false),
+            secrets: BTreeSet::new(),
             redactor: Redactor::new([]),
             console: Console::stderr(look),
         }
@@ -80,9 +83,10 @@ impl Reporter {
         }
     }
 
-    /// From here on, these values appear nowhere.
+    /// From here on, these values too appear nowhere.
     pub(crate) fn hide(&mut self, secrets: impl IntoIterator<Item = String>) {
-        self.redactor = Redactor::new(secrets);
+        self.secrets.extend(secrets);
+        self.redactor = Redactor::new(self.secrets.iter().cloned());
         last_words::hide(self.redactor.clone());
     }
 
@@ -152,7 +156,7 @@ fn write(termination: &Termination, text: &str, sync: Sync) -> std::io::Result<(
 }
 
 /// The termination message of a failure, without credentials.
-fn message(failure: &Failure, redactor: &Redactor, budget: usize) -> String {
+pub(crate) fn message(failure: &Failure, redactor: &Redactor, budget: usize) -> String {
     let message = match failure {
         Failure::Replayed { message, .. } => message.clone(),
         failure => termination::compose(&redacted(words::message(failure), redactor), budget),

@@ -1,7 +1,9 @@
 //! Every failure's sentence: what happened, what was found, what to do.
 
+mod arrival;
+
 use std::fmt::Write as _;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use builders::catalog::{CatalogError, list};
@@ -11,6 +13,7 @@ use builders::function::BadHandler;
 use builders::plan::{Network, Plan};
 use builders::toolchain::{Mismatch, Toolchain};
 
+use crate::arrival::Arrived;
 use crate::cli::RequestError;
 use crate::execute::{Cause, MORE_ROOM, StepFailure};
 use crate::failure::{Failure, Stage};
@@ -19,8 +22,6 @@ use crate::pipeline::Prepared;
 use crate::pod::PodError;
 use crate::provision::{ProvisionError, user};
 use crate::publish::{PublishError, Receipt};
-use crate::survey::SurveyError;
-use crate::sys::mount::MountError;
 use crate::sys::signal::Signal;
 use crate::sys::{fs, memory};
 
@@ -31,7 +32,8 @@ pub(crate) fn message(failure: &Failure) -> Message {
     let mut message = match failure {
         Failure::Request(error) => request(error),
         Failure::Catalog(error) => catalog(error),
-        Failure::Survey(error) => survey(error),
+        Failure::Survey(error) => arrival::survey(error),
+        Failure::Arrival(error) => arrival::arrival(error),
         Failure::Detect(error) => detect(error),
         Failure::Handler(error) => handler(error),
         Failure::Plan(error) => plan_error(error),
@@ -110,8 +112,13 @@ fn request(error: &RequestError) -> Message {
             rest.trim().clone_into(&mut message.output);
             message
         }
-        RequestError::Value { name: "CODE", .. } => say(Stage::Request, error.to_string(), &[]),
-        RequestError::Value { .. } | RequestError::Runtime(_) | RequestError::Digest { .. } => say(
+        RequestError::Value { name: "CODE", .. } | RequestError::Unexpected { .. } => {
+            say(Stage::Request, error.to_string(), &[])
+        }
+        RequestError::Value { .. }
+        | RequestError::Address(_)
+        | RequestError::Runtime(_)
+        | RequestError::Digest { .. } => say(
             Stage::Request,
             error.to_string(),
             &["set it in the container's env, or as a flag, which `--help` lists"],
@@ -128,54 +135,14 @@ fn catalog(error: &CatalogError) -> Message {
     message
 }
 
-fn survey(error: &SurveyError) -> Message {
-    let stage = Stage::Survey;
-    match error {
-        SurveyError::Mount { root, source } => match source {
-            MountError::NotADirectory(_) => say(
-                stage,
-                format!("{root} is not a directory: no function is mounted there"),
-                &[
-                    "mount the function's ConfigMap there, or name its directory in INJECTOR_SOURCE or on the command line",
-                ],
-            ),
-            MountError::Io(error) => {
-                say(stage, format!("the function in {root} cannot be read: {error}"), &[])
-            }
-            MountError::Name(_) => say(
-                stage,
-                source.to_string(),
-                &["rename the file: names are UTF-8 without control characters"],
-            ),
-            MountError::Escape { .. } => say(
-                stage,
-                source.to_string(),
-                &["replace the link by a copy of what it points to, or remove it"],
-            ),
-            MountError::Special(_) => {
-                say(stage, source.to_string(), &["remove it: a function is made of files"])
-            }
-            MountError::TooMuch(_) => say(
-                stage,
-                format!("the function in {root} is too large: {source}"),
-                &["is this the function's own directory?"],
-            ),
-        },
-        SurveyError::Unsettled => say(
-            stage,
-            error.to_string(),
-            &["make the ConfigMap immutable and name it by its hash, so that all replicas read the same"],
-        ),
-        SurveyError::Checksum { expected, found, variable, .. } => {
-            let mut message = say(stage, error.to_string(), &[]);
-            let _ = write!(message.diagnostics[0].message, "\nexpected  {expected}\nfound     {found}");
-            message.hints.push(format!("the function was changed after its manifest, or the other way round: bring {variable} up to date"));
-            message
-        }
-        SurveyError::NothingToCheck { .. } => {
-            say(stage, error.to_string(), &["a checksum is of one file; for several, leave it out"])
-        }
-    }
+/// A message that names who we are, where that is why.
+fn say_unreadable(sentence: &str, error: &io::Error) -> Message {
+    let hint = format!(
+        "we run as {}: give the volume a defaultMode such as 0444, or the pod a securityContext.fsGroup",
+        user()
+    );
+    let hints: &[&str] = if error.kind() == ErrorKind::PermissionDenied { &[&hint] } else { &[] };
+    say(Stage::Survey, format!("{sentence}: {}", fs::reason(error)), hints)
 }
 
 fn detect(error: &DetectError) -> Message {
@@ -191,7 +158,13 @@ fn detect(error: &DetectError) -> Message {
             say(stage, error.to_string(), &[&format!("versions allowed here: {}", list(allowed))])
         }
         DetectError::NoRuntime { found, known } => {
-            say(stage, format!("{error}: {}", found.join(", ")), &[&choose_runtime(known)])
+            let mut message = say(stage, format!("{error}: {}", found.join(", ")), &[&choose_runtime(known)]);
+            if let Some(archive) = found.iter().find(|name| is_archive(name)) {
+                message.hints = vec![format!(
+                    "{archive} is named as an archive: set FUNC_CONTENT_TYPE to text+zip or text+compressedtar"
+                )];
+            }
+            message
         }
         DetectError::Ambiguous { candidates } => {
             let mut message = say(stage, error.to_string(), &[]);
@@ -210,6 +183,16 @@ fn detect(error: &DetectError) -> Message {
     }
 }
 
+/// Whether archives are named like that.
+fn is_archive(name: &str) -> bool {
+    let compressed = |stem: &str| stem.rsplit_once('.').is_some_and(|(_, extension)| extension == "tar");
+    name.rsplit_once('.').is_some_and(|(stem, extension)| match extension {
+        "zip" | "tar" | "tgz" | "tbz2" | "txz" => true,
+        "gz" | "bz2" | "xz" | "zst" => compressed(stem),
+        _ => false,
+    })
+}
+
 fn handler(error: &BadHandler) -> Message {
     say(Stage::Detect, error.to_string(), &["set FUNC_HANDLER, or the ConfigMap's key `handler`"])
 }
@@ -223,18 +206,25 @@ fn plan_error(error: &PlanError) -> Message {
             };
             say(Stage::Detect, "no handler is named: nobody says which function to call", &[&hint])
         }
-        PlanError::NoModule { expected, found, .. } => {
+        PlanError::NoModule { expected, found, more, meant, .. } => {
             let is_loaded = |file: &String| {
                 expected.iter().any(|other| Path::new(other).extension() == Path::new(file).extension())
             };
-            let hint = match found.first() {
-                Some(file) if is_loaded(file) => {
-                    "name the module in FUNC_HANDLER as its file is named, without the extension".to_owned()
+            let hint = match (found.first(), meant) {
+                (Some(file), Some(meant)) => format!("if {file} is meant, set FUNC_HANDLER={meant}"),
+                (Some(file), None) if is_loaded(file) => {
+                    "name the module in FUNC_HANDLER as its file is named, without the extension, or the file as the handler says".to_owned()
                 }
-                Some(file) => format!("{file} is no file that this runtime loads: deploy what is made of it"),
-                None => "deploy the function's files".to_owned(),
+                (Some(file), None) => {
+                    format!("{file} is no file that this runtime loads: deploy what is made of it")
+                }
+                (None, _) => "deploy the function's files".to_owned(),
             };
-            let found = if found.is_empty() { "no file at all".to_owned() } else { found.join(", ") };
+            let found = match (found.as_slice(), more) {
+                ([], _) => "no file at all".to_owned(),
+                (found, 0) => found.join(", "),
+                (found, more) => format!("{} and {more} more", found.join(", ")),
+            };
             say(Stage::Detect, format!("{error}; there is {found}"), &[&hint])
         }
         PlanError::Manifest(diagnostic) => one(Stage::Detect, diagnostic),
@@ -499,6 +489,10 @@ fn terminated(signal: Signal, stage: Stage) -> Message {
 /// What a build would do, for people.
 pub(crate) fn plan(prepared: &Prepared, toolchain: &Toolchain, plan: &Plan) -> String {
     let mut text = String::new();
+    if let Some(Arrived { origin, .. }) = &prepared.arrived {
+        let archive = origin.archive.as_ref().map_or_else(String::new, |archive| format!(", {archive}"));
+        let _ = writeln!(text, "origin    {}{archive}, {}", origin.from, origin.sha256);
+    }
     let _ = writeln!(text, "runtime   {}: {}", prepared.detected.runtime.id, prepared.detected.evidence);
     if let Some(handler) = &prepared.survey.function.handler {
         let _ = writeln!(text, "handler   {handler}");
@@ -518,6 +512,7 @@ pub(crate) fn plan_as_json(
 ) -> Result<String, Failure> {
     let value = serde_json::json!({
         "schema": 1,
+        "origin": prepared.arrived.as_ref().map(|arrived| &arrived.origin),
         "runtime": prepared.detected.runtime.id,
         "evidence": prepared.detected.evidence,
         "handler": prepared.survey.function.handler,

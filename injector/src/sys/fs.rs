@@ -142,6 +142,12 @@ pub(crate) fn plain(error: &io::Error) -> String {
     text.split_once(" (os error").map_or_else(|| text.clone(), |(head, _)| head.to_owned())
 }
 
+/// The same without the path that [`fs_err`] quotes, where a sentence has already named the file.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = plain(error);
+    text.rsplit_once("`: ").map_or_else(|| text.clone(), |(_, reason)| reason.to_owned())
+}
+
 /// Makes a fresh private directory below `parent`.
 pub(crate) fn create_temp_dir(parent: &Path) -> io::Result<PathBuf> {
     let path = parent.join(format!("{TEMP}{}", super::host::random_hex()?));
@@ -203,9 +209,20 @@ fn open_to_owner(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The path without links and `..`. One that is not UTF-8 is an error: no argument of a tool could say it.
+/// The path without links and `..`. What leads through the kubelet's link `..data` is there, although the directory to
+/// which that led a moment before is not: a swap lets one attempt fail, or two.
+pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    const ATTEMPTS: usize = 8;
+    let is_absent = |real: &io::Result<PathBuf>| {
+        real.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let attempts = || (1..ATTEMPTS).map(|_| fs::canonicalize(path));
+    attempts().find(|real| !is_absent(real)).unwrap_or_else(|| fs::canonicalize(path))
+}
+
+/// The same. One that is not UTF-8 is an error: no argument of a tool could say it.
 pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
-    let real = fs::canonicalize(path)?;
+    let real = resolve(path)?;
     match real.to_str() {
         Some(_) => Ok(real),
         None => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is not UTF-8", real.display()))),
@@ -297,6 +314,13 @@ pub(crate) fn read_up_to(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>>
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
     }
     Ok(Some(bytes))
+}
+
+/// The first bytes of a file, at most `count`.
+pub(crate) fn start(path: &Path, count: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(count);
+    open(path)?.take(count as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Opens a file to read it, and nothing else: a FIFO would let us wait, and a device have no end.

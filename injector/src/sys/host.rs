@@ -19,9 +19,19 @@ pub(crate) fn now() -> u64 {
 
 /// Sixteen random hexadecimal digits.
 pub(crate) fn random_hex() -> io::Result<String> {
+    Ok(format!("{:016x}", random()?))
+}
+
+/// A number between 0 and 1, by chance.
+pub(super) fn chance() -> f64 {
+    // Without randomness, all is as likely as anything.
+    random().map_or(0.5, |number| f64::from((number >> 32) as u32) / f64::from(u32::MAX))
+}
+
+fn random() -> io::Result<u64> {
     let mut bytes = [0; 8];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
+    Ok(u64::from_ne_bytes(bytes))
 }
 
 /// How many threads the container's CPU quota allows, at least one. The standard library reads the

@@ -7,14 +7,15 @@
 
 use std::io;
 
+pub(crate) mod decode;
 pub(crate) mod exec;
+pub(crate) mod fetch;
 pub(crate) mod fs;
 pub(crate) mod host;
 pub(crate) mod memory;
 pub(crate) mod mount;
 mod race;
 pub(crate) mod signal;
-#[cfg_attr(not(test), expect(dead_code, reason = "called once functions arrive in archives"))]
 pub(crate) mod unpack;
 pub(crate) mod volume;
 

@@ -1,4 +1,4 @@
-//! Where a function is mounted: a `ConfigMap` volume that the kubelet may swap at any time, or a directory.
+//! Where a function is mounted: a `ConfigMap` volume that the kubelet may swap at any time, a directory, or one file.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +8,9 @@ use builders::function::{RelPath, Sha256};
 use fs_err as fs;
 use walkdir::WalkDir;
 
-use super::fs::{digest, digest_of, open, read_up_to};
+use super::decode::{self, DecodeError};
+use super::fs::{digest, digest_of, open, read_up_to, resolve};
+use crate::content::{Bytes, Limits};
 
 /// A mount, held at one generation. The kubelet publishes a new one by renaming the link `..data`
 /// and then removes the old directory, so that everything is read through the directory to which
@@ -16,7 +18,10 @@ use super::fs::{digest, digest_of, open, read_up_to};
 /// <https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/atomic_writer.go>
 #[derive(Debug)]
 pub(crate) struct Mount {
+    /// A directory, or the one file that is mounted.
     root: PathBuf,
+    /// The name of that file.
+    only: Option<RelPath>,
     generation: Option<Generation>,
 }
 
@@ -43,9 +48,9 @@ pub(crate) enum Entry {
 /// Why a mount cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MountError {
-    /// There is nothing at the path, or no directory.
-    #[error("{} is not a directory", .0.display())]
-    NotADirectory(PathBuf),
+    /// There is nothing at the path.
+    #[error("there is nothing at {}", .0.display())]
+    Absent(PathBuf),
     /// A name that is not UTF-8, or that no path below a directory can have.
     #[error("{0:?} is not a name that can be kept")]
     Name(PathBuf),
@@ -61,37 +66,81 @@ pub(crate) enum MountError {
     #[error("{0} is neither a file nor a directory")]
     Special(RelPath),
     /// More than a function may have.
-    #[error("it has more than {0}")]
-    TooMuch(String),
+    #[error("it has more than {most}")]
+    TooMuch {
+        /// How much it may have, of what.
+        most: String,
+        /// The variable that says so, where there is one.
+        variable: Option<&'static str>,
+    },
+    /// A file of the function cannot be read.
+    #[error("{path} cannot be read")]
+    Unreadable {
+        /// The file.
+        path: RelPath,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The operating system refused.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// The most entries that a function may have.
-const MAX_ENTRIES: usize = 100_000;
-/// The most bytes that a function may have.
-const MAX_BYTES: u64 = 1 << 30;
+impl MountError {
+    /// Whether something was not there any more that had been there a moment before.
+    pub(crate) fn is_vanished(&self) -> bool {
+        match self {
+            MountError::Unreadable { source, .. } | MountError::Io(source) => {
+                source.kind() == io::ErrorKind::NotFound
+            }
+            MountError::Absent(_)
+            | MountError::Name(_)
+            | MountError::Escape { .. }
+            | MountError::Special(_)
+            | MountError::TooMuch { .. } => false,
+        }
+    }
+}
 
 impl Mount {
     /// Opens a mount at its present generation.
     pub(crate) fn open(path: &Path) -> Result<Self, MountError> {
-        let absolute = fs::canonicalize(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => MountError::NotADirectory(path.to_owned()),
+        let absolute = resolve(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => MountError::Absent(path.to_owned()),
             _ => error.into(),
         })?;
         if !fs::metadata(&absolute)?.is_dir() {
-            return Err(MountError::NotADirectory(path.to_owned()));
+            // A `subPath` of a volume, or a file on a laptop; a link to it may have another name.
+            let name = path.file_name().or(absolute.file_name()).map(Path::new);
+            let name = name.and_then(Path::to_str).and_then(|name| name.parse().ok());
+            let only = Some(name.ok_or_else(|| MountError::Name(path.to_owned()))?);
+            return Ok(Mount { root: absolute, only, generation: None });
         }
         let link = absolute.join("..data");
         match fs::read_link(&link) {
-            Ok(target) => {
-                Ok(Mount { root: absolute.join(&target), generation: Some(Generation { link, target }) })
-            }
+            Ok(target) => Mount::at_generation(&absolute, Generation { link, target }),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
-                Ok(Mount { root: absolute, generation: None })
+                Ok(Mount { root: absolute, only: None, generation: None })
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The kubelet's links lead to a directory beside them, and nowhere else.
+    fn at_generation(dir: &Path, generation: Generation) -> Result<Self, MountError> {
+        let target = generation.target.clone();
+        let is_beside = target.as_os_str().as_encoded_bytes().starts_with(b"..")
+            && matches!(target.components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
+        let mount = Mount { root: dir.join(&target), only: None, generation: Some(generation) };
+        match fs::symlink_metadata(&mount.root) {
+            Ok(found) if is_beside && found.is_dir() => Ok(mount),
+            // Whoever reads it finds that it has been swapped.
+            Err(_) if !mount.is_current() => Ok(mount),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => {
+                let path = "..data".parse().map_err(|_| MountError::Name(target.clone()))?;
+                Err(MountError::Escape { path, target })
+            }
         }
     }
 
@@ -106,18 +155,21 @@ impl Mount {
     /// over, and so is every name that begins with `..`, which is the kubelet's.
     pub(crate) fn entries(
         &self,
+        limits: &Limits,
         ignore: &dyn Fn(&Path) -> bool,
     ) -> Result<Vec<(RelPath, Entry)>, MountError> {
-        let walk = WalkDir::new(&self.root).sort_by_file_name().min_depth(1).into_iter();
+        let walk = WalkDir::new(&self.root).sort_by_file_name().into_iter();
         let mut entries = Vec::new();
-        let mut bytes = 0;
+        let mut so_far = Extent::default();
         for entry in walk.filter_entry(|entry| {
             let kubelets = entry.file_name().as_encoded_bytes().starts_with(b"..");
-            !(kubelets || entry.file_type().is_dir() && ignore(entry.path()))
+            let is_ignored = || kubelets || entry.file_type().is_dir() && ignore(entry.path());
+            entry.depth() == 0 || !is_ignored()
         }) {
             let entry = entry.map_err(io::Error::from)?;
             let kind = entry.file_type();
             if kind.is_dir() {
+                so_far.dir(entry.depth() as u64, limits)?;
                 continue;
             }
             let path = self.relative(entry.path())?;
@@ -127,45 +179,59 @@ impl Mount {
             let entry = match target {
                 Some(target) if metadata.is_dir() => Entry::Link(target),
                 _ if metadata.is_file() => {
-                    bytes += metadata.len();
                     let executable = metadata.permissions().mode() & 0o100 != 0;
                     Entry::File { size: metadata.len(), executable }
                 }
                 _ => return Err(MountError::Special(path)),
             };
+            so_far.entry(&entry, limits)?;
             entries.push((path, entry));
-            if entries.len() > MAX_ENTRIES {
-                return Err(MountError::TooMuch(format!("{MAX_ENTRIES} files")));
-            }
-            if bytes > MAX_BYTES {
-                return Err(MountError::TooMuch(format!("{} MiB of files", MAX_BYTES >> 20)));
-            }
         }
         Ok(entries)
     }
 
     /// The digest of a file, and its bytes if there are at most `keep` of them.
-    pub(crate) fn read(&self, path: &RelPath, keep: u64) -> io::Result<(u64, Sha256, Option<Vec<u8>>)> {
-        let path = self.root.join(path.as_str());
+    pub(crate) fn read(
+        &self,
+        path: &RelPath,
+        keep: u64,
+    ) -> Result<(u64, Sha256, Option<Vec<u8>>), MountError> {
+        let place = self.place(path);
         // Read once: what a builder sees must be what is digested.
-        match read_up_to(&path, keep) {
+        let read = match read_up_to(&place, keep) {
             Ok(Some(bytes)) => Ok((bytes.len() as u64, digest_of(&bytes), Some(bytes))),
             Err(error) if error.kind() != io::ErrorKind::FileTooLarge => Err(error),
-            _ => digest(&mut open(&path)?, io::sink()).map(|(size, sha256)| (size, sha256, None)),
-        }
+            _ => open(&place)
+                .and_then(|mut file| digest(&mut file, io::sink()))
+                .map(|(size, sha256)| (size, sha256, None)),
+        };
+        read.map_err(|source| MountError::Unreadable { path: path.clone(), source })
     }
 
     /// Copies a file out of the mount, and says what was copied.
     pub(crate) fn copy_out(&self, path: &RelPath, to: &Path, executable: bool) -> io::Result<(u64, Sha256)> {
         super::fs::create_parents(to)?;
-        let copied = digest(&mut open(&self.root.join(path.as_str()))?, fs::File::create(to)?)?;
+        let copied = digest(&mut open(&self.place(path))?, fs::File::create(to)?)?;
         if executable {
             fs::set_permissions(to, std::fs::Permissions::from_mode(0o755))?;
         }
         Ok(copied)
     }
 
+    /// Writes what a file in base64 stands for to `to`, and says what was written.
+    pub(crate) fn decode(&self, path: &RelPath, to: &Path) -> Result<(u64, Sha256), DecodeError> {
+        let mut decoder = decode::base64(open(&self.place(path))?);
+        digest(&mut decoder, fs::File::create(to)?).map_err(decode::wrong)
+    }
+
+    fn place(&self, path: &RelPath) -> PathBuf {
+        if self.only.is_some() { self.root.clone() } else { self.root.join(path.as_str()) }
+    }
+
     fn relative(&self, path: &Path) -> Result<RelPath, MountError> {
+        if let Some(only) = &self.only {
+            return Ok(only.clone());
+        }
         let bad = || MountError::Name(path.to_owned());
         let rest = path.strip_prefix(&self.root).map_err(|_| bad())?;
         rest.to_str().ok_or_else(bad)?.parse().map_err(|_| bad())
@@ -186,6 +252,44 @@ impl Mount {
     }
 }
 
+/// How much of a mount has been seen.
+#[derive(Debug, Default)]
+struct Extent {
+    entries: u64,
+    bytes: u64,
+}
+
+impl Extent {
+    fn dir(&mut self, depth: u64, limits: &Limits) -> Result<(), MountError> {
+        if depth > limits.depth {
+            let most = format!("{} directories in one another", limits.depth);
+            return Err(MountError::TooMuch { most, variable: Some("INJECTOR_MAX_DEPTH") });
+        }
+        // The mount itself is none of them.
+        self.count(u64::from(depth > 0), limits)
+    }
+
+    fn entry(&mut self, entry: &Entry, limits: &Limits) -> Result<(), MountError> {
+        if let Entry::File { size, .. } = entry {
+            self.bytes = self.bytes.saturating_add(*size);
+        }
+        if self.bytes > limits.unpacked {
+            let most = format!("{} of files", Bytes(limits.unpacked));
+            return Err(MountError::TooMuch { most, variable: Some("INJECTOR_MAX_UNPACKED") });
+        }
+        self.count(1, limits)
+    }
+
+    fn count(&mut self, more: u64, limits: &Limits) -> Result<(), MountError> {
+        self.entries += more;
+        if self.entries > limits.entries {
+            let most = format!("{} files, directories and links", limits.entries);
+            return Err(MountError::TooMuch { most, variable: Some("INJECTOR_MAX_ENTRIES") });
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -193,7 +297,7 @@ mod tests {
     use super::*;
 
     fn names(mount: &Mount) -> Result<Vec<String>, MountError> {
-        let entries = mount.entries(&|path| path.ends_with(".git"))?;
+        let entries = mount.entries(&Limits::default(), &|path| path.ends_with(".git"))?;
         Ok(entries.into_iter().map(|(path, _)| path.to_string()).collect())
     }
 
@@ -225,6 +329,38 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_a_config_map_is_found_and_read_while_the_kubelet_swaps_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let publish = |number: u32| {
+            let name = format!("..2026_{number}");
+            generation(dir.path(), &name, &number.to_string());
+            super::super::fs::swap_link(&dir.path().join("..data"), Path::new(&name), dir.path())
+                .expect("swapped");
+            let _ = fs::remove_dir_all(dir.path().join(format!("..2026_{}", number - 1)));
+        };
+        publish(1);
+        symlink("..data/hello.py", dir.path().join("hello.py")).expect("linked");
+        let is_read = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let going_on = |_: &u32| !is_read.load(std::sync::atomic::Ordering::Relaxed);
+                (2..).take_while(going_on).for_each(&publish);
+            });
+            let read = |_| {
+                let mount = Mount::open(&dir.path().join("hello.py"))?;
+                mount.read(&"hello.py".parse().expect("a path"), 10)
+            };
+            let read: Vec<_> = (0..2000).map(read).collect();
+            is_read.store(true, std::sync::atomic::Ordering::Relaxed);
+            let lost = read.iter().filter(|read| read.is_err()).count();
+            assert!(lost < read.len(), "{:?}", read.last());
+            for error in read.into_iter().filter_map(Result::err) {
+                assert!(error.is_vanished(), "{error:?}");
+            }
+        });
+    }
+
+    #[test]
     fn links_stay_within_and_devices_stay_out() {
         let dir = tempfile::tempdir().expect("a directory");
         generation(dir.path(), "src", "x");
@@ -234,7 +370,7 @@ mod tests {
         symlink("src/sub", dir.path().join("more")).expect("linked");
         let mount = Mount::open(dir.path()).expect("opened");
         let [file, link] = [Entry::File { size: 1, executable: false }, Entry::Link("src/sub".to_owned())];
-        let found = mount.entries(&|path| path.ends_with(".git")).expect("read");
+        let found = mount.entries(&Limits::default(), &|path| path.ends_with(".git")).expect("read");
         let found: Vec<_> = found.iter().map(|(path, entry)| (path.as_str(), entry)).collect();
         assert_eq!(found[..3], [("good", &file), ("more", &link), ("src/hello.py", &file)]);
 

@@ -1,5 +1,6 @@
 //! podman with images and storage of its own, and pods in which volumes are what the kubelet makes them.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -97,8 +98,9 @@ fn said(output: &Output) -> String {
 pub(super) struct Pod {
     /// As the manifest has it, before the kubelet's work.
     pub(super) spec: Value,
-    /// The files of its `ConfigMap`.
-    pub(super) source: Value,
+    /// The files of its `ConfigMap`, and of its Secret.
+    source: BTreeMap<String, Vec<u8>>,
+    secret: BTreeMap<String, Vec<u8>>,
     name: String,
     port: u16,
     home: TempDir,
@@ -107,18 +109,24 @@ pub(super) struct Pod {
 impl Pod {
     /// The pod of `deploy/<language>/deployment.yaml`, in our images and this machine's network.
     pub(super) fn of(language: &'static str) -> Option<Self> {
+        Pod::of_manifest(language, "deployment")
+    }
+
+    /// That of another manifest of the language.
+    pub(super) fn of_manifest(language: &'static str, kind: &str) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if !ready() {
             return None;
         }
-        let name = format!("deploy/{language}/deployment.yaml");
+        let name = format!("deploy/{language}/{kind}.yaml");
         let text = read(&deploy::root().join(&name));
         let objects = Document { name, text }.objects();
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let mut pod = Pod {
             spec: objects.iter().find_map(deploy::pod).expect("a pod")["spec"].clone(),
-            source: objects[0]["data"].clone(),
+            source: deploy::content(&objects[0]),
+            secret: [("ca.pem".to_owned(), certificates().into_bytes())].into(),
             name: format!("hello-{}-{count}", std::process::id()),
             port: listener.local_addr().expect("an address").port(),
             home: tempfile::tempdir().expect("a directory"),
@@ -159,10 +167,15 @@ impl Pod {
         variables.push(json!({"name": name, "value": value}));
     }
 
-    /// Has its `ConfigMap` hold these files, all of which are mounted.
-    pub(super) fn hold(&mut self, files: Value) {
-        self.source = files;
+    /// Has its `ConfigMap` hold this file alone, mounted as it is.
+    pub(super) fn hold(&mut self, (key, text): (&str, &str)) {
+        self.source = [(key.to_owned(), text.as_bytes().to_vec())].into();
         self.spec["volumes"][0]["configMap"].as_object_mut().expect("the source").remove("items");
+    }
+
+    /// Has its Secret hold this text, after what the file holds already.
+    pub(super) fn confide(&mut self, key: &str, text: &str) {
+        self.secret.entry(key.to_owned()).or_default().extend_from_slice(text.as_bytes());
     }
 
     /// Runs its init containers and starts the function; whether it came to that.
@@ -203,7 +216,7 @@ impl Pod {
     /// a key of a `ConfigMap` or a `Secret` is a link through `..data`, and a termination log is a file for everyone.
     fn lay_out_volumes(&mut self) {
         let home = self.home.path().to_owned();
-        let (source, certificates) = (self.source.clone(), json!({"ca.pem": certificates()}));
+        let (source, secret) = (self.source.clone(), self.secret.clone());
         let volumes = self.spec["volumes"].as_array_mut().expect("volumes");
         for volume in volumes.iter_mut() {
             let name = volume["name"].as_str().expect("a name").to_owned();
@@ -213,7 +226,7 @@ impl Pod {
             if volume.get("configMap").is_some() {
                 project(&path, &source, &volume["configMap"]["items"]);
             } else if volume.get("secret").is_some() {
-                project(&path, &certificates, &Value::Null);
+                project(&path, &secret, &Value::Null);
             }
             *volume = json!({"name": name, "hostPath": {"path": path, "type": "Directory"}});
         }
@@ -314,20 +327,20 @@ impl Drop for Pod {
 }
 
 /// Writes files as the kubelet projects keys: all of them, or those that `items` gives a path.
-fn project(dir: &Path, files: &Value, items: &Value) {
+fn project(dir: &Path, files: &BTreeMap<String, Vec<u8>>, items: &Value) {
     let data = dir.join("..2026_01_01");
     fs::create_dir(&data).expect("a directory");
     symlink("..2026_01_01", dir.join("..data")).expect("a link");
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let projected: Vec<(String, String)> = match items.as_array() {
         Some(items) => items.iter().map(|item| (text(&item["key"]), text(&item["path"]))).collect(),
-        None => files.as_object().expect("files").keys().map(|key| (key.clone(), key.clone())).collect(),
+        None => files.keys().map(|key| (key.clone(), key.clone())).collect(),
     };
-    for (key, path) in projected {
-        let file = data.join(&path);
+    for (key, path) in &projected {
+        let file = data.join(path);
         fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
-        fs::write(file, text(&files[key])).expect("written");
-        let top = Path::new(&path).iter().next().expect("a name");
+        fs::write(file, &files[key]).expect("written");
+        let top = Path::new(path).iter().next().expect("a name");
         // Files of one directory share its link.
         let _ = symlink(Path::new("..data").join(top), dir.join(top));
     }

@@ -82,7 +82,7 @@ pub(crate) struct Asked {
     pub(crate) authorization: Option<String>,
 }
 
-type Seen = Arc<Mutex<Vec<Asked>>>;
+pub(super) type Seen = Arc<Mutex<Vec<Asked>>>;
 
 impl Registry {
     /// One that begins to serve at once, and ends with the test program.
@@ -187,7 +187,10 @@ pub(crate) fn basic(login: &str) -> String {
 }
 
 /// Serves each connection in a thread of its own.
-fn listen(address: &str, serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> SocketAddr {
+pub(super) fn listen(
+    address: &str,
+    serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind(address).expect("a free port");
     let address = listener.local_addr().expect("a bound port");
     let serve = Arc::new(serve);
@@ -202,13 +205,13 @@ fn listen(address: &str, serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sy
 }
 
 /// The head of a request.
-struct Head {
-    first: String,
+pub(super) struct Head {
+    pub(super) first: String,
     text: String,
 }
 
 impl Head {
-    fn read(stream: &mut impl Read) -> io::Result<Self> {
+    pub(super) fn read(stream: &mut impl Read) -> io::Result<Self> {
         let mut text = String::new();
         // Byte by byte: what follows the head is not ours.
         let mut reader = BufReader::with_capacity(1, stream);
@@ -221,20 +224,20 @@ impl Head {
         Ok(Head { first, text })
     }
 
-    fn asked(&self, header: &str) -> Asked {
+    pub(super) fn asked(&self, header: &str) -> Asked {
         Asked {
             what: self.first.rsplit_once(" HTTP/").map_or(&*self.first, |(what, _)| what).to_owned(),
             authorization: self.header(header),
         }
     }
 
-    fn header(&self, name: &str) -> Option<String> {
+    pub(super) fn header(&self, name: &str) -> Option<String> {
         let mut fields = self.text.lines().filter_map(|line| line.split_once(':'));
         fields.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
     }
 
     /// The path that is asked for; a proxy is asked for whole URLs.
-    fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         let target = self.first.split(' ').nth(1).unwrap_or("/");
         let absolute = target.strip_prefix("http://").and_then(|rest| rest.find('/').map(|at| &rest[at..]));
         absolute.unwrap_or(target)
@@ -356,7 +359,13 @@ fn moved(stream: &mut impl Write, head: &Head, there: &str) -> io::Result<()> {
     respond(stream, head, "301 Moved Permanently", &format!("Location: {there}\r\n"), b"")
 }
 
-fn respond(stream: &mut impl Write, head: &Head, status: &str, headers: &str, body: &[u8]) -> io::Result<()> {
+pub(super) fn respond(
+    stream: &mut impl Write,
+    head: &Head,
+    status: &str,
+    headers: &str,
+    body: &[u8],
+) -> io::Result<()> {
     let length = body.len();
     write!(stream, "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n")?;
     if !head.first.starts_with("HEAD ") {

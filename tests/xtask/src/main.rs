@@ -11,6 +11,9 @@
 #[path = "../../bench/bench.rs"]
 mod bench;
 mod containers;
+mod fuzz;
+#[path = "../../fuzz/seeds.rs"]
+mod seeds;
 mod test;
 mod try_example;
 
@@ -40,6 +43,17 @@ enum Verb {
         /// The language whose rows are measured; all, if none is named
         language: Option<String>,
     },
+    /// Runs the fuzz targets of `tests/fuzz/` with libFuzzer, and says what they covered and found
+    Fuzz {
+        /// The target that is run; all, if none is named
+        target: Option<String>,
+        /// How long each is run
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Runs the target once, with this file
+        #[arg(long, value_name = "FILE", requires = "target")]
+        input: Option<PathBuf>,
+    },
     /// Brings in the tools that tests drive, then runs `cargo test --workspace`
     Test {
         /// Further arguments for `cargo test`
@@ -52,6 +66,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().verb {
         Verb::Try { dir } => try_example::run(&dir),
         Verb::Bench { language } => bench::run(&try_example::release_binary()?, language.as_deref()),
+        Verb::Fuzz { target, seconds, input } => fuzz::run(target.as_deref(), seconds, input.as_deref()),
         Verb::Test { args } => test::run(&args),
     }
 }

@@ -97,7 +97,7 @@ fn npm(package: &str, version: &str, program: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// The directory that holds a program, brought there by an installer unless it already is.
-fn installed(
+pub(crate) fn installed(
     package: &str,
     version: &str,
     program: &str,

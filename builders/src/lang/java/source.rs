@@ -7,6 +7,7 @@ use regex::Regex;
 use crate::diagnostic::pattern;
 use crate::error::PlanError;
 use crate::function::{Function, Handler, RelPath};
+use crate::near::no_module;
 use crate::plan::{Dir, Place};
 
 /// Where Maven looks for classes, and for what lies beside them.
@@ -95,11 +96,10 @@ pub(super) fn handler(function: &Function) -> Result<(Handler, RelPath), PlanErr
         .or_else(|| only(&|path| stem_of(path) == handler.module));
     match found {
         Some(file) => Ok((handler, file.clone())),
-        None => Err(PlanError::NoModule {
-            handler,
-            expected: expected.into(),
-            found: sources().take(10).map(ToString::to_string).collect(),
-        }),
+        None => Err(no_module(function, handler, expected.into(), |path| {
+            let is_source = is_java(path) && !path.as_str().starts_with(TESTS);
+            is_source.then(|| vec![class(function, path).replace('.', "/")])
+        })),
     }
 }
 

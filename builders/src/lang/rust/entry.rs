@@ -4,6 +4,7 @@ use super::manifest::Manifest;
 use crate::diagnostic::Diagnostic;
 use crate::error::PlanError;
 use crate::function::{Function, Handler, RelPath};
+use crate::near::no_module;
 use crate::toolchain::Version;
 
 /// Where a crate's library begins if its manifest does not say.
@@ -56,7 +57,7 @@ pub(super) fn find(function: &Function, manifest: &Manifest<'_>) -> Result<Entry
                     .at(MAIN, None, None)
                     .hint(format!("rename it to {LIB}, and in it write `{}`", signature(&handler.function))),
             )),
-            None => Err(absent(function, handler, vec![format!("{path}.rs"), LIB.to_owned()])),
+            None => Err(absent(function, handler, vec![format!("{path}.rs"), LIB.to_owned()], "")),
         };
     };
     let (dir, stem) = root.as_str().rsplit_once('/').map_or(("", root.as_str()), |(dir, name)| (dir, name));
@@ -77,18 +78,17 @@ pub(super) fn find(function: &Function, manifest: &Manifest<'_>) -> Result<Entry
     let modules = modules.into_iter().map(str::to_owned).collect();
     match expected.iter().find_map(|path| has(path)) {
         Some(file) => Ok(Entry { handler, file, root, library, modules }),
-        None => Err(absent(function, handler, expected.into())),
+        None => Err(absent(function, handler, expected.into(), &below(""))),
     }
 }
 
-fn absent(function: &Function, handler: Handler, expected: Vec<String>) -> PlanError {
-    let is_source = |path: &&RelPath| path.extension() == Some("rs");
-    let mut found: Vec<_> = function.files.keys().filter(is_source).map(ToString::to_string).collect();
-    if found.is_empty() {
-        found = function.files.keys().map(ToString::to_string).collect();
-    }
-    found.truncate(10);
-    PlanError::NoModule { handler, expected, found }
+/// Modules lie below the directory of the library's root; what lies elsewhere is none.
+fn absent(function: &Function, handler: Handler, expected: Vec<String>, dir: &str) -> PlanError {
+    no_module(function, handler, expected, |path| {
+        let stem = path.as_str().strip_suffix(".rs")?;
+        let module = stem.strip_prefix(dir).map(|module| module.strip_suffix("/mod").unwrap_or(module));
+        Some(module.into_iter().map(str::to_owned).collect())
+    })
 }
 
 fn is_identifier(name: &str) -> bool {

@@ -40,7 +40,7 @@ pub(super) fn unpack(stream: &mut dyn Read, room: &mut Room<'_>) -> Result<(), U
                     _ => ("a pax header", MAX_PAX),
                 };
                 // Of these there may be any number, and what they hold costs as much as any content.
-                room.pass_over(entry, BLOCK as u64 + size)?;
+                room.pass_over(entry, size.saturating_add(BLOCK as u64))?;
                 let bytes = read_description(stream, entry, size, most)?;
                 described.add(kind, bytes)?;
             }

@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, pattern};
 pub(super) fn errors(said: &str) -> Vec<Diagnostic> {
     // Foo.java:7: error: cannot find symbol
     static ERROR: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^(?:(?:\./)?(\S.*\.java):(\d+): )?error: (.*)$"));
+        LazyLock::new(|| pattern(r"^(?:(?:\./)?(\S.*\.java):(\d+): )?error: (.*\S.*)$"));
     // Foo.java:9: warning: [deprecation] Date(int,int,int) in Date has been deprecated
     static OTHER: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"^(?:\S.*\.java:\d+: |error: |warning: |Note: |\d+ (?:error|warning)s?$)"));
