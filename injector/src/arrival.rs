@@ -10,7 +10,7 @@ use builders::diagnostic::Blame;
 use builders::function::{Handler, RelPath, Sha256};
 
 use crate::cli::{Build, Environment};
-use crate::content::{Carrier, ContentType, Dependencies, Form};
+use crate::content::{Carrier, ContentType, Dependencies, Form, Limits};
 use crate::failure::Failure;
 use crate::network::WayOut;
 use crate::pipeline::{self, timed};
@@ -112,7 +112,7 @@ pub(crate) enum ArrivalError {
         names: Vec<String>,
     },
     /// A mounted file cannot be laid over the archive's.
-    #[error("{0} is mounted, and the archive has a file or a link where its directory should be")]
+    #[error("{0} is mounted, and the archive has a directory in its place, or none where it needs one")]
     InTheWay(RelPath),
 }
 
@@ -204,7 +204,7 @@ pub(crate) fn arrive(
     let room = TempDir::new(&pipeline::scratch_parent(request, env))?;
     let [package, beside, mut tree] = [PACKAGE, BESIDE, TREE].map(|name| room.path.join(name));
     let manifests = survey::manifests(request, catalog);
-    let taken = take(request, catalog, content, &manifests, [&package, &beside])?;
+    let mut taken = take(request, catalog, content, &manifests, [&package, &beside])?;
     let what = taken.package.name();
     let (bytes, sha256) = match &taken.package {
         Package::File(_, copied) => *copied,
@@ -246,6 +246,7 @@ pub(crate) fn arrive(
         let file = tree.join(name.as_str());
         fs::create_parents(&file)?;
         fs::rename(&package, &file)?;
+        taken.beside.retain(|path| *path != name);
     }
     for path in &taken.beside {
         lay_over(&beside, &tree, path, &manifests, reporter)?;
@@ -279,6 +280,7 @@ fn take(
                 let package = Package::Address(address.clone(), None);
                 return Ok(Taken { handler, package, beside: Vec::new() });
             }
+            (Err(error), _) if error.is_vanished() => continue,
             (mount, _) => mount.map_err(survey::wrong(request))?,
         };
         let taken = take_from(&mount, request, catalog, content, manifests, to);
@@ -298,7 +300,9 @@ fn take_from(
     manifests: &[&str],
     [to, beside]: [&Path; 2],
 ) -> Result<Taken, ArrivalError> {
-    let entries = survey::entries(mount, request, catalog).map_err(survey::wrong(request))?;
+    // What carries a function counts as a download does; how large the function itself is, is seen when it is unpacked.
+    let limits = Limits { unpacked: request.limits.unpacked.max(request.limits.download), ..request.limits };
+    let entries = survey::entries(mount, request, catalog, &limits).map_err(survey::wrong(request))?;
     let text = |path: &RelPath| {
         let (_, _, bytes) = mount.read(path, MAX_TEXT).map_err(survey::wrong(request))?;
         Ok::<_, SurveyError>(bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default())
@@ -310,7 +314,10 @@ fn take_from(
     let files: Vec<&RelPath> =
         files.filter(|path| path.as_str() != HANDLER_KEY && !is_manifest(path)).collect();
     let (package, carrier) = if let Some(address) = &request.url {
-        (Package::Address(address.clone(), None), None)
+        // Where Kubeless put another one, that is no part of the function.
+        let is_address = |file: &&&RelPath| text(file).is_ok_and(|text| text.parse::<Address>().is_ok());
+        let file = named(&files, handler.as_ref()).filter(is_address).map(|file| (*file).clone());
+        (Package::Address(address.clone(), file.clone()), file)
     } else {
         let file = carrier(&files, handler.as_ref())?;
         let package = match content.carrier {
@@ -347,20 +354,25 @@ fn called(request: &Build, key: Option<&str>) -> Option<Handler> {
     pipeline::handler(request, key).ok().flatten()
 }
 
-/// The mounted file that carries the function: the one that Kubeless named after the handler's module, else the only one.
+/// The mounted file that carries the function: the only one, or the one that is named after the handler's module.
 fn carrier<'a>(files: &[&'a RelPath], handler: Option<&Handler>) -> Result<&'a RelPath, ArrivalError> {
-    let module = handler.map(|handler| handler.module.as_str());
-    let after =
-        |file: &RelPath| module.and_then(|module| file.as_str().strip_prefix(module)).map(str::to_owned);
-    let named = files.iter().find(|file| after(file).is_some_and(|rest| rest.is_empty()));
-    let extended: Vec<_> =
-        files.iter().filter(|file| after(file).is_some_and(|rest| rest.starts_with('.'))).collect();
-    match (files, named, &extended[..]) {
-        (&[one], ..) | (_, Some(&one), _) | (_, None, &[&one]) => Ok(one),
-        _ => Err(ArrivalError::NoCarrier {
-            found: files.iter().map(ToString::to_string).collect(),
-            module: module.map(str::to_owned),
-        }),
+    let found = if let [_] = files { files.first() } else { named(files, handler) };
+    found.copied().ok_or_else(|| ArrivalError::NoCarrier {
+        found: files.iter().map(ToString::to_string).collect(),
+        module: handler.map(|handler| handler.module.clone()),
+    })
+}
+
+/// The file that is named after the handler's module, as Kubeless did it: without an extension, or as the only one with
+/// any.
+fn named<'f, 'a>(files: &'f [&'a RelPath], handler: Option<&Handler>) -> Option<&'f &'a RelPath> {
+    let module = handler?.module.as_str();
+    let after = |file: &RelPath| file.as_str().strip_prefix(module).map(str::to_owned);
+    let exact = files.iter().find(|file| after(file).is_some_and(|rest| rest.is_empty()));
+    let mut extended = files.iter().filter(|file| after(file).is_some_and(|rest| rest.starts_with('.')));
+    match (exact, extended.next(), extended.next()) {
+        (Some(file), ..) | (None, Some(file), None) => Some(file),
+        _ => None,
     }
 }
 
@@ -458,6 +470,9 @@ fn lay_over(
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => ArrivalError::InTheWay(path.clone()),
         _ => error.into(),
     };
+    if fs::is_real_dir(&to) {
+        return Err(ArrivalError::InTheWay(path.clone()));
+    }
     fs::create_parents(&to).map_err(in_the_way)?;
     fs::remove(&to).map_err(in_the_way)?;
     Ok(fs::rename(&from, &to)?)

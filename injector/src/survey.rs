@@ -8,6 +8,7 @@ use builders::diagnostic::Blame;
 use builders::function::{Function, RelPath, Sha256, SourceFile};
 
 use crate::cli::Build;
+use crate::content::Limits;
 use crate::sys::fs;
 use crate::sys::mount::{Entry, Mount, MountError};
 
@@ -86,33 +87,37 @@ pub(crate) const ATTEMPTS: usize = 5;
 /// Directories that are never part of a function, whatever its language.
 const IGNORED: [&str; 5] = [".git", ".hg", ".svn", ".injector-out", "__MACOSX"];
 
-/// Reads the function in `source`, again if the kubelet swaps it meanwhile. Its `checksum` is looked at here, unless it
-/// was when the function arrived.
+/// Reads the function in `source`, again if it changes meanwhile. Its `checksum` is looked at here, unless it was when
+/// the function arrived.
 pub(crate) fn survey(
     request: &Build,
     source: &Path,
     checksum: Option<Sha256>,
     catalog: &Catalog,
 ) -> Result<Survey, SurveyError> {
-    let wrong = wrong(request);
     for _ in 0..ATTEMPTS {
-        let mount = Mount::open(source).map_err(&wrong)?;
-        let read = read(&mount, request, catalog);
-        if !mount.is_current() {
-            continue;
+        match attempt(request, source, catalog) {
+            Ok(Some(survey)) => {
+                verify(request, checksum, catalog, &survey.function)?;
+                return Ok(survey);
+            }
+            Err(error) if !error.is_vanished() => return Err(wrong(request)(error)),
+            _ => {}
         }
-        let read = read.and_then(|(mut function, handler_key)| {
-            let foreign_deps = deps_file(request, &mut function)?;
-            Ok((function, handler_key, foreign_deps))
-        });
-        let (function, handler_key, foreign_deps) = match read {
-            Err(error) if error.is_vanished() => continue,
-            read => read.map_err(&wrong)?,
-        };
-        verify(request, checksum, catalog, &function)?;
-        return Ok(Survey { mount, function, handler_key, foreign_deps });
     }
     Err(SurveyError::Unsettled)
+}
+
+/// Reads the function once; `None` if the kubelet has swapped it meanwhile.
+fn attempt(request: &Build, source: &Path, catalog: &Catalog) -> Result<Option<Survey>, MountError> {
+    let mount = Mount::open(source)?;
+    let read = read(&mount, request, catalog);
+    if !mount.is_current() {
+        return Ok(None);
+    }
+    let (mut function, handler_key) = read?;
+    let foreign_deps = deps_file(request, &mut function)?;
+    Ok(Some(Survey { mount, function, handler_key, foreign_deps }))
 }
 
 /// What is wrong with the mount.
@@ -126,12 +131,13 @@ pub(crate) fn entries(
     mount: &Mount,
     request: &Build,
     catalog: &Catalog,
+    limits: &Limits,
 ) -> Result<Vec<(RelPath, Entry)>, MountError> {
     let volume = fs::canonical(&request.volume).ok();
     let names = catalog.runtimes().iter().flat_map(|runtime| &runtime.ignore).map(String::as_str);
     let names: Vec<&str> = names.chain(IGNORED).collect();
     // What was built before is no source, wherever the volume lies.
-    mount.entries(&request.limits, &|dir: &Path| {
+    mount.entries(limits, &|dir: &Path| {
         volume.as_deref() == Some(dir)
             || dir.file_name().is_some_and(|name| names.iter().any(|one| name == *one))
     })
@@ -146,7 +152,7 @@ pub(crate) fn manifests<'a>(request: &'a Build, catalog: &'a Catalog) -> Vec<&'a
 fn read(mount: &Mount, request: &Build, catalog: &Catalog) -> Result<(Function, Option<String>), MountError> {
     let mut function = Function::default();
     let mut handler_key = None;
-    for (path, entry) in entries(mount, request, catalog)? {
+    for (path, entry) in entries(mount, request, catalog, &request.limits)? {
         match entry {
             Entry::Link(target) => {
                 function.links.insert(path, target);

@@ -99,7 +99,7 @@ Exit status: 0 if something was explained, however bad; 11 if the code or what i
 
 #[derive(Args)]
 pub(super) struct BuildArgs {
-    /// The function's directory; makes DIR/.injector-out the default volume
+    /// The function's directory, its one file, or an archive of it; makes .injector-out there the default volume
     pub(super) dir: Option<PathBuf>,
 
     /// Where the function is mounted, if no DIR is given [default: /src]
@@ -177,7 +177,7 @@ pub(super) struct BuildArgs {
     #[arg(long, value_name = "FILE", env = "INJECTOR_RUNTIMES", hide_env_values = true)]
     pub(super) config: Option<OsString>,
 
-    /// A CA bundle (PEM) that the tools trust beside the image's own
+    /// A CA bundle (PEM) that the tools, and downloads of the function, trust beside the image's own
     #[arg(long, value_name = "FILE", env = "INJECTOR_CA_FILE", hide_env_values = true)]
     pub(super) ca_file: Option<OsString>,
 

@@ -209,9 +209,20 @@ fn open_to_owner(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The path without links and `..`. One that is not UTF-8 is an error: no argument of a tool could say it.
+/// The path without links and `..`. What leads through the kubelet's link `..data` is there, although the directory to
+/// which that led a moment before is not: a swap lets one attempt fail, or two.
+pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    const ATTEMPTS: usize = 8;
+    let is_absent = |real: &io::Result<PathBuf>| {
+        real.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let attempts = || (1..ATTEMPTS).map(|_| fs::canonicalize(path));
+    attempts().find(|real| !is_absent(real)).unwrap_or_else(|| fs::canonicalize(path))
+}
+
+/// The same. One that is not UTF-8 is an error: no argument of a tool could say it.
 pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
-    let real = fs::canonicalize(path)?;
+    let real = resolve(path)?;
     match real.to_str() {
         Some(_) => Ok(real),
         None => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is not UTF-8", real.display()))),
@@ -323,7 +334,7 @@ pub(super) fn open(path: &Path) -> io::Result<fs::File> {
 }
 
 /// To open a FIFO without waiting for whoever holds its other end.
-const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+pub(super) const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 /// Where a link points; `None` if there is none.
 pub(crate) fn read_link(path: &Path) -> io::Result<Option<PathBuf>> {

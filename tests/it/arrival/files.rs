@@ -53,7 +53,9 @@ fn a_mount_that_does_not_say_what_carries_the_function_is_listed() {
         (&[], "there is no file at all"),
     ] {
         let mut pod = pod_of("base64+zip");
-        mounted.iter().for_each(|name| mount(&pod, name, ""));
+        for name in mounted {
+            mount(&pod, name, "");
+        }
         let headline = "E21 survey failed: none of the mounted files is the one that carries the function";
         pod.build().expect(21, &[headline, said, "hint: name it hello, after the handler's module"]);
         pod.assert_empty();
@@ -64,7 +66,7 @@ fn a_mount_that_does_not_say_what_carries_the_function_is_listed() {
     }
     let mut pod = pod_of("base64");
     pod.set("INJECTOR_SOURCE", pod.dir("nowhere").display().to_string());
-    pod.build().expect(22, &["is not a directory: no function is mounted there"]);
+    pod.build().expect(22, &["there is nothing at ", "no function is mounted there"]);
 }
 
 #[test]
@@ -129,7 +131,7 @@ fn what_is_mounted_beside_an_archive_lies_over_it() {
     mount(&pod, "new/deep/file", "mounted");
     pod.build().expect(0, &["ready: "]);
     let expected = [
-        "alias -> config.json",
+        "alias: mounted",
         "config.json: mounted",
         &format!("hello.py: {}", HELLO.trim_end()),
         "lib/a.py: mounted",
@@ -140,17 +142,21 @@ fn what_is_mounted_beside_an_archive_lies_over_it() {
 }
 
 #[test]
-fn a_mounted_file_never_lies_behind_an_archives_link() {
-    // The link stands in the way of a directory, or is replaced; what it leads to stays as it was.
+fn a_mounted_file_takes_the_place_of_a_link_and_none_of_a_directory() {
     let pod =
         archived(&[hello(), file("real/file", "archived"), link("lib", "real"), link("alias", "real/file")]);
     mount(&pod, "alias", "mounted");
+    mount(&pod, "lib/other", "mounted");
     pod.build().expect(0, &["ready: "]);
-    assert!(published(&pod).contains(&"real/file: archived".to_owned()), "{:?}", published(&pod));
-    assert!(published(&pod).contains(&"alias: mounted".to_owned()), "{:?}", published(&pod));
+    let expected =
+        ["alias: mounted", "hello.py: ", "lib -> real", "real/file: archived", "real/other: mounted"];
+    let found = published(&pod);
+    assert!(found.iter().zip(expected).all(|(found, begin)| found.starts_with(begin)), "{found:?}");
 
-    mount(&pod, "lib/file", "mounted");
-    let said = "lib/file is mounted, and the archive has a file or a link where its directory should be";
+    std::fs::remove_file(pod.dir("src/alias")).expect("removed");
+    mount(&pod, "alias/file", "mounted");
+    let said =
+        "alias/file is mounted, and the archive has a directory in its place, or none where it needs one";
     pod.build().expect(21, &["E21 survey failed: ", said, "hint: give one of the two another name"]);
 
     let pod = archived(&[hello(), file("lib/words.py", "archived")]);
@@ -206,7 +212,7 @@ fn one_folder_around_everything_is_stepped_into() {
 
     // Two folders are nobody's wrapping.
     let pod = archived(&[file("one/hello.py", HELLO), file("two/x.py", "")]);
-    pod.build().expect(61, &["hello.py", "one/hello.py"]);
+    pod.build().expect(31, &["E31 detect failed: ", "hello.py", "one/hello.py"]);
 
     let tar = tar(&[file("./repo/hello.py", HELLO), file("./repo/requirements.txt", "# archived\n")]);
     let pod = pod_of("base64+compressedtar+deps");
@@ -219,7 +225,10 @@ fn one_folder_around_everything_is_stepped_into() {
 fn an_archive_without_the_handlers_file_says_what_it_has_instead() {
     let pod = archived(&[file("helo.py", HELLO), file("deep/down/hello.py", HELLO), file("README.md", "")]);
     let ended = pod.build();
-    ended.expect(61, &["hello.py", "helo.py"]);
+    ended.expect(
+        31,
+        &["needs hello.py or hello/__init__.py, which is not there; there is deep/down/hello.py, helo.py"],
+    );
     pod.assert_empty();
 }
 

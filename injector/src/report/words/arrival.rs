@@ -135,12 +135,16 @@ fn download(error: &FetchError) -> Option<&'static str> {
         }
         FetchError::TooLarge { .. } => "is it the right file? If so, raise INJECTOR_MAX_DOWNLOAD",
         FetchError::Network { cause: Cause::Tls(_), .. } => {
+            "that is for the operator of that host to mend; check the address and the node's clock, too"
+        }
+        FetchError::Network { cause: Cause::Untrusted { .. }, .. } => {
             "name the CA that signed its certificate in INJECTOR_CA_FILE"
         }
         FetchError::Network { cause: Cause::ProxyLogin { .. } | Cause::ProxyRefused { .. }, .. } => {
             "HTTP_PROXY and HTTPS_PROXY name the proxy and its login; NO_PROXY lists the hosts that need none"
         }
-        FetchError::Network { .. } | FetchError::TookTooLong { .. } => {
+        FetchError::TookTooLong { .. } => "is that server slow? If so, raise INJECTOR_TIMEOUT",
+        FetchError::Network { .. } => {
             "can this pod reach that host: a NetworkPolicy, a proxy (HTTPS_PROXY), a mesh whose sidecar is not up yet?"
         }
         FetchError::Downgrade { .. } => "give the https address to which it should lead",

@@ -11,6 +11,7 @@ use builders::diagnostic::Blame;
 use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessage};
 
 use super::resolve::Unresolved;
+use crate::content::Bytes;
 use crate::sys::fs;
 use crate::sys::signal::Signal;
 
@@ -221,7 +222,15 @@ pub(crate) enum Cause {
         /// Where we wanted to go.
         peer: String,
     },
-    /// No TLS with it, which will not change by itself.
+    /// It shows a certificate that nobody whom we know has signed.
+    #[error("the certificate of {peer} is not trusted: {reason}")]
+    Untrusted {
+        /// Host and port.
+        peer: String,
+        /// Who is not known.
+        reason: &'static str,
+    },
+    /// No TLS with it, for another reason.
     #[error("{0}")]
     Tls(String),
     /// It does not speak HTTP.
@@ -269,7 +278,10 @@ pub(crate) enum Cause {
 
 impl Cause {
     fn may_heal(&self) -> bool {
-        !matches!(self, Cause::ProxyLogin { .. } | Cause::Tls(_) | Cause::NoHttp { .. })
+        !matches!(
+            self,
+            Cause::ProxyLogin { .. } | Cause::Untrusted { .. } | Cause::Tls(_) | Cause::NoHttp { .. }
+        )
     }
 
     /// Why a request to `host:port` got no answer; `proxy` is on the way.
@@ -278,7 +290,7 @@ impl Cause {
         let said: Vec<_> = chain.iter().map(ToString::to_string).collect();
         let next = proxy.map_or_else(|| peer.to_owned(), |proxy| format!("the proxy {proxy}"));
         if let Some(tls) = chain.iter().find_map(|error| error.downcast_ref::<TlsError>()) {
-            return Cause::Tls(tls_trouble(tls, peer));
+            return tls_trouble(tls, peer);
         }
         if let Some(Unresolved(reason)) = chain.iter().find_map(|error| error.downcast_ref()) {
             let host = next.rsplit_once(':').map_or(&*next, |(host, _)| host).to_owned();
@@ -333,17 +345,14 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
 }
 
 /// Why there is no TLS with a server.
-fn tls_trouble(error: &TlsError, peer: &str) -> String {
-    let its = |trouble: &str| format!("the certificate of {peer} {trouble}");
+fn tls_trouble(error: &TlsError, peer: &str) -> Cause {
+    let untrusted = |reason| Cause::Untrusted { peer: peer.to_owned(), reason };
+    let its = |trouble: &str| Cause::Tls(format!("the certificate of {peer} {trouble}"));
     match error {
         TlsError::InvalidCertificate(wrong) => match wrong {
-            CertificateError::UnknownIssuer => {
-                its("is not trusted: no CA that we know has issued it (INJECTOR_CA_FILE adds the company's)")
-            }
+            CertificateError::UnknownIssuer => untrusted("no CA that we know has signed it"),
             // Another key under the same name, as when the company's CA was made anew.
-            CertificateError::BadSignature => its(
-                "is not trusted: the CA of that name that we know did not sign it (INJECTOR_CA_FILE adds the company's)",
-            ),
+            CertificateError::BadSignature => untrusted("the CA of that name that we know has not signed it"),
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => its("has expired"),
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 its("is not valid yet: is the node's clock right?")
@@ -353,11 +362,13 @@ fn tls_trouble(error: &TlsError, peer: &str) -> String {
             }
             other => its(&format!("is not accepted: {other}")),
         },
-        TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => format!("{peer} does not speak TLS"),
-        TlsError::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::ProtocolVersion) => {
-            format!("{peer} speaks no TLS that we do: 1.2 and 1.3")
+        TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            Cause::Tls(format!("{peer} does not speak TLS"))
         }
-        other => format!("no TLS with {peer}: {other}"),
+        TlsError::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::ProtocolVersion) => {
+            Cause::Tls(format!("{peer} speaks no TLS that we do: 1.2 and 1.3"))
+        }
+        other => Cause::Tls(format!("no TLS with {peer}: {other}")),
     }
 }
 
@@ -384,20 +395,6 @@ struct Said<'a>(&'a str);
 impl fmt::Display for Said<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { Ok(()) } else { write!(f, ": {}", self.0) }
-    }
-}
-
-/// A size in the largest unit that tells it exactly.
-struct Bytes(u64);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-        let unit = units.into_iter().find(|(shift, _)| self.0 > 0 && self.0.trailing_zeros() >= *shift);
-        match unit {
-            Some((shift, unit)) => write!(f, "{} {unit}", self.0 >> shift),
-            None => write!(f, "{} bytes", self.0),
-        }
     }
 }
 

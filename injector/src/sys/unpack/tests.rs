@@ -2,13 +2,14 @@
 
 mod archives;
 mod hostile;
+mod races;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::*;
 use archives::{directory, entry, file, file_of_mode, link, packed, pax, tar, zip, zipped, zipped_of_mode};
@@ -253,4 +254,127 @@ fn what_python_zips_is_unpacked() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let (_, tree) = unpacked(&fs::read(dir.path().join("archive.zip")).expect("read"));
     assert_eq!(tree, ["sub/ 755", "sub/ü.py 644 hello"]);
+}
+
+/// The name of an ignored test of this file.
+fn runs(test: &str) -> Command {
+    let this = fs::read_link("/proc/self/exe").expect("this program");
+    let mut command = Command::new(this);
+    command.args(["--exact", "--ignored", "--nocapture", &format!("sys::unpack::tests::{test}")]);
+    command.stdout(Stdio::piped());
+    command
+}
+
+/// Where a test in a process of its own finds its archive and its room.
+const PLACE: &str = "UNPACK_TEST_PLACE";
+
+#[test]
+fn memory_is_bounded_by_the_window_and_not_by_the_archive() {
+    // More than the largest window, so that it does not fit where only that may. Of this program itself, some 4 MiB
+    // are read in meanwhile.
+    let content: Vec<u8> =
+        (0..12_u32 << 20).map(|place| (place >> 6).wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    let whole = tar(&[entry(b'0', b"large", |_| {}, &content)]);
+    let many: Vec<_> = (0..50_000).map(|index| format!("{}/{index}", "name".repeat(20))).collect();
+    for (what, most, archive) in [
+        ("plain", 6, whole.clone()),
+        ("gzip", 6, packed("gzip", &whole)),
+        ("bzip2", 10, packed("bzip2", &whole)),
+        ("xz", 15, archives::xz(&whole, 8 << 20)),
+        ("zstd", 15, archives::zstd(&whole, 23)),
+        ("zip", 6, zip(&[zipped("large", &content).packed(8)])),
+        ("many in a tar", 6, tar(&many.iter().map(|name| file(name, "")).collect::<Vec<_>>())),
+        ("many in a zip", 8, zip(&many.iter().map(|name| zipped(name, b"")).collect::<Vec<_>>())),
+    ] {
+        let place = Place::new(&archive);
+        let output = runs("what_it_takes").env(PLACE, place.dir.path()).output().expect("runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let taken = said.lines().find_map(|line| line.strip_prefix("taken: ")?.parse::<u64>().ok());
+        let taken = taken.unwrap_or_else(|| panic!("{what}: {said}"));
+        assert!(taken <= most << 10, "{what}: {taken} KiB, and {most} MiB were expected");
+    }
+}
+
+#[test]
+#[ignore = "run in a process of its own, whose memory is measured"]
+fn what_it_takes() {
+    let status = |field: &str| {
+        let status = fs::read_to_string("/proc/self/status").expect("read");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("a field");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
+    };
+    let place = PathBuf::from(std::env::var_os(PLACE).expect("a place"));
+    let before = status("VmRSS:");
+    unpack(&place.join("archive"), &place.join("room"), &Limits::default()).expect("unpacked");
+    writeln!(io::stdout(), "taken: {}", status("VmHWM:") - before).expect("said");
+}
+
+#[test]
+fn unpacking_ends_when_it_is_told_to() {
+    let entries: Vec<_> = (0..5000).map(|index| file(&format!("d/{index}"), "")).collect();
+    let place = Place::new(&tar(&entries));
+    let mut child = runs("unpacks_until_it_is_told").env(PLACE, place.dir.path()).spawn().expect("starts");
+    let mut said = io::BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut until = |word: &str| said.find(|line| line.as_ref().expect("text").contains(word)).is_some();
+    assert!(until("ready"));
+    let kill = Command::new("sh").args(["-c", &format!("kill -TERM {}", child.id())]).status();
+    assert!(kill.expect("runs").success());
+    assert!(until("stopped: Platform: unpacking was stopped by a signal"));
+    assert!(child.wait().expect("ends").success());
+    assert_eq!(tree(&place.path("room")), [""; 0]);
+}
+
+#[test]
+#[ignore = "run in a process of its own, to which a signal is sent"]
+fn unpacks_until_it_is_told() {
+    let place = PathBuf::from(std::env::var_os(PLACE).expect("a place"));
+    super::super::signal::watch(|_| ()).expect("watched");
+    writeln!(io::stdout(), "ready").expect("said");
+    let error = loop {
+        match unpack(&place.join("archive"), &place.join("room"), &Limits::default()) {
+            Ok(_) => fs::remove_dir_all(place.join("room/d")).expect("removed"),
+            Err(error) => break error,
+        }
+    };
+    writeln!(io::stdout(), "stopped: {:?}: {error}", error.blame()).expect("said");
+}
+
+/// Fills a room and leaves it as it is at the first failure: the failure, and how many bytes were written.
+fn filled(archive: &[u8], limits: &Limits) -> (String, u64) {
+    let place = Place::new(archive);
+    let file = File::open(place.path("archive")).expect("opened");
+    let mut room = Room::open(&place.path("room"), limits, archive.len() as u64).expect("opened");
+    let result = fill(recognise(archive).expect("an archive"), file, archive.len() as u64, &mut room);
+    let written = walkdir::WalkDir::new(place.path("room")).into_iter();
+    let written = written.map(|entry| entry.expect("an entry").metadata().expect("there"));
+    let bytes = written.filter(fs::Metadata::is_file).map(|file| file.len()).sum();
+    (result.expect_err("a bomb").to_string(), bytes)
+}
+
+#[test]
+fn a_bomb_writes_no_more_than_is_allowed() {
+    let limits = Limits { unpacked: 10 << 20, ..Limits::default() };
+    let zeros = vec![0; 1 << 20];
+    let names: Vec<String> = (0..70).map(|index| index.to_string()).collect();
+    let tarred =
+        tar(&names.iter().map(|name| entry(b'0', name.as_bytes(), |_| {}, &zeros)).collect::<Vec<_>>());
+    let zipped_zeros = zipped("x", &zeros).packed(8);
+    let zipped: Vec<_> = names
+        .iter()
+        .map(|name| archives::Zipped { name: name.as_bytes().to_vec(), ..zipped_zeros.clone() })
+        .collect();
+    let large = "10 makes the archive unpack to more than 10 MiB (INJECTOR_MAX_UNPACKED)".to_owned();
+    let ratio = "64 makes the archive unpack to more than 10 times its size (INJECTOR_MAX_RATIO)".to_owned();
+    for archive in [packed("zstd", &tarred), zip(&zipped)] {
+        assert_eq!(filled(&archive, &limits), (large.clone(), 10 << 20));
+        let dense = Limits { ratio: 10, ..Limits::default() };
+        assert_eq!(filled(&archive, &dense), (ratio.clone(), 64 << 20));
+    }
+    // What it says of itself counts before a byte is written, and what it does not say is not written.
+    let one = entry(b'0', b"x", |header| header.set_size(10 << 30), b"");
+    let said = "x makes the archive unpack to more than 10 MiB (INJECTOR_MAX_UNPACKED)".to_owned();
+    assert_eq!(filled(&tar(&[one]), &limits), (said, 0));
+    let lie = archives::Zipped { size: 1000, ..zipped_zeros };
+    let (said, bytes) = filled(&zip(&[lie]), &limits);
+    assert!(said.starts_with("x is broken: ") && bytes <= 1000, "{said} {bytes}");
 }

@@ -1,6 +1,5 @@
 //! What concerns a whole process: how much memory a large download takes, and that the environment says nothing to it.
 
-use std::io::Write as _;
 use std::process::Command;
 
 use super::super::server::{Certificate, Wire, certificate, reply};

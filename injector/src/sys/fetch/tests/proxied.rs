@@ -11,7 +11,7 @@ const LOGIN: &str = "Basic bWU6aHVudGVyMjI=";
 fn through(proxy: &str) -> Case {
     let proxies = Proxies { all: Some(proxy.to_owned()), ..Proxies::default() };
     let (roots, _) = certificate(Certificate::Right);
-    Case { network: Network { proxies, roots, ..Network::default() }, ..case() }
+    Case { network: Network { roots, proxies, ..Network::default() }, ..case() }
 }
 
 #[test]

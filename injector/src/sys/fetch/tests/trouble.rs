@@ -136,11 +136,7 @@ fn who_does_not_speak_http_is_not_asked_again() {
 fn a_certificate_that_is_not_right_is_told_and_not_tried_again() {
     let (strangers, _) = certificate(Certificate::Right);
     for (which, trusted, expected) in [
-        (
-            Certificate::Right,
-            false,
-            "is not trusted: the CA of that name that we know did not sign it (INJECTOR_CA_FILE adds the company's)",
-        ),
+        (Certificate::Right, false, "is not trusted: the CA of that name that we know has not signed it"),
         (Certificate::Expired, true, "has expired"),
         (Certificate::Foreign, true, "is for another name"),
     ] {
@@ -163,7 +159,7 @@ fn without_any_roots_the_browsers_are_trusted_and_not_a_stranger() {
     let (_, tls) = certificate(Certificate::Right);
     let server = Server::at("127.0.0.1:0", Some(tls), |_, wire| reply(wire, "200 OK", "", b"here"));
     let text = case().fetch(&server.url("", "/x")).error().to_string();
-    let expected = "is not trusted: no CA that we know has issued it (INJECTOR_CA_FILE adds the company's)";
+    let expected = "is not trusted: no CA that we know has signed it";
     assert!(text.ends_with(expected), "{text}");
 }
 
