@@ -16,7 +16,7 @@ pub(crate) fn located(printed: &str) -> Vec<Diagnostic> {
     for line in printed.lines().map(str::trim_end) {
         let detail = line.starts_with([' ', '\t']).then(|| line.trim_start().trim_start_matches("./"));
         if let (Some(detail), Some(last), true) = (detail, found.last_mut(), open) {
-            last.message = format!("{}\n    {detail}", last.message);
+            last.message.extend(["\n    ", detail]);
             continue;
         }
         let parts = LINE.captures(line);

@@ -10,7 +10,7 @@ use builders::diagnostic::Blame;
 use builders::function::{Handler, RelPath, Sha256};
 
 use crate::cli::{Build, Environment};
-use crate::content::{Carrier, ContentType, Dependencies, Form};
+use crate::content::{Carrier, ContentType, Dependencies, Form, Limits};
 use crate::failure::Failure;
 use crate::network::WayOut;
 use crate::pipeline::{self, timed};
@@ -112,7 +112,7 @@ pub(crate) enum ArrivalError {
         names: Vec<String>,
     },
     /// A mounted file cannot be laid over the archive's.
-    #[error("{0} is mounted, and the archive has a file or a link where its directory should be")]
+    #[error("{0} is mounted, and the archive has a directory in its place, or none where it needs one")]
     InTheWay(RelPath),
 }
 
@@ -280,6 +280,7 @@ fn take(
                 let package = Package::Address(address.clone(), None);
                 return Ok(Taken { handler, package, beside: Vec::new() });
             }
+            (Err(error), _) if error.is_vanished() => continue,
             (mount, _) => mount.map_err(survey::wrong(request))?,
         };
         let taken = take_from(&mount, request, catalog, content, manifests, to);
@@ -299,7 +300,9 @@ fn take_from(
     manifests: &[&str],
     [to, beside]: [&Path; 2],
 ) -> Result<Taken, ArrivalError> {
-    let entries = survey::entries(mount, request, catalog).map_err(survey::wrong(request))?;
+    // What carries a function counts as a download does; how large the function itself is, is seen when it is unpacked.
+    let limits = Limits { unpacked: request.limits.unpacked.max(request.limits.download), ..request.limits };
+    let entries = survey::entries(mount, request, catalog, &limits).map_err(survey::wrong(request))?;
     let text = |path: &RelPath| {
         let (_, _, bytes) = mount.read(path, MAX_TEXT).map_err(survey::wrong(request))?;
         Ok::<_, SurveyError>(bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default())
@@ -467,6 +470,9 @@ fn lay_over(
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => ArrivalError::InTheWay(path.clone()),
         _ => error.into(),
     };
+    if fs::is_real_dir(&to) {
+        return Err(ArrivalError::InTheWay(path.clone()));
+    }
     fs::create_parents(&to).map_err(in_the_way)?;
     fs::remove(&to).map_err(in_the_way)?;
     Ok(fs::rename(&from, &to)?)

@@ -8,6 +8,7 @@ use builders::diagnostic::Blame;
 use builders::function::{Function, RelPath, Sha256, SourceFile};
 
 use crate::cli::Build;
+use crate::content::Limits;
 use crate::sys::fs;
 use crate::sys::mount::{Entry, Mount, MountError};
 
@@ -130,12 +131,13 @@ pub(crate) fn entries(
     mount: &Mount,
     request: &Build,
     catalog: &Catalog,
+    limits: &Limits,
 ) -> Result<Vec<(RelPath, Entry)>, MountError> {
     let volume = fs::canonical(&request.volume).ok();
     let names = catalog.runtimes().iter().flat_map(|runtime| &runtime.ignore).map(String::as_str);
     let names: Vec<&str> = names.chain(IGNORED).collect();
     // What was built before is no source, wherever the volume lies.
-    mount.entries(&request.limits, &|dir: &Path| {
+    mount.entries(limits, &|dir: &Path| {
         volume.as_deref() == Some(dir)
             || dir.file_name().is_some_and(|name| names.iter().any(|one| name == *one))
     })
@@ -150,7 +152,7 @@ pub(crate) fn manifests<'a>(request: &'a Build, catalog: &'a Catalog) -> Vec<&'a
 fn read(mount: &Mount, request: &Build, catalog: &Catalog) -> Result<(Function, Option<String>), MountError> {
     let mut function = Function::default();
     let mut handler_key = None;
-    for (path, entry) in entries(mount, request, catalog)? {
+    for (path, entry) in entries(mount, request, catalog, &request.limits)? {
         match entry {
             Entry::Link(target) => {
                 function.links.insert(path, target);

@@ -19,7 +19,7 @@ pub(crate) enum DecodeError {
 
 /// The bytes that a text in base64 stands for. Line breaks mean nothing, as for `base64 -d`, and nor does whether
 /// the end is padded.
-pub(super) fn base64(text: impl Read) -> impl Read {
+pub(crate) fn base64(text: impl Read) -> impl Read {
     const LENIENT: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     static ENGINE: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
@@ -29,8 +29,18 @@ pub(super) fn base64(text: impl Read) -> impl Read {
 /// What went wrong while it was read: the text, or the operating system.
 pub(super) fn wrong(error: io::Error) -> DecodeError {
     match error.get_ref() {
-        Some(inner) if inner.is::<base64::DecodeError>() => DecodeError::Malformed(inner.to_string()),
-        _ => error.into(),
+        Some(inner) => match inner.downcast_ref() {
+            Some(base64::DecodeError::InvalidByte(_, byte)) if *byte != b'=' => {
+                let shown = char::from(*byte).escape_default();
+                DecodeError::Malformed(format!(
+                    "it has a {:?}, which base64 does not know",
+                    shown.to_string()
+                ))
+            }
+            Some(_) => DecodeError::Malformed("it is cut short, or damaged".to_owned()),
+            None => error.into(),
+        },
+        None => error.into(),
     }
 }
 
@@ -75,9 +85,15 @@ mod tests {
 
     #[test]
     fn what_is_not_base64_is_said() {
-        for text in ["def hello():", "aGVsbG8=aGVs", "aGVsbG-_", "a", "aGVsbG8==="] {
+        for (text, said) in [
+            ("def hello():", r#"it has a "(", which base64 does not know"#),
+            ("aGVsbG-_", r#"it has a "-", which base64 does not know"#),
+            ("aGVsbG8=aGVs", "it is cut short, or damaged"),
+            ("a", "it is cut short, or damaged"),
+            ("aGVsbG8===", "it is cut short, or damaged"),
+        ] {
             let error = decoded(text).expect_err(text);
-            assert!(matches!(&error, DecodeError::Malformed(_)), "{text:?}: {error}");
+            assert!(matches!(&error, DecodeError::Malformed(found) if found == said), "{text:?}: {error}");
         }
     }
 }

@@ -4,7 +4,7 @@ mod address;
 mod client;
 mod download;
 mod error;
-mod page;
+pub(crate) mod page;
 mod proxies;
 mod resolve;
 

@@ -334,7 +334,7 @@ pub(super) fn open(path: &Path) -> io::Result<fs::File> {
 }
 
 /// To open a FIFO without waiting for whoever holds its other end.
-const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+pub(super) const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 /// Where a link points; `None` if there is none.
 pub(crate) fn read_link(path: &Path) -> io::Result<Option<PathBuf>> {

@@ -1,15 +1,17 @@
 //! Where a function is mounted: a `ConfigMap` volume that the kubelet may swap at any time, a directory, or one file.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use builders::function::{RelPath, Sha256};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, MetadataExt as _, OpenOptions, OpenOptionsExt as _};
 use fs_err as fs;
 use walkdir::WalkDir;
 
 use super::decode::{self, DecodeError};
-use super::fs::{digest, digest_of, open, read_up_to, resolve};
+use super::fs::{NONBLOCK, digest, digest_of, open, resolve};
 use crate::content::{Bytes, Limits};
 
 /// A mount, held at one generation. The kubelet publishes a new one by renaming the link `..data`
@@ -20,15 +22,30 @@ use crate::content::{Bytes, Limits};
 pub(crate) struct Mount {
     /// A directory, or the one file that is mounted.
     root: PathBuf,
-    /// The name of that file.
-    only: Option<RelPath>,
+    holds: Holds,
     generation: Option<Generation>,
+}
+
+/// What a mount holds.
+#[derive(Debug)]
+enum Holds {
+    /// The files of a directory. The kernel opens what lies beneath it and nothing else, whoever rewrites the tree
+    /// between our look at a name and our reading.
+    Tree(Dir),
+    /// One file of this name.
+    File(RelPath),
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Generation {
     link: PathBuf,
     target: PathBuf,
+}
+
+impl Generation {
+    fn is_current(&self) -> bool {
+        fs::read_link(&self.link).is_ok_and(|target| target == self.target)
+    }
 }
 
 /// What stands at a path of a mount.
@@ -113,42 +130,41 @@ impl Mount {
             // A `subPath` of a volume, or a file on a laptop; a link to it may have another name.
             let name = path.file_name().or(absolute.file_name()).map(Path::new);
             let name = name.and_then(Path::to_str).and_then(|name| name.parse().ok());
-            let only = Some(name.ok_or_else(|| MountError::Name(path.to_owned()))?);
-            return Ok(Mount { root: absolute, only, generation: None });
+            let name = name.ok_or_else(|| MountError::Name(path.to_owned()))?;
+            return Ok(Mount { root: absolute, holds: Holds::File(name), generation: None });
         }
+        let dir = Dir::open_ambient_dir(&absolute, ambient_authority())?;
         let link = absolute.join("..data");
         match fs::read_link(&link) {
-            Ok(target) => Mount::at_generation(&absolute, Generation { link, target }),
+            Ok(target) => Mount::at_generation(&absolute, &dir, Generation { link, target }),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
-                Ok(Mount { root: absolute, only: None, generation: None })
+                Ok(Mount { root: absolute, holds: Holds::Tree(dir), generation: None })
             }
             Err(error) => Err(error.into()),
         }
     }
 
     /// The kubelet's links lead to a directory beside them, and nowhere else.
-    fn at_generation(dir: &Path, generation: Generation) -> Result<Self, MountError> {
-        let target = generation.target.clone();
+    fn at_generation(path: &Path, dir: &Dir, generation: Generation) -> Result<Self, MountError> {
+        let target = &generation.target;
         let is_beside = target.as_os_str().as_encoded_bytes().starts_with(b"..")
-            && matches!(target.components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
-        let mount = Mount { root: dir.join(&target), only: None, generation: Some(generation) };
-        match fs::symlink_metadata(&mount.root) {
-            Ok(found) if is_beside && found.is_dir() => Ok(mount),
-            // Whoever reads it finds that it has been swapped.
-            Err(_) if !mount.is_current() => Ok(mount),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-            _ => {
-                let path = "..data".parse().map_err(|_| MountError::Name(target.clone()))?;
-                Err(MountError::Escape { path, target })
-            }
+            && matches!(target.components().collect::<Vec<_>>()[..], [Component::Normal(_)])
+            && match dir.symlink_metadata(target) {
+                Ok(found) => found.is_dir(),
+                // One that was swapped is found to be gone when it is opened.
+                Err(error) => error.kind() != io::ErrorKind::NotFound || !generation.is_current(),
+            };
+        if !is_beside {
+            let link = "..data".parse().map_err(|_| MountError::Name(target.clone()))?;
+            return Err(MountError::Escape { path: link, target: target.clone() });
         }
+        let holds = Holds::Tree(dir.open_dir(target)?);
+        Ok(Mount { root: path.join(target), holds, generation: Some(generation) })
     }
 
     /// Whether the kubelet has not swapped the mount since it was opened.
     pub(crate) fn is_current(&self) -> bool {
-        self.generation.as_ref().is_none_or(|generation| {
-            fs::read_link(&generation.link).is_ok_and(|target| target == generation.target)
-        })
+        self.generation.as_ref().is_none_or(Generation::is_current)
     }
 
     /// Every file and link, by path. Directories that `ignore` knows by their absolute path are passed
@@ -174,16 +190,7 @@ impl Mount {
             }
             let path = self.relative(entry.path())?;
             let target = if kind.is_symlink() { Some(self.target(&path, entry.path())?) } else { None };
-            // Of the file, where a link leads to one.
-            let metadata = fs::metadata(entry.path())?;
-            let entry = match target {
-                Some(target) if metadata.is_dir() => Entry::Link(target),
-                _ if metadata.is_file() => {
-                    let executable = metadata.permissions().mode() & 0o100 != 0;
-                    Entry::File { size: metadata.len(), executable }
-                }
-                _ => return Err(MountError::Special(path)),
-            };
+            let entry = self.entry(&path, target)?;
             so_far.entry(&entry, limits)?;
             entries.push((path, entry));
         }
@@ -196,22 +203,22 @@ impl Mount {
         path: &RelPath,
         keep: u64,
     ) -> Result<(u64, Sha256, Option<Vec<u8>>), MountError> {
-        let place = self.place(path);
-        // Read once: what a builder sees must be what is digested.
-        let read = match read_up_to(&place, keep) {
-            Ok(Some(bytes)) => Ok((bytes.len() as u64, digest_of(&bytes), Some(bytes))),
-            Err(error) if error.kind() != io::ErrorKind::FileTooLarge => Err(error),
-            _ => open(&place)
-                .and_then(|mut file| digest(&mut file, io::sink()))
-                .map(|(size, sha256)| (size, sha256, None)),
+        let read = || {
+            let mut bytes = Vec::new();
+            // Read once: what a builder sees must be what is digested.
+            self.open_file(path)?.take(keep + 1).read_to_end(&mut bytes)?;
+            if bytes.len() as u64 <= keep {
+                return Ok((bytes.len() as u64, digest_of(&bytes), Some(bytes)));
+            }
+            digest(&mut self.open_file(path)?, io::sink()).map(|(size, sha256)| (size, sha256, None))
         };
-        read.map_err(|source| MountError::Unreadable { path: path.clone(), source })
+        read().map_err(|source| MountError::Unreadable { path: path.clone(), source })
     }
 
     /// Copies a file out of the mount, and says what was copied.
     pub(crate) fn copy_out(&self, path: &RelPath, to: &Path, executable: bool) -> io::Result<(u64, Sha256)> {
         super::fs::create_parents(to)?;
-        let copied = digest(&mut open(&self.place(path))?, fs::File::create(to)?)?;
+        let copied = digest(&mut self.open_file(path)?, fs::File::create(to)?)?;
         if executable {
             fs::set_permissions(to, std::fs::Permissions::from_mode(0o755))?;
         }
@@ -220,17 +227,46 @@ impl Mount {
 
     /// Writes what a file in base64 stands for to `to`, and says what was written.
     pub(crate) fn decode(&self, path: &RelPath, to: &Path) -> Result<(u64, Sha256), DecodeError> {
-        let mut decoder = decode::base64(open(&self.place(path))?);
+        let mut decoder = decode::base64(self.open_file(path)?);
         digest(&mut decoder, fs::File::create(to)?).map_err(decode::wrong)
     }
 
-    fn place(&self, path: &RelPath) -> PathBuf {
-        if self.only.is_some() { self.root.clone() } else { self.root.join(path.as_str()) }
+    /// What stands at a path where `link` says where it leads if it is a link. Of the file, where that is one.
+    fn entry(&self, path: &RelPath, link: Option<String>) -> Result<Entry, MountError> {
+        let (is_dir, is_file, size, mode) = match &self.holds {
+            Holds::Tree(dir) => {
+                let found = dir.metadata(path.as_str())?;
+                (found.is_dir(), found.is_file(), found.len(), found.mode())
+            }
+            Holds::File(_) => {
+                let found = fs::metadata(&self.root)?;
+                (found.is_dir(), found.is_file(), found.len(), found.permissions().mode())
+            }
+        };
+        match link {
+            Some(target) if is_dir => Ok(Entry::Link(target)),
+            _ if is_file => Ok(Entry::File { size, executable: mode & 0o100 != 0 }),
+            _ => Err(MountError::Special(path.clone())),
+        }
+    }
+
+    /// Opens a file to read it; a FIFO that took its place would let us wait.
+    fn open_file(&self, path: &RelPath) -> io::Result<fs::File> {
+        let Holds::Tree(dir) = &self.holds else { return open(&self.root) };
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(NONBLOCK);
+        let opened = dir.open_with(path.as_str(), &options).and_then(|file| {
+            let is_file = file.metadata()?.is_file();
+            if is_file { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
+        });
+        let wrong =
+            |error: io::Error| io::Error::new(error.kind(), format!("failed to open file `{path}`: {error}"));
+        Ok(fs::File::from_parts(opened.map_err(wrong)?.into_std(), path.as_str()))
     }
 
     fn relative(&self, path: &Path) -> Result<RelPath, MountError> {
-        if let Some(only) = &self.only {
-            return Ok(only.clone());
+        if let Holds::File(name) = &self.holds {
+            return Ok(name.clone());
         }
         let bad = || MountError::Name(path.to_owned());
         let rest = path.strip_prefix(&self.root).map_err(|_| bad())?;
@@ -344,7 +380,7 @@ mod tests {
         std::thread::scope(|threads| {
             threads.spawn(|| {
                 let going_on = |_: &u32| !is_read.load(std::sync::atomic::Ordering::Relaxed);
-                (2..).take_while(going_on).for_each(&publish);
+                (2..u32::MAX).take_while(going_on).for_each(&publish);
             });
             let read = |_| {
                 let mount = Mount::open(&dir.path().join("hello.py"))?;
@@ -358,6 +394,35 @@ mod tests {
                 assert!(error.is_vanished(), "{error:?}");
             }
         });
+    }
+
+    #[test]
+    fn whoever_rewrites_the_tree_meanwhile_lends_it_nothing_from_elsewhere() {
+        let (dir, outside) =
+            (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another"));
+        generation(dir.path(), "sub", "ours");
+        generation(outside.path(), ".", "secret");
+        let [sub, link] = ["sub", ".git"].map(|name| dir.path().join(name));
+        symlink(outside.path(), &link).expect("linked");
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        let seen = std::thread::scope(|threads| {
+            threads.spawn(|| {
+                while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let (here, exchange) = (rustix::fs::CWD, rustix::fs::RenameFlags::EXCHANGE);
+                    let _ = rustix::fs::renameat_with(here, &sub, here, &link, exchange);
+                }
+            });
+            let read = |_| {
+                let mount = Mount::open(dir.path())?;
+                mount.read(&"sub/hello.py".parse().expect("a path"), 10)
+            };
+            let seen: Vec<_> = (0..5000).map(read).collect();
+            is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+            seen
+        });
+        let read: Vec<_> = seen.iter().flatten().filter_map(|(_, _, bytes)| bytes.as_deref()).collect();
+        assert!(!read.is_empty() && read.len() < seen.len(), "{} of {}", read.len(), seen.len());
+        assert!(read.iter().all(|bytes| bytes == b"ours"), "it was read through a link that leads out");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod archives;
 mod content_type;
 mod diagnose;
+mod download;
 mod handler;
 mod manifests;
 mod runtime_toml;
@@ -16,6 +17,7 @@ mod unpack;
 
 pub use content_type::content_type;
 pub use diagnose::diagnose;
+pub use download::download;
 pub use handler::handler;
 pub use manifests::manifests;
 pub use runtime_toml::runtime_toml;
@@ -59,9 +61,10 @@ mod tests {
     type Target = fn(&[u8]);
 
     /// Each target, by the name of its program.
-    const TARGETS: [(&str, Target); 7] = [
+    const TARGETS: [(&str, Target); 8] = [
         ("content_type", content_type),
         ("diagnose", diagnose),
+        ("download", download),
         ("entries", entries),
         ("handler", handler),
         ("manifests", manifests),

@@ -74,32 +74,40 @@ fn one_file_arrives_by_each_carrier() {
 fn an_archive_arrives_by_each_carrier_whatever_it_is_made_with() {
     for (suffix, what, bytes) in archives() {
         for carrier in CARRIERS {
-            for (deps, mounted, expected) in [
-                ("", Some("# mounted\n"), "# mounted"),
-                ("", None, "# archived"),
-                ("+deps", Some("# mounted\n"), "# archived"),
-                ("+deps", None, "# archived"),
-            ] {
-                let (pod, site) = carried(carrier, &format!("{suffix}{deps}"), "hello", &bytes);
-                if let Some(mounted) = mounted {
-                    mount(&pod, "requirements.txt", mounted);
-                }
-                mount(&pod, "handler", "hello.hello");
-                let ended = pod.build();
-                ended.expect(0, &["ready: "]);
-                assert!(!ended.stderr.contains("is empty"), "{}", ended.stderr);
-                let expected = [
-                    format!("hello.py: {}", HELLO.trim_end()),
-                    "lib/words.py: WORD = 'hello'".to_owned(),
-                    format!("requirements.txt: {expected}"),
-                    "run.sh*: #!/bin/sh".to_owned(),
-                ];
-                assert_eq!(published(&pod), expected, "{what} as {carrier}{suffix}{deps}");
-                assert!(site.is_none_or(|site| site.requests() == 1));
-                assert_eq!(pod.leftovers(), [""; 0]);
-            }
+            assert_arrives(carrier, suffix, &what, &bytes, None);
         }
     }
+}
+
+#[test]
+fn the_mounts_dependency_file_counts_unless_the_archives_shall() {
+    let [tar, zip] = [Compression::Gzip.pack(&tar(&function())), zip(&function())];
+    for (suffix, bytes) in [("+compressedtar", &tar), ("+compressedtar+deps", &tar), ("+deps+zip", &zip)] {
+        for carrier in CARRIERS {
+            assert_arrives(carrier, suffix, "an archive", bytes, Some("# mounted"));
+        }
+    }
+}
+
+/// Builds a function that arrives in this archive, with a mounted dependency file or without.
+#[track_caller]
+fn assert_arrives(carrier: &str, suffix: &str, what: &str, bytes: &[u8], deps: Option<&str>) {
+    let (pod, site) = carried(carrier, suffix, "hello", bytes);
+    if let Some(deps) = deps {
+        mount(&pod, "requirements.txt", deps);
+    }
+    mount(&pod, "handler", "hello.hello");
+    pod.build().expect(0, &["ready: "]);
+    let deps = deps.filter(|_| !suffix.contains("+deps")).unwrap_or("# archived");
+    let expected = [
+        format!("hello.py: {}", HELLO.trim_end()),
+        "lib/words.py: WORD = 'hello'".to_owned(),
+        format!("requirements.txt: {deps}"),
+        "run.sh*: #!/bin/sh".to_owned(),
+    ];
+    assert_eq!(published(&pod), expected, "{what} as {carrier}{suffix}");
+    assert!(site.is_none_or(|site| site.requests() == 1));
+    assert_eq!(pod.leftovers(), [""; 0]);
 }
 
 #[test]

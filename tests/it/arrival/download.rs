@@ -29,7 +29,14 @@ fn at(url: &str) -> Pod {
 fn build(pod: &Pod) -> Ended {
     // As a run before leaves it: where it is not there, no report is written before there is anything to build.
     mount(pod, "../volume/.injector/lock", "");
-    let ended = pod.build();
+    let ended = searched(pod, pod.build());
+    assert!(pod.dir("volume/.injector/report.json").is_file(), "no report to search: {}", ended.stderr);
+    ended
+}
+
+/// Searches all that a run has left for the secrets.
+#[track_caller]
+fn searched(pod: &Pod, ended: Ended) -> Ended {
     for secret in [PASSWORD, SIGNATURE] {
         for (place, text) in [
             ("the log", &ended.stderr),
@@ -46,7 +53,6 @@ fn build(pod: &Pod) -> Ended {
             }
         }
     }
-    assert!(pod.dir("volume/.injector/report.json").is_file(), "no report to search: {}", ended.stderr);
     assert_eq!(pod.leftovers(), [""; 0]);
     ended
 }
@@ -93,16 +99,6 @@ fn what_may_heal_is_asked_for_again_and_told() {
         assert!(ended.stderr.contains(&told), "{}", ended.stderr);
         assert_eq!(site.requests(), 2, "{status}");
     }
-}
-
-#[test]
-fn a_server_that_does_not_heal_is_asked_no_more_than_five_times() {
-    let site = Site::start(Scheme::Http, |_, _| says("500 Internal Server Error", "out of order"));
-    let pod = at(&site.url(IN_URL, SIGNED));
-    let said = [" answered 500 Internal Server Error: out of order (after 5 attempts)", "hint: "];
-    build(&pod).expect(22, &said);
-    assert_eq!(site.requests(), 5);
-    pod.assert_empty();
 }
 
 #[test]
@@ -157,7 +153,7 @@ fn redirects_that_lead_nowhere_are_the_servers_fault() {
 
 #[test]
 fn a_download_that_breaks_in_the_middle_goes_on_there() {
-    let archive = zip(&[file("hello.py", HELLO), file("data.bin", noise(1 << 20))]);
+    let archive = zip(&[file("hello.py", HELLO), file("data.bin", noise(100_000))]);
     let content = archive.clone();
     let site = Site::start(Scheme::Http, move |_, before| match before {
         0 => Answer::Cut(content.clone(), content.len() / 2),
@@ -170,7 +166,7 @@ fn a_download_that_breaks_in_the_middle_goes_on_there() {
     let told = format!("the connection broke after {half} of {} bytes; going on in ", archive.len());
     assert!(ended.stderr.contains(&told), "{}", ended.stderr);
     assert_eq!(site.requests(), 2);
-    assert_eq!(fs::read(pod.function().join("source/data.bin")).expect("published"), noise(1 << 20));
+    assert_eq!(fs::read(pod.function().join("source/data.bin")).expect("published"), noise(100_000));
 }
 
 /// Bytes that do not compress.
@@ -184,26 +180,71 @@ fn noise(length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_download_that_always_breaks_off_is_no_function() {
-    let site = Site::start(Scheme::Http, |_, _| Answer::Cut(HELLO.into(), 7));
-    let pod = at(&site.url(IN_URL, SIGNED));
-    let said = format!("the connection broke after 7 of {} bytes (after 5 attempts)", HELLO.len());
-    build(&pod).expect(22, &["E22 survey failed: ", "/hello.py cannot be fetched: ", &said]);
-    assert_eq!(site.requests(), 5);
-    pod.assert_empty();
+fn what_does_not_heal_is_tried_five_times() {
+    let broken = Site::start(Scheme::Http, |_, _| says("500 Internal Server Error", "out of order"));
+    let cutting = Site::start(Scheme::Http, |_, _| Answer::Cut(HELLO.into(), 7));
+    let closed = Proxy::closed();
+    let cut = format!("the connection broke after 7 of {} bytes (after 5 attempts)", HELLO.len());
+    let (at_proxy, proxy) =
+        (format!("the proxy {} does not connect to {UNKNOWN_HOST}:443", closed.host), &closed.host);
+    let cases = [
+        (
+            at(&broken.url(IN_URL, SIGNED)),
+            "answered 500 Internal Server Error: out of order (after 5 attempts)",
+        ),
+        (at(&cutting.url(IN_URL, SIGNED)), &*cut),
+        (
+            at(&format!("http://{IN_URL}{CLOSED}/{SIGNED}")),
+            "connection refused by 127.0.0.1:1 (after 5 attempts)",
+        ),
+        (
+            at(&format!("https://{UNKNOWN_HOST}/{SIGNED}"))
+                .with("HTTPS_PROXY", format!("http://{IN_URL}{proxy}")),
+            &at_proxy,
+        ),
+    ];
+    // They wait longer and longer, together.
+    let runs: Vec<_> = cases.iter().map(|(pod, said)| (pod, pod.start(&["build"]), said)).collect();
+    for (pod, run, said) in runs {
+        searched(pod, run.wait()).expect(22, &["E22 survey failed: ", "/hello.py ", said, "hint: "]);
+        pod.assert_empty();
+    }
+    assert_eq!((broken.requests(), cutting.requests(), closed.asked().len()), (5, 5, 5));
 }
 
 #[test]
 fn a_server_that_stalls_takes_no_longer_than_a_stage_may() {
-    for (bytes, said) in
-        [(0, "not fetched within 1 s: 0 bytes came"), (7, "not fetched within 1 s: 7 bytes came")]
-    {
-        let site = Site::start(Scheme::Http, move |_, _| Answer::Stalls(HELLO.into(), bytes));
-        let pod = at(&site.url(IN_URL, SIGNED)).with("INJECTOR_TIMEOUT", "1");
-        build(&pod).expect(22, &["E22 survey failed: ", said, "hint: ", "INJECTOR_TIMEOUT"]);
+    let sites = [0, 7]
+        .map(|bytes| (Site::start(Scheme::Http, move |_, _| Answer::Stalls(HELLO.into(), bytes)), bytes));
+    let pods = sites.each_ref().map(|(site, _)| at(&site.url(IN_URL, SIGNED)).with("INJECTOR_TIMEOUT", "1"));
+    let runs = pods.each_ref().map(|pod| pod.start(&["build"]));
+    for ((run, pod), (site, bytes)) in runs.into_iter().zip(&pods).zip(&sites) {
+        let said = format!("/hello.py was not fetched within 1 s: {bytes} bytes came");
+        searched(pod, run.wait()).expect(22, &["E22 survey failed: ", &said, "hint: ", "INJECTOR_TIMEOUT"]);
         assert_eq!(site.requests(), 1);
         pod.assert_empty();
     }
+}
+
+#[test]
+fn a_proxy_that_does_not_know_us_is_asked_once() {
+    let registry = Registry::start(Scheme::Https, Manner::Serves);
+    let strict = Proxy::before(&registry, Some("ci-user:another"));
+    for scheme in ["http", "https"] {
+        let pod = at(&format!("{scheme}://{UNKNOWN_HOST}/{SIGNED}"));
+        let pod = pod.with("ALL_PROXY", format!("http://{IN_URL}{}", strict.host));
+        let said = format!("the proxy {} asks for a login", strict.host);
+        build(&pod).expect(22, &["E22 survey failed: ", &said, "hint: "]);
+        pod.assert_empty();
+    }
+    assert_eq!(strict.asked().len(), 2);
+}
+
+#[test]
+fn a_host_without_an_address_is_told() {
+    let pod = at(&format!("http://{IN_URL}{UNKNOWN_HOST}/{SIGNED}")).with("INJECTOR_TIMEOUT", "1");
+    build(&pod).expect(22, &["E22 survey failed: ", UNKNOWN_HOST, "hint: "]);
+    pod.assert_empty();
 }
 
 #[test]
@@ -226,7 +267,7 @@ fn a_page_for_people_is_no_function() {
 #[test]
 fn what_is_larger_than_allowed_is_not_downloaded() {
     let site = Site::start(Scheme::Http, |asked, _| match &*asked.what {
-        "GET /announced" => Answer::Zeros(1 << 40),
+        "GET /announced" => Answer::Blanks(1 << 40),
         _ => Answer::Endless,
     });
     for (path, found) in [("announced", "1024 GiB"), ("endless", "more than 64 KiB")] {
@@ -294,26 +335,6 @@ fn proxies_are_asked_where_they_should_be() {
 }
 
 #[test]
-fn a_proxy_that_does_not_let_us_through_is_told() {
-    let registry = Registry::start(Scheme::Https, Manner::Serves);
-    let strict = Proxy::before(&registry, Some("ci-user:another"));
-    let closed = Proxy::closed();
-    for (proxy, said, asked) in [
-        (&strict.host, format!("the proxy {} asks for a login", strict.host), Some(&strict)),
-        (&closed.host, format!("the proxy {} does not connect to {UNKNOWN_HOST}:443", closed.host), None),
-    ] {
-        let pod = at(&format!("https://{UNKNOWN_HOST}/{SIGNED}"));
-        let pod = pod.with("HTTPS_PROXY", format!("http://{IN_URL}{proxy}"));
-        build(&pod).expect(22, &["E22 survey failed: ", &said, "hint: "]);
-        assert!(
-            asked.is_none_or(|proxy| proxy.asked().len() == 1),
-            "a login is not accepted the second time"
-        );
-        pod.assert_empty();
-    }
-}
-
-#[test]
 fn a_login_comes_from_netrc() {
     let site = Site::start(Scheme::Http, |asked, _| {
         if asked.authorization == Some(basic(LOGIN)) {
@@ -332,16 +353,6 @@ fn a_login_comes_from_netrc() {
     pod.set("NETRC", pod.dir("home/.netrc").display().to_string());
     build(&pod).expect(0, &["ready: "]);
     assert_eq!(site.requests(), 3);
-}
-
-#[test]
-fn a_server_that_is_not_there_is_told() {
-    let mut pod = at(&format!("http://{IN_URL}{CLOSED}/{SIGNED}"));
-    build(&pod).expect(22, &["E22 survey failed: ", "connection refused by 127.0.0.1:1 (after 5 attempts)"]);
-    pod.set("FUNC_URL", format!("http://{IN_URL}{UNKNOWN_HOST}/{SIGNED}"));
-    pod.set("INJECTOR_TIMEOUT", "3");
-    pod.build().expect(22, &["E22 survey failed: ", UNKNOWN_HOST]);
-    pod.assert_empty();
 }
 
 #[test]

@@ -143,7 +143,8 @@ fn download(error: &FetchError) -> Option<&'static str> {
         FetchError::Network { cause: Cause::ProxyLogin { .. } | Cause::ProxyRefused { .. }, .. } => {
             "HTTP_PROXY and HTTPS_PROXY name the proxy and its login; NO_PROXY lists the hosts that need none"
         }
-        FetchError::Network { .. } | FetchError::TookTooLong { .. } => {
+        FetchError::TookTooLong { .. } => "is that server slow? If so, raise INJECTOR_TIMEOUT",
+        FetchError::Network { .. } => {
             "can this pod reach that host: a NetworkPolicy, a proxy (HTTPS_PROXY), a mesh whose sidecar is not up yet?"
         }
         FetchError::Downgrade { .. } => "give the https address to which it should lead",

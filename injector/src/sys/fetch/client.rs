@@ -59,7 +59,7 @@ impl<'a> Client<'a> {
             }
             let to = redirect(&answer)?;
             let from = first.to_string();
-            if seen.contains(&to) {
+            if seen.iter().any(|one| one.bare() == to.bare()) {
                 return Err(FetchError::Circle { from, to: at.to_string() });
             }
             if seen.len() > REDIRECTS {

@@ -4,7 +4,7 @@
 const LINE: usize = 200;
 
 /// Whether a file of this Content-Type that begins so is a web page.
-pub(super) fn is_web_page(content_type: &str, start: &[u8]) -> bool {
+pub(crate) fn is_web_page(content_type: &str, start: &[u8]) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim();
     let is_html = ["text/html", "application/xhtml+xml"].iter().any(|html| kind.eq_ignore_ascii_case(html));
     let start = String::from_utf8_lossy(start).to_ascii_lowercase();
@@ -13,7 +13,7 @@ pub(super) fn is_web_page(content_type: &str, start: &[u8]) -> bool {
 }
 
 /// The first line of a text that says anything, without markup and control characters.
-pub(super) fn first_line(text: &str) -> String {
+pub(crate) fn first_line(text: &str) -> String {
     let plain = without_markup(text);
     let says = |line: &&str| line.contains(char::is_alphanumeric);
     let line = plain.lines().find(says).unwrap_or_default();

@@ -102,6 +102,9 @@ fn every_compression_is_recognised_and_undone() {
         let parts = [packed(name, front), packed(name, back)].concat();
         assert_eq!(unpacked(&parts).1, expected, "{name}");
     }
+    // A frame that is to be skipped, as parallel programs put first.
+    let skipped = [b"\x50\x2a\x4d\x18\x04\0\0\0skip", &packed("zstd", &hello)[..]].concat();
+    assert_eq!(unpacked(&skipped).0, Format::Tar(Compression::Zstd));
     for method in [0, 8, 12, 93, 95] {
         let text = "hello\n".repeat(1000);
         let archive = zip(&[zipped("hello.py", text.as_bytes()).packed(method)]);
@@ -256,7 +259,17 @@ fn what_python_zips_is_unpacked() {
     assert_eq!(tree, ["sub/ 755", "sub/ü.py 644 hello"]);
 }
 
-/// The name of an ignored test of this file.
+#[test]
+fn what_is_in_the_room_already_stays_there() {
+    let place = Place::new(&tar(&[file("x", "")]));
+    fs::write(place.path("room/precious"), "precious").expect("written");
+    let error = place.unpack(&Limits::default()).expect_err("not empty");
+    assert_eq!(error.blame(), Blame::Platform);
+    assert!(error.to_string().ends_with("room is not empty"), "{error}");
+    assert_eq!(tree(&place.path("room")), ["precious 644 precious"]);
+}
+
+/// Runs an ignored test of this file in a process of its own.
 fn runs(test: &str) -> Command {
     let this = fs::read_link("/proc/self/exe").expect("this program");
     let mut command = Command::new(this);

@@ -49,7 +49,7 @@ pub(super) fn told<'a>(message: &str, details: impl Iterator<Item = &'a str>) ->
         if message == "cannot find symbol" && detail.starts_with("symbol: ") {
             message = format!("{message}: {}", &detail["symbol: ".len()..]);
         } else if !detail.is_empty() {
-            message = format!("{message}\n    {detail}");
+            message.extend(["\n    ", &detail]);
         }
     }
     message
