@@ -53,7 +53,9 @@ fn a_mount_that_does_not_say_what_carries_the_function_is_listed() {
         (&[], "there is no file at all"),
     ] {
         let mut pod = pod_of("base64+zip");
-        mounted.iter().for_each(|name| mount(&pod, name, ""));
+        for name in mounted {
+            mount(&pod, name, "");
+        }
         let headline = "E21 survey failed: none of the mounted files is the one that carries the function";
         pod.build().expect(21, &[headline, said, "hint: name it hello, after the handler's module"]);
         pod.assert_empty();
