@@ -84,6 +84,9 @@ pub(crate) const HANDLER_KEY: &str = "handler";
 pub(crate) const MAX_TEXT: u64 = 1 << 20;
 /// How often a mount that changes is read anew.
 pub(crate) const ATTEMPTS: usize = 5;
+/// How the names of files begin in which macOS keeps what other systems do not know of a file: they are never part of a
+/// function, and named as if they were its source.
+pub(crate) const COMPANION: &str = "._";
 /// Directories that are never part of a function, whatever its language.
 const IGNORED: [&str; 5] = [".git", ".hg", ".svn", ".injector-out", "__MACOSX"];
 
@@ -137,10 +140,12 @@ pub(crate) fn entries(
     let names = catalog.runtimes().iter().flat_map(|runtime| &runtime.ignore).map(String::as_str);
     let names: Vec<&str> = names.chain(IGNORED).collect();
     // What was built before is no source, wherever the volume lies.
-    mount.entries(limits, &|dir: &Path| {
+    let mut entries = mount.entries(limits, &|dir: &Path| {
         volume.as_deref() == Some(dir)
             || dir.file_name().is_some_and(|name| names.iter().any(|one| name == *one))
-    })
+    })?;
+    entries.retain(|(path, _)| !path.name().starts_with(COMPANION));
+    Ok(entries)
 }
 
 /// The names of dependency files, in the order in which builders prefer them.

@@ -198,7 +198,9 @@ fn an_archive_that_shall_bring_its_dependency_file_must() {
 
 #[test]
 fn one_folder_around_everything_is_stepped_into() {
-    let clutter = [file("__MACOSX/._hello.py", "x"), file(".DS_Store", "x")];
+    // What macOS adds is neither beside the folder nor source.
+    let clutter = ["__MACOSX/._hello.py", ".DS_Store", "._repo-main", "repo-main/._hello.py"];
+    let clutter = clutter.map(|name| file(name, "\0\u{5}\u{16}\u{7}"));
     let pod = archived(
         &[&[file("repo-main/hello.py", HELLO), file("repo-main/lib/x", "x")][..], &clutter].concat(),
     );

@@ -79,12 +79,15 @@ pub(super) fn arrival(error: &ArrivalError) -> Message {
             &["the directory for it is INJECTOR_SCRATCH, else TMPDIR or /tmp: is there space?"],
         ),
         ArrivalError::NoCarrier { found, module } => {
-            let found = if found.is_empty() { "no file at all".to_owned() } else { found.join(", ") };
+            let listed = if found.is_empty() { "no file at all".to_owned() } else { found.join(", ") };
             let hint = match module {
+                _ if found.is_empty() => {
+                    "mount the file that carries the function; for one of the type url, its address may be in FUNC_URL".to_owned()
+                }
                 Some(module) => format!("name it {module}, after the handler's module"),
                 None => "name it after the handler's module, and name that in FUNC_HANDLER".to_owned(),
             };
-            say(stage, format!("{text}; there is {found}"), &[&hint])
+            say(stage, format!("{text}; there is {listed}"), &[&hint])
         }
         ArrivalError::Address { .. } => say(
             stage,
