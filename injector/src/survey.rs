@@ -8,7 +8,7 @@ use builders::diagnostic::Blame;
 use builders::function::{Function, RelPath, Sha256, SourceFile};
 
 use crate::cli::Build;
-use crate::content::Limits;
+use crate::content::{Dependencies, Form, Limits};
 use crate::sys::fs;
 use crate::sys::mount::{Entry, Mount, MountError};
 
@@ -202,7 +202,11 @@ fn deps_file(request: &Build, function: &mut Function) -> Result<Option<(RelPath
         function.deps_file = inside.filter(|inside| function.files.contains_key(inside));
         return Ok(None);
     }
-    let Some(bytes) = read_foreign(file, &path)? else {
+    // With `+deps` that of the archive counts alone.
+    let is_archived =
+        request.content_type.is_some_and(|content| content.form == Form::Archive(Dependencies::Archived));
+    let foreign = if is_archived { None } else { read_foreign(file, &path)? };
+    let Some(bytes) = foreign else {
         function.deps_file = function.files.contains_key(&path).then_some(path);
         return Ok(None);
     };

@@ -80,14 +80,13 @@ pub(super) fn arrival(error: &ArrivalError) -> Message {
         ),
         ArrivalError::NoCarrier { found, module } => {
             let listed = if found.is_empty() { "no file at all".to_owned() } else { found.join(", ") };
-            let hint = match module {
-                _ if found.is_empty() => {
-                    "mount the file that carries the function; for one of the type url, its address may be in FUNC_URL".to_owned()
-                }
+            let name = match module {
                 Some(module) => format!("name it {module}, after the handler's module"),
                 None => "name it after the handler's module, and name that in FUNC_HANDLER".to_owned(),
             };
-            say(stage, format!("{text}; there is {listed}"), &[&hint])
+            let address = "a function of the type url needs no file where FUNC_URL has its address";
+            let hints = if found.is_empty() { &[&*name, address][..] } else { &[&*name] };
+            say(stage, format!("{text}; there is {listed}"), hints)
         }
         ArrivalError::Address { .. } => say(
             stage,
