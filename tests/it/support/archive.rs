@@ -199,7 +199,7 @@ fn padded(content: &[u8]) -> Vec<u8> {
 pub(crate) fn zip(entries: &[Entry]) -> Vec<u8> {
     const DEFLATED: u16 = 8;
     const UTF8: u16 = 1 << 11;
-    const OF_UNIX: u16 = (3 << 8) + 20;
+    const OF_UNIX: u16 = 3 << 8 | 0x14;
     let (mut archive, mut directory) = (Vec::new(), Vec::new());
     let mut last: Option<(Rc<[u8]>, u32, Vec<u8>)> = None;
     for Entry { name, kind, mode, content } in entries {
