@@ -155,7 +155,7 @@ const BESIDE: &str = "beside";
 const TREE: &str = "tree";
 /// The section in which the story tells of downloads and archives.
 const SECTION: &str = "survey";
-/// What macOS adds to archives.
+/// What macOS adds to archives, beside the companions of files.
 const CLUTTER: [&str; 2] = ["__MACOSX", ".DS_Store"];
 /// The directory that languages give a meaning, so that it is never just a wrapping.
 const MEANT: &str = "src";
@@ -204,6 +204,10 @@ pub(crate) fn arrive(
     let room = TempDir::new(&pipeline::scratch_parent(request, env))?;
     let [package, beside, mut tree] = [PACKAGE, BESIDE, TREE].map(|name| room.path.join(name));
     let manifests = survey::manifests(request, catalog);
+    let runtimes: Vec<&Runtime> = match &request.runtime {
+        Some(name) => catalog.find(name).into_iter().collect(),
+        None => catalog.runtimes().iter().collect(),
+    };
     let mut taken = take(request, catalog, content, &manifests, [&package, &beside])?;
     let what = taken.package.name();
     let (bytes, sha256) = match &taken.package {
@@ -229,19 +233,17 @@ pub(crate) fn arrive(
         origin.archive = Some(unpacked.format.to_string());
         fs::remove(&package)?;
         tree = top(tree, taken.handler.as_ref())?;
-        let brought = manifests.iter().any(|name| fs::is_file(&tree.join(name)));
+        let listed = runtimes.iter().flat_map(|runtime| &runtime.manifests).map(String::as_str);
+        let names: Vec<&str> = request.deps_name().into_iter().chain(listed).collect();
+        let brought = names.iter().any(|name| fs::is_file(&tree.join(name)));
         if dependencies == Dependencies::Archived && !brought {
-            let names = manifests.into_iter().map(str::to_owned).collect();
+            let names = names.into_iter().map(str::to_owned).collect();
             return Err(ArrivalError::NoDependencies { what, names });
         }
     } else {
         if let Some(format) = recognise(&fs::start(&package, START)?) {
             return Err(ArrivalError::Unannounced { what, format });
         }
-        let runtimes: Vec<&Runtime> = match &request.runtime {
-            Some(name) => catalog.find(name).into_iter().collect(),
-            None => catalog.runtimes().iter().collect(),
-        };
         let name = file_name(&taken, &runtimes).ok_or(ArrivalError::NoName { what })?;
         let file = tree.join(name.as_str());
         fs::create_parents(&file)?;
@@ -305,17 +307,19 @@ fn take_from(
     let entries = survey::entries(mount, request, catalog, &limits).map_err(survey::wrong(request))?;
     let text = |path: &RelPath| {
         let (_, _, bytes) = mount.read(path, MAX_TEXT).map_err(survey::wrong(request))?;
-        Ok::<_, SurveyError>(bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default())
+        Ok::<_, SurveyError>(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
     };
     let key = entries.iter().map(|(path, _)| path).find(|path| path.as_str() == HANDLER_KEY);
-    let handler = called(request, key.map(text).transpose()?.as_deref());
+    let handler = called(request, key.map(text).transpose()?.flatten().as_deref());
     let is_manifest = |path: &RelPath| manifests.contains(&path.as_str());
     let files = entries.iter().filter(|(_, entry)| matches!(entry, Entry::File { .. })).map(|(path, _)| path);
     let files: Vec<&RelPath> =
         files.filter(|path| path.as_str() != HANDLER_KEY && !is_manifest(path)).collect();
     let (package, carrier) = if let Some(address) = &request.url {
         // Where Kubeless put another one, that is no part of the function.
-        let is_address = |file: &&&RelPath| text(file).is_ok_and(|text| text.parse::<Address>().is_ok());
+        let is_address = |file: &&&RelPath| {
+            text(file).is_ok_and(|text| text.is_some_and(|text| text.parse::<Address>().is_ok()))
+        };
         let file = named(&files, handler.as_ref()).filter(is_address).map(|file| (*file).clone());
         (Package::Address(address.clone(), file.clone()), file)
     } else {
@@ -328,7 +332,8 @@ fn take_from(
             }
             Carrier::Url => {
                 let wrong = |source| ArrivalError::Address { file: file.clone(), source };
-                Package::Address(text(file)?.trim().parse().map_err(wrong)?, Some(file.clone()))
+                let text = text(file)?.ok_or(BadAddress::NoText).map_err(wrong)?;
+                Package::Address(text.parse().map_err(wrong)?, Some(file.clone()))
             }
         };
         (package, Some(file.clone()))
@@ -427,7 +432,11 @@ fn file_name(taken: &Taken, runtimes: &[&Runtime]) -> Option<RelPath> {
 /// Where an archive's files begin: in the one folder around everything, unless the handler counts from above it.
 fn top(tree: PathBuf, handler: Option<&Handler>) -> io::Result<PathBuf> {
     let names = fs::names(&tree)?;
-    let mut names = names.iter().filter(|name| CLUTTER.iter().all(|clutter| *name != clutter));
+    let is_clutter = |name: &OsString| {
+        let is_companion = name.as_encoded_bytes().starts_with(survey::COMPANION.as_bytes());
+        is_companion || CLUTTER.iter().any(|clutter| name == clutter)
+    };
+    let mut names = names.iter().filter(|name| !is_clutter(name));
     let (Some(folder), None) = (names.next(), names.next()) else { return Ok(tree) };
     let inner = tree.join(folder);
     let counts_from = |dir: &Path| handler.map_or(Ok(false), |handler| holds(dir, &handler.module));
@@ -548,7 +557,7 @@ mod tests {
         for (files, of, expected) in [
             (&["hello/hello.py"][..], "hello.run", "hello"),
             (
-                &["hello-main/hello.py", "hello-main/x", "__MACOSX/._x", ".DS_Store"],
+                &["hello-main/hello.py", "hello-main/x", "._hello-main", "__MACOSX/._x", ".DS_Store"],
                 "hello.run",
                 "hello-main",
             ),

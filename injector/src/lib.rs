@@ -31,7 +31,7 @@ pub mod fuzzing;
 use std::process::ExitCode;
 
 use cli::{Format, Request, Verb};
-use failure::Failure;
+use failure::{Failure, Stage};
 use pod::PodError;
 use report::Reporter;
 use report::{explain, last_words, words};
@@ -66,9 +66,12 @@ fn obey(request: Request, reporter: &mut Reporter) -> Result<u8, Failure> {
             pipeline::dry_run(*build, &env, reporter)
         }
         Verb::Plan(build, format) => {
+            sys::prepare(last_words::on_late_signal).map_err(|error| Failure::Bug(error.to_string()))?;
             reporter.keep_to_yourself();
             let prepared = pipeline::prepare(&build, &env, reporter)?;
-            let mut probed = prepared.probe(&mut toolbox::Remembered::new())?;
+            let probed = prepared.probe(&mut toolbox::Remembered::new());
+            pipeline::go_on(Stage::Provision)?;
+            let mut probed = probed?;
             let plan = prepared.plan(&mut probed)?;
             reporter.print(&match format {
                 Format::Text => words::plan(&prepared, &probed.toolchain, &plan),

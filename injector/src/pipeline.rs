@@ -345,7 +345,7 @@ pub(crate) fn timed<T, E>(step: Running, deed: impl FnOnce() -> Result<T, E>) ->
 }
 
 /// Stops here if we were told to.
-fn go_on(stage: Stage) -> Result<(), Failure> {
+pub(crate) fn go_on(stage: Stage) -> Result<(), Failure> {
     signal::received().map_or(Ok(()), |signal| Err(Failure::Terminated { signal, stage }))
 }
 

@@ -8,7 +8,7 @@ use builders::diagnostic::Blame;
 use builders::function::{Function, RelPath, Sha256, SourceFile};
 
 use crate::cli::Build;
-use crate::content::Limits;
+use crate::content::{Dependencies, Form, Limits};
 use crate::sys::fs;
 use crate::sys::mount::{Entry, Mount, MountError};
 
@@ -84,6 +84,9 @@ pub(crate) const HANDLER_KEY: &str = "handler";
 pub(crate) const MAX_TEXT: u64 = 1 << 20;
 /// How often a mount that changes is read anew.
 pub(crate) const ATTEMPTS: usize = 5;
+/// How the names of files begin in which macOS keeps what other systems do not know of a file: they are never part of a
+/// function, and named as if they were its source.
+pub(crate) const COMPANION: &str = "._";
 /// Directories that are never part of a function, whatever its language.
 const IGNORED: [&str; 5] = [".git", ".hg", ".svn", ".injector-out", "__MACOSX"];
 
@@ -137,10 +140,12 @@ pub(crate) fn entries(
     let names = catalog.runtimes().iter().flat_map(|runtime| &runtime.ignore).map(String::as_str);
     let names: Vec<&str> = names.chain(IGNORED).collect();
     // What was built before is no source, wherever the volume lies.
-    mount.entries(limits, &|dir: &Path| {
+    let mut entries = mount.entries(limits, &|dir: &Path| {
         volume.as_deref() == Some(dir)
             || dir.file_name().is_some_and(|name| names.iter().any(|one| name == *one))
-    })
+    })?;
+    entries.retain(|(path, _)| !path.name().starts_with(COMPANION));
+    Ok(entries)
 }
 
 /// The names of dependency files, in the order in which builders prefer them.
@@ -197,7 +202,11 @@ fn deps_file(request: &Build, function: &mut Function) -> Result<Option<(RelPath
         function.deps_file = inside.filter(|inside| function.files.contains_key(inside));
         return Ok(None);
     }
-    let Some(bytes) = read_foreign(file, &path)? else {
+    // With `+deps` that of the archive counts alone.
+    let is_archived =
+        request.content_type.is_some_and(|content| content.form == Form::Archive(Dependencies::Archived));
+    let foreign = if is_archived { None } else { read_foreign(file, &path)? };
+    let Some(bytes) = foreign else {
         function.deps_file = function.files.contains_key(&path).then_some(path);
         return Ok(None);
     };

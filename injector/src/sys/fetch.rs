@@ -197,7 +197,7 @@ impl Errand<'_> {
                     status: response.status().to_string(),
                     proxy,
                     wait: asked_to_wait(response.headers()),
-                    said: said(&mut response, timings.idle).await,
+                    said: said(&mut response, timings.idle, [self.from, &at]).await,
                     attempts: Attempts(1),
                 });
             }
@@ -251,8 +251,9 @@ fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
     Some(until.saturating_sub(Duration::from_secs(host::now())))
 }
 
-/// The first line of an answer that is no file.
-async fn said(response: &mut Response, idle: Duration) -> String {
+/// The first line of an answer that is no file, without what is secret in the addresses that were asked: servers repeat
+/// them, and nobody would know a secret of which a part is cut off.
+async fn said(response: &mut Response, idle: Duration, asked: [&Address; 2]) -> String {
     let mut bytes = Vec::new();
     while bytes.len() < SAID {
         // As far as it comes.
@@ -260,7 +261,9 @@ async fn said(response: &mut Response, idle: Duration) -> String {
         bytes.extend_from_slice(&more);
     }
     bytes.truncate(SAID);
-    page::first_line(&String::from_utf8_lossy(&bytes))
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let secrets = asked.into_iter().flat_map(Address::secrets);
+    page::first_line(&secrets.fold(text, |text, secret| text.replace(&secret, "***")))
 }
 
 #[cfg(test)]

@@ -170,7 +170,7 @@ fn fill(format: Format, file: File, size: u64, room: &mut Room<'_>) -> Result<()
     match format {
         Format::Zip => zip::unpack(file, size, room),
         Format::Tar(compression) => {
-            let file = BufReader::with_capacity(CHUNK, file);
+            let file = BufReader::with_capacity(CHUNK, Interruptible(file));
             let decoded = compression.decoder(file, room.limits().window);
             let mut stream = decoded.map_err(|error| UnpackError::unreadable(ARCHIVE, error))?;
             tar::unpack(&mut stream, room)
@@ -190,6 +190,17 @@ fn read_full(stream: &mut dyn Read, buffer: &mut [u8], entry: &str) -> Result<us
         }
     }
     Ok(filled)
+}
+
+/// A file that ends with an error where we were told to stop: a decoder that reads on and on, and has nothing to hand
+/// out, asks nobody else.
+struct Interruptible<R>(R);
+
+impl<R: Read> Read for Interruptible<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        awake().map_err(io::Error::other)?;
+        self.0.read(buffer)
+    }
 }
 
 /// Stops where we were told to.

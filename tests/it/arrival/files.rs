@@ -49,7 +49,7 @@ fn a_mount_that_does_not_say_what_carries_the_function_is_listed() {
     for (mounted, said) in [
         (&["a.zip", "b.zip", "requirements.txt"][..], "there is a.zip, b.zip"),
         (&["hello.zip", "hello.tar"], "there is hello.tar, hello.zip"),
-        (&["requirements.txt", "handler"], "there is no file at all"),
+        (&["requirements.txt", "handler"], "hint: a function of the type url needs no file where FUNC_URL"),
         (&[], "there is no file at all"),
     ] {
         let mut pod = pod_of("base64+zip");
@@ -79,6 +79,7 @@ fn a_mounted_file_that_is_not_what_its_type_says_is_told() {
         ("text+zip", HELLO.as_bytes().to_vec(), "hello.py: it is no zip or tar archive"),
         ("base64", base64(&zip).into(), "hello.py is a zip archive, where one source file was expected"),
         ("url", HELLO.as_bytes().to_vec(), "hello.py holds no address of a function: "),
+        ("url", zip.clone(), "hello.py holds no address of a function: it is no text"),
         ("url", Vec::new(), "hello.py holds no address of a function: it is empty"),
     ] {
         let pod = pod_of(content_type);
@@ -184,6 +185,21 @@ fn an_empty_dependency_file_in_the_mount_counts_and_is_told() {
 }
 
 #[test]
+fn the_dependency_file_that_an_archive_brings_counts_alone() {
+    let mut pod = archived(&[hello(), file("requirements.txt", "# archived\n")])
+        .with("FUNC_CONTENT_TYPE", "base64+zip+deps");
+    mount(&pod, "requirements.txt", "# mounted\n");
+    let elsewhere = pod.dir("elsewhere/requirements.txt");
+    std::fs::create_dir_all(elsewhere.parent().expect("a parent")).expect("made");
+    std::fs::write(&elsewhere, "# from elsewhere\n").expect("written");
+    for file in [pod.dir("src/requirements.txt"), elsewhere] {
+        pod.set("KUBELESS_DEPS_FILE", file.display().to_string());
+        pod.build().expect(0, &["ready: "]);
+        assert_eq!(published(&pod)[1], "requirements.txt: # archived", "{}", file.display());
+    }
+}
+
+#[test]
 fn an_archive_that_shall_bring_its_dependency_file_must() {
     for name in ["other.txt", "sub/requirements.txt"] {
         let pod =
@@ -198,7 +214,9 @@ fn an_archive_that_shall_bring_its_dependency_file_must() {
 
 #[test]
 fn one_folder_around_everything_is_stepped_into() {
-    let clutter = [file("__MACOSX/._hello.py", "x"), file(".DS_Store", "x")];
+    // What macOS adds is neither beside the folder nor source.
+    let clutter = ["__MACOSX/._hello.py", ".DS_Store", "._repo-main", "repo-main/._hello.py"];
+    let clutter = clutter.map(|name| file(name, "\0\u{5}\u{16}\u{7}"));
     let pod = archived(
         &[&[file("repo-main/hello.py", HELLO), file("repo-main/lib/x", "x")][..], &clutter].concat(),
     );

@@ -286,12 +286,15 @@ fn unpacks(pod: &Pod) -> bool {
 fn sigterm_ends_a_download_and_an_unpacking_and_leaves_nothing() {
     let site = Site::start(crate::support::registry::Scheme::Http, |_, _| Answer::Stalls(HELLO.into(), 7));
     let pod = pod_of("url").with("FUNC_URL", site.url("", "hello.py"));
-    let run = pod.start(&["build"]);
-    until("it is asked for", || site.requests() == 1);
-    run.signal(Signal::TERM);
-    run.wait().expect(143, &["E143 stopped by SIGTERM in the stage survey"]);
+    for (verb, before) in [("build", 0), ("plan", 1)] {
+        let run = pod.start(&[verb]);
+        until("it is asked for", || site.requests() == before + 1);
+        run.signal(Signal::TERM);
+        assert_eq!(run.wait().code, Some(143), "{verb}");
+        assert_eq!(pod.leftovers(), [""; 0], "{verb}");
+    }
     pod.assert_empty();
-    assert_eq!(site.requests(), 1);
+    assert_eq!(site.requests(), 2);
 
     let (pod, _site) = slow();
     let run = pod.start(&["build"]);

@@ -79,12 +79,14 @@ pub(super) fn arrival(error: &ArrivalError) -> Message {
             &["the directory for it is INJECTOR_SCRATCH, else TMPDIR or /tmp: is there space?"],
         ),
         ArrivalError::NoCarrier { found, module } => {
-            let found = if found.is_empty() { "no file at all".to_owned() } else { found.join(", ") };
-            let hint = match module {
+            let listed = if found.is_empty() { "no file at all".to_owned() } else { found.join(", ") };
+            let name = match module {
                 Some(module) => format!("name it {module}, after the handler's module"),
                 None => "name it after the handler's module, and name that in FUNC_HANDLER".to_owned(),
             };
-            say(stage, format!("{text}; there is {found}"), &[&hint])
+            let address = "a function of the type url needs no file where FUNC_URL has its address";
+            let hints = if found.is_empty() { &[&*name, address][..] } else { &[&*name] };
+            say(stage, format!("{text}; there is {listed}"), hints)
         }
         ArrivalError::Address { .. } => say(
             stage,

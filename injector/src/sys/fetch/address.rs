@@ -20,6 +20,9 @@ pub(crate) enum BadAddress {
     /// There is none.
     #[error("it is empty")]
     Empty,
+    /// It is binary, or longer than any address.
+    #[error("it is no text, or one of more than 1 MiB")]
+    NoText,
     /// It has blanks or control characters in its middle.
     #[error("it is more than one word")]
     Words,
@@ -117,28 +120,27 @@ impl Address {
             return basic(&decoded(own.0.username()), &decoded(own.0.password().unwrap_or_default()));
         }
         let user = own.map(|own| decoded(own.0.username()));
-        let login = self.login(first, logins).filter(|login| user.is_none() || login.user == user);
-        match (user, login) {
+        let fits = |login: &&Login| user.is_none() || login.user == user;
+        match (&user, self.login(first, logins.iter().filter(fits))) {
             (_, Some(login)) => basic(
                 login.user.as_deref().unwrap_or_default(),
                 login.password.as_deref().unwrap_or_default(),
             ),
-            (Some(user), None) => basic(&user, ""),
+            (Some(user), None) => basic(user, ""),
             (None, None) => None,
         }
     }
 
-    /// The login for this host. A netrc knows no ports: on the port of another service, which only a redirect
-    /// chose, its logins are for nobody. What is for any host is for the one that was named to us.
-    fn login<'a>(&self, first: &Address, logins: &'a [Login]) -> Option<&'a Login> {
+    /// The login for this host. A netrc knows neither ports nor schemes: where only a redirect leads, its logins are for
+    /// https and its usual port alone, not for another service, nor for whoever listens on the way and sent us there.
+    /// What is for any host is for the one that was named to us.
+    fn login<'a>(&self, first: &Address, logins: impl Iterator<Item = &'a Login>) -> Option<&'a Login> {
         let host = self.0.host_str()?;
         let is_chosen = self.0.origin() == first.0.origin();
-        let mut whole = logins.iter().filter(|login| login.user.is_some() || login.password.is_some());
+        let is_safe = self.0.scheme() == "https" && self.0.port().is_none();
+        let mut whole = logins.filter(|login| login.user.is_some() || login.password.is_some());
         whole.find(|login| match &login.machine {
-            Some(machine) => {
-                let is_usual = self.0.port().is_none() || self.0.port() == first.0.port();
-                machine.eq_ignore_ascii_case(host) && is_usual
-            }
+            Some(machine) => machine.eq_ignore_ascii_case(host) && (is_chosen || is_safe),
             None => is_chosen,
         })
     }
@@ -244,7 +246,8 @@ mod tests {
             user: Some("me".to_owned()),
             password: Some(password.to_owned()),
         };
-        let logins = [login(Some("Host.example"), "netrc"), login(None, "default")];
+        let you = Login { user: Some("you".to_owned()), ..login(Some("host.example"), "yours") };
+        let logins = [login(Some("Host.example"), "netrc"), you, login(None, "default")];
         let sent = |at: &str, first: &str| {
             let header = address(at).authorization(&address(first), &logins)?;
             let text = header.to_str().ok()?.strip_prefix("Basic ")?.to_owned();
@@ -256,7 +259,9 @@ mod tests {
             ("https://host.example/there", "https://u:p@host.example/", Some("u:p")),
             ("https://host.example/", "https://host.example/", Some("me:netrc")),
             ("https://me@host.example/", "https://me@host.example/", Some("me:netrc")),
-            ("https://you@host.example/", "https://you@host.example/", Some("you:")),
+            ("https://you@host.example/", "https://you@host.example/", Some("you:yours")),
+            ("https://she@host.example/", "https://she@host.example/", Some("she:")),
+            ("http://host.example:8080/", "http://host.example:8080/", Some("me:netrc")),
             ("http://other.example/", "http://other.example/", Some("me:default")),
             // Elsewhere: another host, port or scheme.
             ("https://other.example/", "https://u:p@host.example/", None),
@@ -264,6 +269,10 @@ mod tests {
             ("http://other.example:80/", "http://u:p@other.example:81/", None),
             ("https://other.example/", "http://other.example/", None),
             ("https://sub.host.example/", "https://host.example/", None),
+            // Whoever is on the way of the first could read it, and send us there.
+            ("http://host.example/", "http://other.example/", None),
+            // A port that is usual for the first alone.
+            ("https://host.example:8443/", "https://other.example:8443/", None),
             // The usual upgrade.
             ("https://host.example/", "http://host.example/", Some("me:netrc")),
             ("https://host.example/", "http://other.example:8080/", Some("me:netrc")),

@@ -103,7 +103,7 @@ impl<'a> Client<'a> {
                 None => Ok(Answer { response, at: at.clone(), proxy }),
             },
             Ok(Ok(response)) => Ok(Answer { response, at: at.clone(), proxy }),
-            Ok(Err(error)) => failed(Cause::of(&error, &at.peer(), proxy.as_deref(), connect)),
+            Ok(Err(error)) => failed(Cause::of(&error.without_url(), &at.peer(), proxy.as_deref(), connect)),
             Err(_) => failed(Cause::Silent(answer)),
         }
     }

@@ -56,6 +56,8 @@ pub(crate) enum Refusal {
     LinkNowhere(String),
     /// More text of links than is kept in mind.
     Links(usize),
+    /// More text of paths than this many bytes.
+    Paths(u64),
     /// A hard link to something else than an earlier file.
     HardLink(String),
     /// A device, a FIFO or a socket.
@@ -123,6 +125,11 @@ impl fmt::Display for Refusal {
                 f,
                 "is a link too many: names and targets of links may have {} in all",
                 Bytes(*bytes as u64)
+            ),
+            Refusal::Paths(bytes) => write!(
+                f,
+                "is a path too many: all paths together may have {} (INJECTOR_MAX_ENTRIES)",
+                Bytes(*bytes)
             ),
             Refusal::HardLink(target) => {
                 write!(f, "is a hard link to \"{target}\", which is no earlier file of the archive")

@@ -30,6 +30,8 @@ pub(super) struct Room<'limits> {
     links: BTreeMap<RelPath, String>,
     /// Bytes of names and targets in `links`.
     text: usize,
+    /// Bytes of all paths.
+    paths: u64,
     buffer: Vec<u8>,
 }
 
@@ -51,6 +53,10 @@ enum Is {
 
 /// The most text of links that is kept in mind, in bytes: some 40,000 links.
 const MAX_LINKS: usize = 4 << 20;
+/// How long paths may be on average, in bytes: whoever surveys what was unpacked keeps them all in mind.
+const MEAN_PATH: u64 = 256;
+/// What a few paths may have in any case, in bytes.
+const LEAST_PATHS: u64 = 1 << 20;
 
 impl<'limits> Room<'limits> {
     /// Opens an empty directory for an archive of `size` bytes.
@@ -69,6 +75,7 @@ impl<'limits> Room<'limits> {
             overhead: 0,
             links: BTreeMap::new(),
             text: 0,
+            paths: 0,
             buffer: vec![0; CHUNK],
         })
     }
@@ -244,6 +251,11 @@ impl<'limits> Room<'limits> {
             Ok(None) => return Ok(None),
             Err(refusal) => return refuse(refusal),
         };
+        self.paths += path.as_str().len() as u64;
+        let most = self.limits.entries.saturating_mul(MEAN_PATH).max(LEAST_PATHS);
+        if self.paths > most {
+            return refuse(Refusal::Paths(most));
+        }
         let slashes = path.as_str().matches('/').count() as u64;
         let found = if is == Is::Directory { slashes + 1 } else { slashes };
         if found > self.limits.depth {

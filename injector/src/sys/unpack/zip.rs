@@ -13,7 +13,7 @@ use super::compression::Compression;
 use super::refusal::{MAX_PATH, shown};
 use super::room::Room;
 use super::tar::execute;
-use super::{ARCHIVE, CHUNK, Refusal, UnpackError};
+use super::{ARCHIVE, CHUNK, Interruptible, Refusal, UnpackError};
 
 /// The record at the end with the longest remark.
 const MAX_END: u64 = 22 + u16::MAX as u64;
@@ -33,9 +33,10 @@ pub(super) fn unpack(file: File, size: u64, room: &mut Room<'_>) -> Result<(), U
     }
     let mut local = vec![0; MAX_LOCAL_HEADER];
     let mut places = Vec::new();
+    let mut unclaimed = size;
     let mut entries = archive.entries(&mut buffer);
     while let Some(record) = entries.next_entry().map_err(|error| unreadable(ARCHIVE, error))? {
-        places.push(unpack_entry(&archive, &record, &mut local, room)?);
+        places.push(unpack_entry(&archive, &record, &mut local, &mut unclaimed, room)?);
     }
     // Where there are more than 65,535 entries, some programs write what is left of their number in 16 bits.
     if places.len() as u64 % (1 << 16) != archive.entries_hint() % (1 << 16) {
@@ -67,6 +68,7 @@ fn unpack_entry(
     archive: &ZipArchive<FileReader>,
     record: &ZipFileHeaderRecord<'_>,
     local: &mut [u8],
+    unclaimed: &mut u64,
     room: &mut Room<'_>,
 ) -> Result<(u64, u64), UnpackError> {
     let name = record.file_path().as_bytes();
@@ -77,6 +79,10 @@ fn unpack_entry(
     }
     let entry = archive.get_entry(record.wayfinder()).map_err(|error| unreadable(&shown, error))?;
     agree(record, &entry, local)?;
+    let place = (record.local_header_offset(), entry.compressed_data_range().1);
+    // Entries that share bytes cost time for each of them: who looks only when all are unpacked may never come to it.
+    let rest = unclaimed.checked_sub(place.1.saturating_sub(place.0));
+    *unclaimed = rest.ok_or_else(|| broken("some of its entries share bytes"))?;
     let mode = match record.version_made_by().creator_system() {
         CreatorSystem::UNIX | CreatorSystem::MACOS => record.external_attributes() >> 16,
         _ => 0,
@@ -115,7 +121,7 @@ fn unpack_entry(
         (0o140_000, _) => return refuse(Refusal::Special("socket")),
         (kind, _) => return refuse(Refusal::Broken(format!("its mode is {kind:o}"))),
     }
-    Ok((record.local_header_offset(), entry.compressed_data_range().1))
+    Ok(place)
 }
 
 /// Sees to it that an entry's own header says what the directory says, since some programs go by the one.
@@ -159,7 +165,7 @@ fn read(
     with: &mut dyn FnMut(&mut dyn Read) -> Result<(), UnpackError>,
 ) -> Result<(), UnpackError> {
     let shown = shown(record.file_path().as_bytes());
-    let mut input = BufReader::with_capacity(CHUNK, entry.reader());
+    let mut input = BufReader::with_capacity(CHUNK, Interruptible(entry.reader()));
     let compression = match record.compression_method() {
         CompressionMethod::STORE => Some(Compression::None),
         CompressionMethod::DEFLATE => None,

@@ -160,6 +160,20 @@ fn a_netrc_gives_each_host_its_own_login_and_its_default_to_the_first_alone() {
 }
 
 #[test]
+fn what_a_server_repeats_of_secrets_in_addresses_is_not_told_not_even_cut() {
+    let abroad = Server::at("127.0.0.2:0", None, |request, wire| {
+        let body = format!("{} you asked for {}", "x".repeat(150), request.what);
+        reply(wire, "403 Forbidden", "", body.as_bytes())
+    });
+    let there = abroad.url("", &format!("/y?sig={}", "hunter22".repeat(20)));
+    let server = Server::http(move |_, wire| moved(wire, "302 Found", &there));
+    for from in [server.url("", "/x"), abroad.url("", &format!("/z?token={}", "hunter33".repeat(20)))] {
+        let text = case().fetch(&from).error().to_string();
+        assert!(text.contains("=***") && !text.contains("hunter"), "{text}");
+    }
+}
+
+#[test]
 fn what_fails_behind_a_redirect_names_both_addresses() {
     let abroad = Server::at("127.0.0.2:0", None, |_, wire| reply(wire, "404 Not Found", "", b""));
     let there = abroad.url("", "/y?token=hunter22");

@@ -238,6 +238,15 @@ fn what_passes_a_limit() {
     ] {
         assert_eq!(refused(&archive, &limits), expected);
     }
+    let dirs = "d".repeat(250) + "/";
+    let named: Vec<_> = (0..360)
+        .map(|index| [pax(b'x', &[("path", &format!("{}{index}", dirs.repeat(12)))]), file("", "")].concat())
+        .collect();
+    let said = refused(&tar(&named), &Limits { entries: 1000, ..Limits::default() });
+    assert!(
+        said.ends_with("is a path too many: all paths together may have 1 MiB (INJECTOR_MAX_ENTRIES)"),
+        "{said}"
+    );
     let links: Vec<_> = (0..2200)
         .map(|index| {
             let target = format!("x/{index}/{}", "t/".repeat(1000));
@@ -428,6 +437,11 @@ fn zips_that_are_cut_or_damaged() {
                 Zipped { at: Some(31), ..zipped("b", b"quoted") },
             ]),
         ),
+        ("the archive is broken: some of its entries share bytes", {
+            // Whoever looks only afterwards has unpacked what is large once for each of many names.
+            let large = Zipped { at: Some(0), ..zipped("a", &[b'x'; 4096]) };
+            zip(&[Zipped { at: None, ..large.clone() }, large])
+        }),
         (
             "the archive is broken: the 108 bytes at 0 belong to no entry",
             zip_with(&[one()], inner.clone(), |_| {}),
