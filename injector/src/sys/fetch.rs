@@ -197,7 +197,7 @@ impl Errand<'_> {
                     status: response.status().to_string(),
                     proxy,
                     wait: asked_to_wait(response.headers()),
-                    said: said(&mut response, timings.idle).await,
+                    said: said(&mut response, &at, timings.idle).await,
                     attempts: Attempts(1),
                 });
             }
@@ -252,7 +252,9 @@ fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The first line of an answer that is no file.
-async fn said(response: &mut Response, idle: Duration) -> String {
+///
+/// Of an address to which we were sent, nobody else knows what is secret.
+async fn said(response: &mut Response, at: &Address, idle: Duration) -> String {
     let mut bytes = Vec::new();
     while bytes.len() < SAID {
         // As far as it comes.
@@ -260,7 +262,8 @@ async fn said(response: &mut Response, idle: Duration) -> String {
         bytes.extend_from_slice(&more);
     }
     bytes.truncate(SAID);
-    page::first_line(&String::from_utf8_lossy(&bytes))
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    page::first_line(&at.secrets().fold(text, |text, secret| text.replace(&secret, "***")))
 }
 
 #[cfg(test)]
