@@ -13,7 +13,7 @@ use super::{base64, mount, pod_of, published};
 use crate::support::archive::{
     Compression, Entry, device, directory, disk, fifo, file, hard_link, link, many_in_gzip, tar, zip,
 };
-use crate::support::machine::Mounted;
+use crate::support::machine::{Mounted, STRANGER, is_root};
 use crate::support::pod::{HELLO, Pod, names, until};
 use crate::support::site::{Answer, Site};
 
@@ -225,6 +225,31 @@ fn what_is_honest_in_an_archive_is_kept() {
         assert_eq!(published(&pod), expected);
         let mode = fs::metadata(pod.function().join("source/lib")).expect("there").mode();
         assert_eq!(mode & 0o7000, 0, "{mode:o}");
+    }
+}
+
+#[test]
+fn modes_of_an_archive_keep_nobody_from_what_it_holds() {
+    let entries = [
+        directory("lib").mode(0),
+        file("lib/words.py", "x").mode(0),
+        file("hello.py", HELLO).mode(0o200),
+        file("tool", "x").mode(0o100),
+    ];
+    for archive in [tar(&entries), zip(&entries)] {
+        let mut pod = pod_with(&archive);
+        if !is_root() {
+            return;
+        }
+        pod.run_as(STRANGER, STRANGER);
+        pod.unset("INJECTOR_SCRATCH");
+        pod.build().expect(0, &["ready: "]);
+        let hello = format!("hello.py: {}", HELLO.trim_end());
+        assert_eq!(published(&pod), [&hello, "lib/words.py: x", "tool*: x"]);
+        for path in ["lib", "lib/words.py", "hello.py", "tool"] {
+            let mode = fs::metadata(pod.function().join("source").join(path)).expect("there").mode();
+            assert_eq!(mode & 0o444, 0o444, "{path}: {mode:o}");
+        }
     }
 }
 
