@@ -104,6 +104,7 @@ fn cases(outside: &Path) -> Vec<(Vec<Entry>, &'static str)> {
             "lib/evil.py lies beneath lib, which is a link",
         ),
         (vec![link("gone", "nothing/there")], "gone is a link to \"nothing/there\", which leads to nothing"),
+        (vec![link("a", "b"), link("b", "a")], "a is a link to \"b\", which leads to nothing"),
         (vec![fifo("pipe")], "pipe is a FIFO"),
         (vec![device("null")], "null is a character device"),
         (vec![disk("sda")], "sda is a block device"),
@@ -208,7 +209,8 @@ fn what_is_honest_in_an_archive_is_kept() {
         file("lib/tool", "#!/bin/sh\n").mode(0o700),
         link("lib/up", "../hello.py"),
         link("again", "lib/up"),
-        link("folder", "lib"),
+        link("folder", "lib/"),
+        link("lib/loop", "."),
         file("a file with spaces, grüße.txt", "x"),
     ];
     for archive in [tar(&entries), zip(&entries)] {
@@ -217,8 +219,9 @@ fn what_is_honest_in_an_archive_is_kept() {
         let expected = [
             "a file with spaces, grüße.txt: x",
             &format!("again: {}", HELLO.trim_end()),
-            "folder -> lib",
+            "folder -> lib/",
             &format!("hello.py: {}", HELLO.trim_end()),
+            "lib/loop -> .",
             "lib/tool*: #!/bin/sh",
             &format!("lib/up: {}", HELLO.trim_end()),
         ];

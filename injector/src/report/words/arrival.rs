@@ -135,7 +135,7 @@ fn download(error: &FetchError) -> Option<&'static str> {
         }
         FetchError::TooLarge { .. } => "is it the right file? If so, raise INJECTOR_MAX_DOWNLOAD",
         FetchError::Network { cause: Cause::Tls(_), .. } => {
-            "name the CA that signed its certificate in INJECTOR_CA_FILE"
+            "a CA of the company's own is named in INJECTOR_CA_FILE; else its certificate is that server's to mend"
         }
         FetchError::Network { cause: Cause::ProxyLogin { .. } | Cause::ProxyRefused { .. }, .. } => {
             "HTTP_PROXY and HTTPS_PROXY name the proxy and its login; NO_PROXY lists the hosts that need none"
