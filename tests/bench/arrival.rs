@@ -57,7 +57,7 @@ fn measured(what: &str, build: &mut Command, room: &Room) -> anyhow::Result<()> 
     build.arg("--volume").arg(&volume);
     for (name, value) in [
         ("FUNC_HANDLER", "hello.handler"),
-        ("INJECTOR_MAX_RATIO", "100000"),
+        ("INJECTOR_MAX_RATIO", "10000000"),
         ("INJECTOR_MAX_UNPACKED", "2Gi"),
         ("INJECTOR_MAX_DOWNLOAD", "2Gi"),
     ] {

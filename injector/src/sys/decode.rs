@@ -28,20 +28,16 @@ pub(crate) fn base64(text: impl Read) -> impl Read {
 
 /// What went wrong while it was read: the text, or the operating system.
 pub(super) fn wrong(error: io::Error) -> DecodeError {
-    match error.get_ref() {
-        Some(inner) => match inner.downcast_ref() {
-            Some(base64::DecodeError::InvalidByte(_, byte)) if *byte != b'=' => {
-                let shown = char::from(*byte).escape_default();
-                DecodeError::Malformed(format!(
-                    "it has a {:?}, which base64 does not know",
-                    shown.to_string()
-                ))
-            }
-            Some(_) => DecodeError::Malformed("it is cut short, or damaged".to_owned()),
-            None => error.into(),
-        },
-        None => error.into(),
-    }
+    use base64::DecodeError::{InvalidByte, InvalidLastSymbol, InvalidLength, InvalidPadding};
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<base64::DecodeError>());
+    DecodeError::Malformed(match inner {
+        // Its offset is one in what was read at once.
+        Some(InvalidByte(_, b'=')) => "something follows the `=` at its end".to_owned(),
+        Some(InvalidByte(_, byte)) if byte.is_ascii() => format!("it holds {:?}", char::from(*byte)),
+        Some(InvalidByte(..)) => "it holds what is not ASCII".to_owned(),
+        Some(InvalidLength(_) | InvalidLastSymbol { .. } | InvalidPadding) => "its end is missing".to_owned(),
+        None => return error.into(),
+    })
 }
 
 /// A text without its white space.
@@ -86,14 +82,16 @@ mod tests {
     #[test]
     fn what_is_not_base64_is_said() {
         for (text, said) in [
-            ("def hello():", r#"it has a "(", which base64 does not know"#),
-            ("aGVsbG-_", r#"it has a "-", which base64 does not know"#),
-            ("aGVsbG8=aGVs", "it is cut short, or damaged"),
-            ("a", "it is cut short, or damaged"),
-            ("aGVsbG8===", "it is cut short, or damaged"),
+            ("def hello():", "it holds '('"),
+            ("aGVsbG-_", "it holds '-'"),
+            ("aGVs\u{e4}", "it holds what is not ASCII"),
+            ("aGVsbG8=aGVs", "something follows the `=` at its end"),
+            ("aGVsbG8===", "something follows the `=` at its end"),
+            ("a", "its end is missing"),
+            ("aGVsbG9", "its end is missing"),
         ] {
             let error = decoded(text).expect_err(text);
-            assert!(matches!(&error, DecodeError::Malformed(found) if found == said), "{text:?}: {error}");
+            assert_eq!(error.to_string(), format!("it is not base64: {said}"), "{text:?}");
         }
     }
 }

@@ -128,6 +128,18 @@ fn redirects_are_followed_and_take_no_login_to_another_host() {
 }
 
 #[test]
+fn a_server_that_repeats_what_is_secret_is_not_repeated() {
+    let echo = |asked: &str| says("403 Forbidden", &format!("no such signature: {asked}, {SIGNATURE}"));
+    let abroad = Site::abroad(move |asked, _| echo(&asked.what));
+    let there = abroad.url("", SIGNED);
+    let site = Site::start(Scheme::Http, move |_, _| Answer::Moved(there.clone()));
+    for url in [site.url("", "hello.py"), abroad.url("", SIGNED)] {
+        let ended = build(&at(&url));
+        ended.expect(22, &["answered 403 Forbidden", "no such signature: GET /hello.py?v=1&sig=***, ***"]);
+    }
+}
+
+#[test]
 fn redirects_that_lead_nowhere_are_the_servers_fault() {
     let site = Site::start(Scheme::Http, |asked, before| match &*asked.what {
         "GET /circle" => Answer::Moved("/round".to_owned()),

@@ -13,7 +13,7 @@ use super::{base64, mount, pod_of, published};
 use crate::support::archive::{
     Compression, Entry, device, directory, disk, fifo, file, hard_link, link, many_in_gzip, tar, zip,
 };
-use crate::support::machine::Mounted;
+use crate::support::machine::{Mounted, STRANGER, is_root};
 use crate::support::pod::{HELLO, Pod, names, until};
 use crate::support::site::{Answer, Site};
 
@@ -104,6 +104,7 @@ fn cases(outside: &Path) -> Vec<(Vec<Entry>, &'static str)> {
             "lib/evil.py lies beneath lib, which is a link",
         ),
         (vec![link("gone", "nothing/there")], "gone is a link to \"nothing/there\", which leads to nothing"),
+        (vec![link("a", "b"), link("b", "a")], "a is a link to \"b\", which leads to nothing"),
         (vec![fifo("pipe")], "pipe is a FIFO"),
         (vec![device("null")], "null is a character device"),
         (vec![disk("sda")], "sda is a block device"),
@@ -208,7 +209,8 @@ fn what_is_honest_in_an_archive_is_kept() {
         file("lib/tool", "#!/bin/sh\n").mode(0o700),
         link("lib/up", "../hello.py"),
         link("again", "lib/up"),
-        link("folder", "lib"),
+        link("folder", "lib/"),
+        link("lib/loop", "."),
         file("a file with spaces, grüße.txt", "x"),
     ];
     for archive in [tar(&entries), zip(&entries)] {
@@ -217,14 +219,40 @@ fn what_is_honest_in_an_archive_is_kept() {
         let expected = [
             "a file with spaces, grüße.txt: x",
             &format!("again: {}", HELLO.trim_end()),
-            "folder -> lib",
+            "folder -> lib/",
             &format!("hello.py: {}", HELLO.trim_end()),
+            "lib/loop -> .",
             "lib/tool*: #!/bin/sh",
             &format!("lib/up: {}", HELLO.trim_end()),
         ];
         assert_eq!(published(&pod), expected);
         let mode = fs::metadata(pod.function().join("source/lib")).expect("there").mode();
         assert_eq!(mode & 0o7000, 0, "{mode:o}");
+    }
+}
+
+#[test]
+fn modes_of_an_archive_keep_nobody_from_what_it_holds() {
+    let entries = [
+        directory("lib").mode(0),
+        file("lib/words.py", "x").mode(0),
+        file("hello.py", HELLO).mode(0o200),
+        file("tool", "x").mode(0o100),
+    ];
+    for archive in [tar(&entries), zip(&entries)] {
+        let mut pod = pod_with(&archive);
+        if !is_root() {
+            return;
+        }
+        pod.run_as(STRANGER, STRANGER);
+        pod.unset("INJECTOR_SCRATCH");
+        pod.build().expect(0, &["ready: "]);
+        let hello = format!("hello.py: {}", HELLO.trim_end());
+        assert_eq!(published(&pod), [&hello, "lib/words.py: x", "tool*: x"]);
+        for path in ["lib", "lib/words.py", "hello.py", "tool"] {
+            let mode = fs::metadata(pod.function().join("source").join(path)).expect("there").mode();
+            assert_eq!(mode & 0o444, 0o444, "{path}: {mode:o}");
+        }
     }
 }
 
