@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: the injector side by side with what one would run otherwise, interleaved, as ratios.
 
+mod arrival;
 mod compiled;
 mod interpreted;
 
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 
-/// Prints the table: all of it, or the rows of one language.
+/// Prints the table: all of it, or the rows of one language, or those of `memory`.
 ///
 /// # Errors
 /// When a build fails, or a file cannot be written.
@@ -18,6 +19,7 @@ pub(crate) fn run(binary: &Path, only: Option<&str>) -> anyhow::Result<()> {
     let room = Room::new()?;
     println!("{:<66} {:>10} {:>10}", "what", "figure", "goal");
     interpreted::rows(binary, &room, only)?;
+    arrival::rows(binary, &room, only)?;
     compiled::rows(binary, &room, only)
 }
 

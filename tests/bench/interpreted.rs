@@ -49,7 +49,7 @@ pub(super) fn rows(binary: &Path, room: &Room, only: Option<&str>) -> anyhow::Re
 }
 
 /// A function that needs nothing, and the fake interpreter.
-fn furnish(room: &Room) -> anyhow::Result<()> {
+pub(super) fn furnish(room: &Room) -> anyhow::Result<()> {
     let path = &room.0;
     fs::create_dir_all(path.join("bin"))?;
     fs::create_dir_all(path.join("src"))?;
@@ -82,11 +82,16 @@ fn own_cost(binary: &Path, room: &Room) -> anyhow::Result<Cost> {
         build.env_clear().env("PATH", &path).env("TMPDIR", &room.0);
         let (time, story) = timed(&mut build)?;
         times.push(time.saturating_sub(alone));
-        let peak = story.lines().find_map(|line| line.strip_prefix("peak")?.trim().strip_suffix(" kB"));
-        peaks.push(peak.context("the fake tool did not say the peak")?.trim().parse::<f64>()?);
+        peaks.push(peak_kib(&story)?);
     }
     times.sort();
     Ok(Cost { time: times[times.len() / 2], peak_kib: peaks.into_iter().fold(0.0, f64::max) })
+}
+
+/// What the fake tool said of its parent's memory.
+pub(super) fn peak_kib(story: &str) -> anyhow::Result<f64> {
+    let peak = story.lines().find_map(|line| line.strip_prefix("peak")?.trim().strip_suffix(" kB"));
+    Ok(peak.context("the fake tool did not say the peak")?.trim().parse()?)
 }
 
 /// What one would run without us, with nothing cached.

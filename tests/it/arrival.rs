@@ -4,6 +4,8 @@ mod content;
 mod download;
 mod files;
 mod hostile;
+mod memory;
+mod serving;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

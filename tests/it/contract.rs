@@ -79,8 +79,8 @@ fn a_type_of_function_that_is_not_known_is_refused() {
     let Some(mut pod) = Pod::python() else { return };
     pod.set("FUNC_CONTENT_TYPE", "text");
     pod.build().expect(0, &["ready: "]);
-    pod.set("FUNC_CONTENT_TYPE", "base64+zip");
-    pod.build().expect(11, &["E11 request failed: FUNC_CONTENT_TYPE is \"base64+zip\""]);
+    pod.set("FUNC_CONTENT_TYPE", "base64+rar");
+    pod.build().expect(11, &["E11 request failed: FUNC_CONTENT_TYPE is \"base64+rar\""]);
 }
 
 /// Shows what pip is given to read, as a careless build would.

@@ -13,7 +13,7 @@ use crate::support::machine::{Mounted, STRANGER, is_root, other_python, public_p
 use crate::support::pod::{HELLO, Pod, Running, names, until};
 
 /// The port on which a launched server listens, once it says so.
-fn port(run: &Running) -> u16 {
+pub(crate) fn port(run: &Running) -> u16 {
     let said = || run.stderr().split_once("listening on :").map(|(_, rest)| rest.to_owned());
     until("it listens", || said().is_some());
     let rest = said().expect("just now");

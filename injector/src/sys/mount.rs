@@ -379,8 +379,12 @@ mod tests {
         let is_read = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|threads| {
             threads.spawn(|| {
-                let going_on = |_: &u32| !is_read.load(std::sync::atomic::Ordering::Relaxed);
-                (2..u32::MAX).take_while(going_on).for_each(&publish);
+                for number in 2.. {
+                    publish(number);
+                    if is_read.load(std::sync::atomic::Ordering::Relaxed) {
+                        break;
+                    }
+                }
             });
             let read = |_| {
                 let mount = Mount::open(&dir.path().join("hello.py"))?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader, Read as _, Seek as _};
+use std::io::{self, BufReader, Read, Seek as _};
 use std::path::Path;
 
 use builders::diagnostic::Blame;
@@ -176,6 +176,20 @@ fn fill(format: Format, file: File, size: u64, room: &mut Room<'_>) -> Result<()
             tar::unpack(&mut stream, room)
         }
     }
+}
+
+/// Reads until the buffer is full or the stream ends.
+fn read_full(stream: &mut dyn Read, buffer: &mut [u8], entry: &str) -> Result<usize, UnpackError> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match stream.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(UnpackError::unreadable(entry, error)),
+        }
+    }
+    Ok(filled)
 }
 
 /// Stops where we were told to.

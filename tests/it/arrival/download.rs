@@ -267,7 +267,7 @@ fn a_page_for_people_is_no_function() {
 #[test]
 fn what_is_larger_than_allowed_is_not_downloaded() {
     let site = Site::start(Scheme::Http, |asked, _| match &*asked.what {
-        "GET /announced" => Answer::Zeros(1 << 40),
+        "GET /announced" => Answer::Blanks(1 << 40),
         _ => Answer::Endless,
     });
     for (path, found) in [("announced", "1024 GiB"), ("endless", "more than 64 KiB")] {

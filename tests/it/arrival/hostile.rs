@@ -274,7 +274,7 @@ fn slow() -> (Pod, Site) {
     let [bomb, _] = bombs();
     let site = Site::with(bomb);
     let pod = pod_of("url+zip").with("FUNC_URL", site.url("", "bomb"));
-    (pod.with("INJECTOR_MAX_UNPACKED", "100Gi").with("INJECTOR_MAX_RATIO", "100000"), site)
+    (pod.with("INJECTOR_MAX_UNPACKED", "4Gi").with("INJECTOR_MAX_RATIO", "100000"), site)
 }
 
 /// Whether it has unpacked something.

@@ -45,6 +45,16 @@ impl Compression {
 
     /// Compresses.
     pub(crate) fn pack(self, bytes: &[u8]) -> Vec<u8> {
+        self.pack_with_window(bytes, 1 << 20)
+    }
+
+    /// Compresses so that as much memory is needed to undo it as may be without being asked for.
+    pub(crate) fn pack_widely(self, bytes: &[u8]) -> Vec<u8> {
+        self.pack_with_window(bytes, 8 << 20)
+    }
+
+    /// Compresses with a window of this size, a power of two, where there is a choice.
+    pub(crate) fn pack_with_window(self, bytes: &[u8], window: u32) -> Vec<u8> {
         const SOUND: &str = "memory is written to";
         match self {
             Compression::None => bytes.to_owned(),
@@ -53,15 +63,21 @@ impl Compression {
                 encoder.write_all(bytes).and_then(|()| encoder.finish()).expect(SOUND)
             }
             Compression::Bzip2 => {
-                let mut encoder = BzEncoder::new(Vec::new(), bzip2::Compression::default());
+                let mut encoder = BzEncoder::new(Vec::new(), bzip2::Compression::best());
                 encoder.write_all(bytes).and_then(|()| encoder.finish()).expect(SOUND)
             }
             Compression::Xz => {
-                let mut encoder = XzWriter::new(Vec::new(), XzOptions::with_preset(1)).expect(SOUND);
+                let mut options = XzOptions::with_preset(0);
+                options.lzma_options.dict_size = window;
+                let mut encoder = XzWriter::new(Vec::new(), options).expect(SOUND);
                 encoder.write_all(bytes).expect(SOUND);
                 encoder.finish().expect(SOUND)
             }
-            Compression::Zstd => zstd::encode_all(bytes, 3).expect(SOUND),
+            Compression::Zstd => {
+                let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect(SOUND);
+                encoder.window_log(window.ilog2()).expect(SOUND);
+                encoder.write_all(bytes).and_then(|()| encoder.finish()).expect(SOUND)
+            }
         }
     }
 }
@@ -183,7 +199,7 @@ fn padded(content: &[u8]) -> Vec<u8> {
 pub(crate) fn zip(entries: &[Entry]) -> Vec<u8> {
     const DEFLATED: u16 = 8;
     const UTF8: u16 = 1 << 11;
-    const OF_UNIX: u16 = (3 << 8) + 20;
+    const OF_UNIX: u16 = 3 << 8 | 0x14;
     let (mut archive, mut directory) = (Vec::new(), Vec::new());
     let mut last: Option<(Rc<[u8]>, u32, Vec<u8>)> = None;
     for Entry { name, kind, mode, content } in entries {

@@ -20,9 +20,9 @@ pub(crate) enum Answer {
     Cut(Vec<u8>, usize),
     /// So many bytes of the file, then nothing until the client goes away.
     Stalls(Vec<u8>, usize),
-    /// This many zeros.
-    Zeros(u64),
-    /// Zeros without an end that is announced.
+    /// This many blanks.
+    Blanks(u64),
+    /// Blanks without an end that is announced.
     Endless,
 }
 
@@ -125,11 +125,11 @@ fn serve(
         }
         Answer::Endless => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
-            io::copy(&mut io::repeat(0), stream).map(drop)
+            io::copy(&mut io::repeat(b' '), stream).map(drop)
         }
-        Answer::Zeros(bytes) => {
+        Answer::Blanks(bytes) => {
             write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\nConnection: close\r\n\r\n")?;
-            io::copy(&mut io::repeat(0).take(bytes), stream).map(drop)
+            io::copy(&mut io::repeat(b' ').take(bytes), stream).map(drop)
         }
     }
 }

@@ -40,7 +40,7 @@ enum Verb {
     },
     /// Measures what the injector costs beside what one would run otherwise
     Bench {
-        /// The language whose rows are measured; all, if none is named
+        /// The language whose rows are measured, or `memory`; all, if none is named
         language: Option<String>,
     },
     /// Runs the fuzz targets of `tests/fuzz/` with libFuzzer, and says what they covered and found

@@ -79,6 +79,7 @@ pub(crate) enum Refusal {
 impl Refusal {
     /// The error of an entry.
     pub(super) fn of(self, entry: &str) -> UnpackError {
+        let entry = if entry.is_empty() { "an entry" } else { entry };
         UnpackError::Refused { entry: entry.to_owned(), refusal: self }
     }
 }
@@ -113,18 +114,18 @@ impl fmt::Display for Refusal {
             ),
             Refusal::Twice => f.write_str("is in the archive more than once"),
             Refusal::Beneath { parent, is } => write!(f, "lies beneath {parent}, which is a {is}"),
-            Refusal::LinkAbsolute(target) => write!(f, "is a link to {target:?}, an absolute path"),
+            Refusal::LinkAbsolute(target) => write!(f, "is a link to \"{target}\", an absolute path"),
             Refusal::LinkOut(target) => {
-                write!(f, "is a link to {target:?}, which is not part of the archive")
+                write!(f, "is a link to \"{target}\", which is not part of the archive")
             }
-            Refusal::LinkNowhere(target) => write!(f, "is a link to {target:?}, which leads to nothing"),
+            Refusal::LinkNowhere(target) => write!(f, "is a link to \"{target}\", which leads to nothing"),
             Refusal::Links(bytes) => write!(
                 f,
                 "is a link too many: names and targets of links may have {} in all",
                 Bytes(*bytes as u64)
             ),
             Refusal::HardLink(target) => {
-                write!(f, "is a hard link to {target:?}, which is no earlier file of the archive")
+                write!(f, "is a hard link to \"{target}\", which is no earlier file of the archive")
             }
             Refusal::Special(kind) => write!(f, "is a {kind}"),
             Refusal::Privileged(bit) => write!(f, "is {bit}"),
@@ -186,5 +187,5 @@ pub(super) fn shown(name: &[u8]) -> String {
             char => shown.extend(char.escape_debug()),
         }
     }
-    if shown.is_empty() { "an entry".to_owned() } else { shown }
+    shown
 }

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use builders::function::RelPath;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
+use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt as _};
+use rustix::io::Errno;
 
-use super::refusal::{MAX_PATH, path, shown};
-use super::{CHUNK, Refusal, UnpackError, awake};
+use super::refusal::{MAX_NAME, MAX_PATH, path, shown};
+use super::{CHUNK, Refusal, UnpackError, awake, read_full};
 use crate::content::Limits;
 
 /// An empty directory that is being filled. Every path is resolved beneath it by the kernel (`openat2`), so that
@@ -21,9 +22,10 @@ pub(super) struct Room<'limits> {
     /// Bytes of the archive.
     archive: u64,
     entries: u64,
+    /// Bytes of its files, each as often as it is linked: where the function goes, they are copied.
     bytes: u64,
-    /// What counts against the limits: bytes of files, of hard links' files, and of what describes entries.
-    spent: u64,
+    /// Bytes that are unpacked and not kept.
+    overhead: u64,
     /// They are made last, so that nothing is ever unpacked through one.
     links: BTreeMap<RelPath, String>,
     /// Bytes of names and targets in `links`.
@@ -64,7 +66,7 @@ impl<'limits> Room<'limits> {
             archive: size,
             entries: 0,
             bytes: 0,
-            spent: 0,
+            overhead: 0,
             links: BTreeMap::new(),
             text: 0,
             buffer: vec![0; CHUNK],
@@ -106,20 +108,18 @@ impl<'limits> Room<'limits> {
         let mut written = 0;
         loop {
             awake()?;
-            let read = content.read(&mut self.buffer);
-            let count = read.map_err(|error| UnpackError::unreadable(path.as_str(), error))?;
+            let count = read_full(content, &mut self.buffer, path.as_str())?;
             written += count as u64;
             if count == 0 || written > size {
                 break;
             }
-            file.write_all(&self.buffer[..count])?;
+            file.write_all(&self.buffer[..count]).map_err(|error| failed(&path, &error))?;
         }
-        if written != size {
-            let than = if written > size { "more" } else { "less" };
-            return Err(Refusal::Broken(format!("it has {than} than its {size} bytes")).of(path.as_str()));
+        if written == size {
+            return Ok(());
         }
-        self.bytes += size;
-        Ok(())
+        let than = if written > size { "more" } else { "less" };
+        Err(Refusal::Broken(format!("it has {than} than its {size} bytes")).of(path.as_str()))
     }
 
     /// Notes a symbolic link.
@@ -132,6 +132,9 @@ impl<'limits> Room<'limits> {
         }
         if text.len() > MAX_PATH {
             return refuse(Refusal::LongPath(text.len()));
+        }
+        if let Some(long) = text.split('/').map(str::len).find(|bytes| *bytes > MAX_NAME) {
+            return refuse(Refusal::LongName(long));
         }
         // The text alone must stay within, whatever links it passes through.
         if text.is_empty() || path.sibling(text).is_err() {
@@ -160,25 +163,34 @@ impl<'limits> Room<'limits> {
         let outside = || Refusal::HardLink(shown(target)).of(link.as_str());
         let file = path(target).ok().flatten().filter(|file| !self.links.contains_key(file));
         let file = file.ok_or_else(outside)?;
-        let metadata = self.dir.symlink_metadata(file.as_str()).map_err(|_| outside())?;
-        if !metadata.is_file() {
-            return Err(outside());
-        }
-        // It will be copied, not linked, where the function goes.
+        let metadata = match self.dir.symlink_metadata(file.as_str()) {
+            Err(error) if !is_absence(&error) => return Err(failed(&link, &error)),
+            metadata => metadata.ok().filter(Metadata::is_file).ok_or_else(outside)?,
+        };
         self.charge(link.as_str(), metadata.len())?;
-        self.make(&link, |dir| dir.hard_link(file.as_str(), dir, link.as_str()))?;
-        self.bytes += metadata.len();
-        Ok(())
+        self.make(&link, |dir| dir.hard_link(file.as_str(), dir, link.as_str()))
     }
 
-    /// Counts bytes that an entry unpacks to, before they are unpacked.
-    pub(super) fn charge(&mut self, entry: &str, bytes: u64) -> Result<(), UnpackError> {
-        self.spent = self.spent.saturating_add(bytes);
-        if self.spent > self.limits.unpacked {
-            return Err(Refusal::Large(self.limits.unpacked).of(entry));
+    /// Counts bytes of a file before they are written.
+    fn charge(&mut self, entry: &str, bytes: u64) -> Result<(), UnpackError> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.within_limits(entry)
+    }
+
+    /// Counts bytes that are unpacked and not kept: they cost time.
+    pub(super) fn pass_over(&mut self, entry: &str, bytes: u64) -> Result<(), UnpackError> {
+        self.overhead = self.overhead.saturating_add(bytes);
+        self.within_limits(entry)
+    }
+
+    fn within_limits(&self, entry: &str) -> Result<(), UnpackError> {
+        let Limits { unpacked, ratio, .. } = *self.limits;
+        if self.bytes > unpacked || self.overhead > unpacked {
+            return Err(Refusal::Large(unpacked).of(entry));
         }
-        if self.spent > Limits::RATIO_FLOOR && self.spent > self.archive.saturating_mul(self.limits.ratio) {
-            return Err(Refusal::Ratio(self.limits.ratio).of(entry));
+        let all = self.bytes.saturating_add(self.overhead);
+        if all > Limits::RATIO_FLOOR && all > self.archive.saturating_mul(ratio) {
+            return Err(Refusal::Ratio(ratio).of(entry));
         }
         Ok(())
     }
@@ -186,18 +198,20 @@ impl<'limits> Room<'limits> {
     /// Makes the links, and sees to it that each leads to something within.
     pub(super) fn finish(&mut self) -> Result<(), UnpackError> {
         for (path, target) in &self.links {
-            self.dir.symlink(target, path.as_str())?;
+            self.dir.symlink(target, path.as_str()).map_err(|error| failed(path, &error))?;
         }
         for (path, target) in &self.links {
             awake()?;
             // Through further links, too: the kernel follows them, and says where they leave the room.
-            match self.dir.metadata(path.as_str()) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    return Err(Refusal::LinkOut(shown(target.as_bytes())).of(path.as_str()));
-                }
-                Err(_) => return Err(Refusal::LinkNowhere(shown(target.as_bytes())).of(path.as_str())),
-            }
+            let Err(error) = self.dir.metadata(path.as_str()) else { continue };
+            let target = shown(target.as_bytes());
+            let refusal = match error.raw_os_error() {
+                None if error.kind() == io::ErrorKind::PermissionDenied => Refusal::LinkOut(target),
+                Some(code) if code == Errno::LOOP.raw_os_error() => Refusal::LinkNowhere(target),
+                _ if is_absence(&error) => Refusal::LinkNowhere(target),
+                _ => return Err(failed(path, &error)),
+            };
+            return Err(refusal.of(path.as_str()));
         }
         Ok(())
     }
@@ -251,7 +265,7 @@ impl<'limits> Room<'limits> {
                 let missing = ancestors(path).take_while(|dir| !self.dir.exists(dir.as_str()));
                 for dir in missing.collect::<Vec<_>>().iter().rev() {
                     self.count(path.as_str())?;
-                    self.dir.create_dir(dir.as_str())?;
+                    self.dir.create_dir(dir.as_str()).map_err(|error| failed(dir, &error))?;
                 }
                 how(&self.dir)
             }
@@ -284,4 +298,15 @@ impl<'limits> Room<'limits> {
 /// The directories above a path, the lowest first.
 fn ancestors(path: &RelPath) -> impl Iterator<Item = RelPath> {
     std::iter::successors(path.parent(), RelPath::parent)
+}
+
+/// Whether there is nothing at a path.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// What the operating system refused, with the entry.
+fn failed(path: &RelPath, error: &io::Error) -> UnpackError {
+    let reason = crate::sys::fs::plain(error);
+    io::Error::new(error.kind(), format!("failed to unpack {path}: {reason}")).into()
 }

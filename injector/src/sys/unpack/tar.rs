@@ -6,7 +6,7 @@ use tar::Header;
 
 use super::refusal::{MAX_PATH, shown};
 use super::room::{Execute, Room};
-use super::{ARCHIVE, Refusal, UnpackError, awake};
+use super::{ARCHIVE, Refusal, UnpackError, awake, read_full};
 
 /// What headers and the padding of files are multiples of.
 const BLOCK: usize = 512;
@@ -40,7 +40,7 @@ pub(super) fn unpack(stream: &mut dyn Read, room: &mut Room<'_>) -> Result<(), U
                     _ => ("a pax header", MAX_PAX),
                 };
                 // Of these there may be any number, and what they hold costs as much as any content.
-                room.charge(entry, size.saturating_add(BLOCK as u64))?;
+                room.pass_over(entry, size.saturating_add(BLOCK as u64))?;
                 let bytes = read_description(stream, entry, size, most)?;
                 described.add(kind, bytes)?;
             }
@@ -192,7 +192,7 @@ fn next(stream: &mut dyn Read, first: bool) -> Result<Option<Header>, UnpackErro
     awake()?;
     let mut header = Header::new_old();
     let block = header.as_mut_bytes();
-    let count = fill(stream, block)?;
+    let count = read_full(stream, block, ARCHIVE)?;
     if first && !begins(&block[..count]) {
         // What bzip2 makes of a damaged block is compared with its checksum only where the block ends.
         let rest = std::io::copy(&mut stream.take(BZIP2_BLOCK), &mut std::io::sink());
@@ -203,7 +203,7 @@ fn next(stream: &mut dyn Read, first: bool) -> Result<Option<Header>, UnpackErro
         return Err(broken("it is cut short: a tar archive ends with two blocks of zeros"));
     }
     if is_zero(block) {
-        let count = fill(stream, block)?;
+        let count = read_full(stream, block, ARCHIVE)?;
         if count < BLOCK || !is_zero(block) {
             return Err(broken(
                 "it is cut short, or damaged: one block of zeros stands where two mark the end",
@@ -222,8 +222,8 @@ fn drain(stream: &mut dyn Read, room: &mut Room<'_>) -> Result<(), UnpackError> 
     let mut block = [0; 8 * BLOCK];
     loop {
         awake()?;
-        let count = fill(stream, &mut block)?;
-        room.charge("what follows the last entry", count as u64)?;
+        let count = read_full(stream, &mut block, ARCHIVE)?;
+        room.pass_over("what follows the last entry", count as u64)?;
         if !is_zero(&block[..count]) {
             return Err(broken("something follows the mark of its end"));
         }
@@ -254,24 +254,10 @@ fn skip_padding(stream: &mut dyn Read, size: u64, entry: &str) -> Result<(), Unp
     let rest = (size % BLOCK as u64).try_into().unwrap_or(0);
     let mut padding = [0; BLOCK];
     let padding = &mut padding[..(BLOCK - rest) % BLOCK];
-    if fill(stream, padding)? < padding.len() {
+    if read_full(stream, padding, entry)? < padding.len() {
         return Err(Refusal::Broken("it is cut short".to_owned()).of(entry));
     }
     Ok(())
-}
-
-/// Reads until the buffer is full or the stream ends.
-fn fill(stream: &mut dyn Read, buffer: &mut [u8]) -> Result<usize, UnpackError> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match stream.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(UnpackError::unreadable(ARCHIVE, error)),
-        }
-    }
-    Ok(filled)
 }
 
 fn is_zero(bytes: &[u8]) -> bool {

@@ -11,7 +11,7 @@ use rawzip::{
 
 use super::compression::Compression;
 use super::refusal::{MAX_PATH, shown};
-use super::room::{Execute, Room};
+use super::room::Room;
 use super::tar::execute;
 use super::{ARCHIVE, CHUNK, Refusal, UnpackError};
 
@@ -90,8 +90,7 @@ fn unpack_entry(
             room.directory(name)?;
         }
         (0 | 0o100_000, false) => {
-            let execute =
-                if mode == 0 { Execute::No } else { execute(mode).map_err(|refusal| refusal.of(&shown))? };
+            let execute = execute(mode).map_err(|refusal| refusal.of(&shown))?;
             read(record, &entry, room.limits().window, &mut |content| {
                 room.file(name, size, execute, content)
             })?;
