@@ -103,3 +103,14 @@ fn an_index_that_failed_counts_where_its_package_is_missed() {
     let conflict = said(&format!("{failed}ERROR: ResolutionImpossible: for help visit …\n"));
     assert!(conflict.starts_with("these requirements contradict"), "nothing was missed: {conflict}");
 }
+
+#[test]
+fn of_very_many_errors_no_more_are_told_than_anybody_reads() {
+    let missing = |number| {
+        format!(
+            "ERROR: Could not find a version that satisfies the requirement p{number}==1 (from versions: 2)\n"
+        )
+    };
+    let said = |count| diagnosed("install", 1, "", &(0..count).map(missing).collect::<String>()).len();
+    assert_eq!((said(7), said(101)), (7, 100));
+}

@@ -58,11 +58,12 @@ fn address(text: &str) {
 }
 
 fn proxy(text: &str) {
-    // With its password in brackets, so that no other part of the URL is taken for it.
-    let Some((_, rest)) = text.split_once(":[") else { return };
+    // With its password in brackets and a user of letters, so that it is plain what the password is.
+    let Some((user, rest)) = text.split_once(":[") else { return };
     let Some((password, host)) = rest.split_once("]@") else { return };
-    let is_plain = |c: char| c.is_ascii_alphanumeric();
-    if password.len() >= 6 && password.chars().all(is_plain) && !host.contains(['@', '/', '?', '#']) {
+    let user = user.trim_start_matches("http://").trim_start_matches('/');
+    let is_plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric());
+    if is_plain(user) && is_plain(password) && password.len() >= 6 && !host.contains(['@', '/', '?', '#']) {
         let shown = Redactor::new(proxy_secrets(&text.replace(['[', ']'], ""))).text(password);
         assert!(!shown.contains(password), "{text:?}");
     }

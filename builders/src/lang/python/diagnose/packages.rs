@@ -79,11 +79,14 @@ fn name_of(requirement: &str) -> &str {
     WORD.find(requirement).map_or(requirement, |name| name.as_str())
 }
 
+/// The most that is told of one kind: each is looked for up to the end of the output, and a message has no room for more.
+const MOST: usize = 100;
+
 /// Says what is wrong with the requirements, if the installer's words are known.
 pub(super) fn diagnose(said: &Said<'_>) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = Vec::new();
     let rule = RULES.iter().find(|rule| rule.pattern.is_match(said.flat));
-    for captures in rule.iter().flat_map(|rule| rule.pattern.captures_iter(said.flat)) {
+    for captures in rule.iter().flat_map(|rule| rule.pattern.captures_iter(said.flat)).take(MOST) {
         let groups: Vec<&str> = captures.iter().skip(1).flatten().map(|group| group.as_str()).collect();
         found.extend(rule.map(|rule| (rule.meaning)(said, &groups)));
     }

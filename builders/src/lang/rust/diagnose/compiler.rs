@@ -143,7 +143,11 @@ fn explain(error: &Compiled, function: &Function) -> Diagnostic {
 fn text(message: &Message) -> String {
     let primary = message.spans.iter().find(|span| span.is_primary);
     let label = primary.and_then(|span| span.label.as_deref()).map(first_line);
-    let head = first_line(&message.text);
+    let head = match first_line(&message.text) {
+        // As `compile_error!("")` has it.
+        "" => "an error without words",
+        head => head,
+    };
     // Such labels say what the message has said.
     let again =
         ["not found in ", "use of undeclared ", "use of unresolved ", "no external crate", "private "];
@@ -198,7 +202,7 @@ fn advice(message: &Message) -> Option<String> {
 }
 
 fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default().trim_end()
+    text.lines().map(str::trim_end).find(|line| !line.is_empty()).unwrap_or_default()
 }
 
 /// An error in what hands the function to the server: it is the function that is not as it should be.
