@@ -170,9 +170,11 @@ fn unpacking(error: &UnpackError) -> Option<&'static str> {
             "compress it with `xz -6` or `zstd -19`, or raise INJECTOR_MAX_WINDOW: it is memory"
         }
         UnpackError::Refused { refusal, .. } => match refusal {
-            Refusal::Deep { .. } | Refusal::Many(_) | Refusal::Large(_) | Refusal::Ratio(_) => {
-                "is all of it part of the function? If so, raise the limit"
-            }
+            Refusal::Deep { .. }
+            | Refusal::Many(_)
+            | Refusal::Large(_)
+            | Refusal::Ratio(_)
+            | Refusal::Paths(_) => "is all of it part of the function? If so, raise the limit",
             Refusal::Broken(_) => "pack it again, upload it again: compare its size and its checksum",
             Refusal::Encrypted => "pack it without a password",
             Refusal::Method(_) => "pack it with `zip -r`, whose method is deflate, or as .tar.gz",
