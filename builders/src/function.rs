@@ -260,9 +260,9 @@ pub struct SourceFile {
 pub struct Function {
     /// What is called, where anybody said so.
     pub handler: Option<Handler>,
-    /// Its files, by path.
+    /// Its files, by path; where one is a link, what it leads to.
     pub files: BTreeMap<RelPath, SourceFile>,
-    /// Links within the tree: path to target, as written.
+    /// Links within the tree, to directories and to files: path to target, as written.
     pub links: BTreeMap<RelPath, String>,
     /// The dependency file, where the environment named one that exists.
     pub deps_file: Option<RelPath>,

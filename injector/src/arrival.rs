@@ -228,7 +228,7 @@ pub(crate) fn arrive(
     fs::create_dirs(&tree)?;
     if let Form::Archive(dependencies) = content.form {
         let step = reporter.step(SECTION, &format!("unpack {what}"));
-        let unpacked = timed(step, || unpack(&package, &tree, &request.limits));
+        let unpacked = timed(step, || unpack(&package, &tree, &request.limits, request.timeout));
         let unpacked = unpacked.map_err(|source| ArrivalError::Unpack { what: what.clone(), source })?;
         origin.archive = Some(unpacked.format.to_string());
         fs::remove(&package)?;

@@ -300,7 +300,8 @@ impl Rooms {
         let source = self.dir(Dir::Source);
         let wrong = |source| ProvisionError::Volume { path: self.volume.clone(), source };
         let foreign = survey.foreign_deps.as_ref();
-        for (path, file) in &survey.function.files {
+        let is_link = |path: &RelPath| survey.function.links.contains_key(path);
+        for (path, file) in survey.function.files.iter().filter(|(path, _)| !is_link(path)) {
             let to = source.join(path.as_str());
             if let Some((_, bytes)) = foreign.filter(|(foreign, _)| foreign == path) {
                 fs::write(&to, bytes).map_err(wrong)?;

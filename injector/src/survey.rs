@@ -157,23 +157,29 @@ pub(crate) fn manifests<'a>(request: &'a Build, catalog: &'a Catalog) -> Vec<&'a
 fn read(mount: &Mount, request: &Build, catalog: &Catalog) -> Result<(Function, Option<String>), MountError> {
     let mut function = Function::default();
     let mut handler_key = None;
+    let mut links = Vec::new();
     for (path, entry) in entries(mount, request, catalog, &request.limits)? {
         match entry {
             Entry::Link(target) => {
                 function.links.insert(path, target);
             }
-            Entry::File { executable, .. } => {
+            Entry::File { executable, link, .. } => {
                 let is_text = is_text(&path, request, catalog);
                 let (size, sha256, bytes) = mount.read(&path, if is_text { MAX_TEXT } else { 0 })?;
                 let text = bytes.filter(|_| is_text).and_then(|bytes| String::from_utf8(bytes).ok());
                 if path.as_str() == HANDLER_KEY {
                     handler_key = text;
                 } else {
+                    links.extend(link.filter(|_| !is_text).map(|target| (path.clone(), target)));
                     function.files.insert(path, SourceFile { size, sha256, executable, text });
                 }
             }
         }
     }
+    // A program finds what lies beside it by where it really is, as those in `node_modules/.bin` do. What a builder reads
+    // is a file all the same, and so is what leads to a part of the mount that is no part of the function.
+    links.retain(|(path, target)| path.sibling(target).is_ok_and(|file| function.files.contains_key(&file)));
+    function.links.extend(links);
     Ok((function, handler_key))
 }
 

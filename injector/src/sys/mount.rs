@@ -57,6 +57,8 @@ pub(crate) enum Entry {
         size: u64,
         /// The owner's execute bit.
         executable: bool,
+        /// Where the link leads, as written, if it is one.
+        link: Option<String>,
     },
     /// A symbolic link to a directory within the tree, and its target as written.
     Link(String),
@@ -245,7 +247,7 @@ impl Mount {
         };
         match link {
             Some(target) if is_dir => Ok(Entry::Link(target)),
-            _ if is_file => Ok(Entry::File { size, executable: mode & 0o100 != 0 }),
+            link if is_file => Ok(Entry::File { size, executable: mode & 0o100 != 0, link }),
             _ => Err(MountError::Special(path.clone())),
         }
     }
@@ -438,10 +440,13 @@ mod tests {
         symlink("src/hello.py", dir.path().join("good")).expect("linked");
         symlink("src/sub", dir.path().join("more")).expect("linked");
         let mount = Mount::open(dir.path()).expect("opened");
-        let [file, link] = [Entry::File { size: 1, executable: false }, Entry::Link("src/sub".to_owned())];
+        let file =
+            |link: Option<&str>| Entry::File { size: 1, executable: false, link: link.map(str::to_owned) };
+        let (linked, file, link) =
+            (file(Some("src/hello.py")), file(None), Entry::Link("src/sub".to_owned()));
         let found = mount.entries(&Limits::default(), &|path| path.ends_with(".git")).expect("read");
         let found: Vec<_> = found.iter().map(|(path, entry)| (path.as_str(), entry)).collect();
-        assert_eq!(found[..3], [("good", &file), ("more", &link), ("src/hello.py", &file)]);
+        assert_eq!(found[..3], [("good", &linked), ("more", &link), ("src/hello.py", &file)]);
 
         for target in ["/etc/passwd", "../outside", "nowhere", "src/../../x"] {
             symlink(target, dir.path().join("bad")).expect("linked");

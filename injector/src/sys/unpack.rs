@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use builders::diagnostic::Blame;
 
@@ -21,15 +22,20 @@ pub(crate) use compression::Compression;
 pub(crate) use refusal::Refusal;
 use room::Room;
 
-/// Unpacks an archive into `room`, an empty directory. If that fails, the room is empty again.
-pub(crate) fn unpack(archive: &Path, room: &Path, limits: &Limits) -> Result<Unpacked, UnpackError> {
+/// Unpacks an archive into `room`, an empty directory, in `allowed` at most. If that fails, the room is empty again.
+pub(crate) fn unpack(
+    archive: &Path,
+    room: &Path,
+    limits: &Limits,
+    allowed: Duration,
+) -> Result<Unpacked, UnpackError> {
     let (mut file, _) = super::fs::open(archive)?.into_parts();
     let size = file.metadata()?.len();
     let mut start = Vec::new();
     (&mut file).take(START).read_to_end(&mut start)?;
     file.rewind()?;
     let format = recognise(&start).ok_or_else(|| UnpackError::not_an_archive(&start))?;
-    let mut room = Room::open(room, limits, size)?;
+    let mut room = Room::open(room, limits, size, Patience::of(allowed))?;
     let filled = fill(format, file, size, &mut room);
     match filled.and_then(|()| room.finish()) {
         Ok(()) => Ok(Unpacked { format, entries: room.entries(), bytes: room.bytes() }),
@@ -97,6 +103,9 @@ pub(crate) enum UnpackError {
         /// How much it may, in bytes.
         allowed: u64,
     },
+    /// It takes longer than a stage may.
+    #[error("it was not unpacked within {} s", .0.as_secs())]
+    TookTooLong(Duration),
     /// We were told to stop.
     #[error("unpacking was stopped by a signal")]
     Stopped,
@@ -112,7 +121,7 @@ impl UnpackError {
             UnpackError::NotAnArchive(_) | UnpackError::Refused { .. } | UnpackError::Window { .. } => {
                 Blame::Author
             }
-            UnpackError::Stopped | UnpackError::Io(_) => Blame::Platform,
+            UnpackError::TookTooLong(_) | UnpackError::Stopped | UnpackError::Io(_) => Blame::Platform,
         }
     }
 
@@ -170,7 +179,7 @@ fn fill(format: Format, file: File, size: u64, room: &mut Room<'_>) -> Result<()
     match format {
         Format::Zip => zip::unpack(file, size, room),
         Format::Tar(compression) => {
-            let file = BufReader::with_capacity(CHUNK, Interruptible(file));
+            let file = BufReader::with_capacity(CHUNK, Interruptible(file, room.patience()));
             let decoded = compression.decoder(file, room.limits().window);
             let mut stream = decoded.map_err(|error| UnpackError::unreadable(ARCHIVE, error))?;
             tar::unpack(&mut stream, room)
@@ -192,14 +201,31 @@ fn read_full(stream: &mut dyn Read, buffer: &mut [u8], entry: &str) -> Result<us
     Ok(filled)
 }
 
-/// A file that ends with an error where we were told to stop: a decoder that reads on and on, and has nothing to hand
-/// out, asks nobody else.
-struct Interruptible<R>(R);
+/// A file that ends with an error where we were told to stop, or have no more time: a decoder that reads on and on, and
+/// has nothing to hand out, asks nobody else.
+struct Interruptible<R>(R, Patience);
 
 impl<R: Read> Read for Interruptible<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        awake().map_err(io::Error::other)?;
+        awake().and_then(|()| self.1.lasts()).map_err(io::Error::other)?;
         self.0.read(buffer)
+    }
+}
+
+/// How long unpacking may take.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    begun: Instant,
+    allowed: Duration,
+}
+
+impl Patience {
+    fn of(allowed: Duration) -> Self {
+        Patience { begun: Instant::now(), allowed }
+    }
+
+    fn lasts(self) -> Result<(), UnpackError> {
+        if self.begun.elapsed() < self.allowed { Ok(()) } else { Err(UnpackError::TookTooLong(self.allowed)) }
     }
 }
 

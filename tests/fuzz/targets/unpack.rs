@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{env, fs, io, process};
 
 use builders::diagnostic::Blame;
@@ -13,6 +14,8 @@ use crate::content::Limits;
 use crate::sys::unpack::{Unpacked, recognise, unpack as unpack_file};
 
 /// What a well-behaved archive needs, and a hostile one exceeds.
+/// Longer than any input takes.
+const AMPLE: Duration = Duration::from_secs(900);
 const LIMITS: Limits =
     Limits { download: 1 << 20, unpacked: 1 << 20, ratio: 100, entries: 64, depth: 8, window: 8 << 20 };
 /// The longest sentence about an archive, in bytes: two names of entries, and words.
@@ -57,7 +60,7 @@ fn put_right(tar: &mut [u8]) {
 
 fn unpacks(archive: &[u8]) {
     let place = Place::new(archive).unwrap_or_else(|error| panic!("there is no place to unpack in: {error}"));
-    let outcome = unpack_file(&place.0.join("archive"), &place.0.join("room"), &LIMITS);
+    let outcome = unpack_file(&place.0.join("archive"), &place.0.join("room"), &LIMITS, AMPLE);
     let found = place.found().unwrap_or_else(|error| panic!("what was unpacked cannot be read: {error}"));
     assert!(found.strange.is_empty(), "it made {:?}", found.strange);
     match outcome {

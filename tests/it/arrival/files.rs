@@ -132,7 +132,7 @@ fn what_is_mounted_beside_an_archive_lies_over_it() {
     mount(&pod, "new/deep/file", "mounted");
     pod.build().expect(0, &["ready: "]);
     let expected = [
-        "alias: mounted",
+        "alias -> config.json",
         "config.json: mounted",
         &format!("hello.py: {}", HELLO.trim_end()),
         "lib/a.py: mounted",
@@ -150,7 +150,7 @@ fn a_mounted_file_takes_the_place_of_a_link_and_none_of_a_directory() {
     mount(&pod, "lib/other", "mounted");
     pod.build().expect(0, &["ready: "]);
     let expected =
-        ["alias: mounted", "hello.py: ", "lib -> real", "real/file: archived", "real/other: mounted"];
+        ["alias -> config.json", "hello.py: ", "lib -> real", "real/file: archived", "real/other: mounted"];
     let found = published(&pod);
     assert!(found.iter().zip(expected).all(|(found, begin)| found.starts_with(begin)), "{found:?}");
 

@@ -184,6 +184,7 @@ fn unpacking(error: &UnpackError) -> Option<&'static str> {
             }
         },
         UnpackError::Io(_) => ROOM,
+        UnpackError::TookTooLong(_) => "raise INJECTOR_TIMEOUT, or this container's limits.cpu",
         UnpackError::Stopped => return None,
     })
 }

@@ -10,7 +10,7 @@ use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt as _};
 use rustix::io::Errno;
 
 use super::refusal::{MAX_NAME, MAX_PATH, path, shown};
-use super::{CHUNK, Refusal, UnpackError, awake, read_full};
+use super::{CHUNK, Patience, Refusal, UnpackError, awake, read_full};
 use crate::content::Limits;
 
 /// An empty directory that is being filled. Every path is resolved beneath it by the kernel (`openat2`), so that
@@ -21,6 +21,7 @@ pub(super) struct Room<'limits> {
     limits: &'limits Limits,
     /// Bytes of the archive.
     archive: u64,
+    patience: Patience,
     entries: u64,
     /// Bytes of its files, each as often as it is linked: where the function goes, they are copied.
     bytes: u64,
@@ -60,7 +61,12 @@ const LEAST_PATHS: u64 = 1 << 20;
 
 impl<'limits> Room<'limits> {
     /// Opens an empty directory for an archive of `size` bytes.
-    pub(super) fn open(path: &Path, limits: &'limits Limits, size: u64) -> Result<Self, UnpackError> {
+    pub(super) fn open(
+        path: &Path,
+        limits: &'limits Limits,
+        size: u64,
+        patience: Patience,
+    ) -> Result<Self, UnpackError> {
         let dir = Dir::open_ambient_dir(path, ambient_authority())?;
         if dir.entries()?.next().is_some() {
             let reason = format!("{} is not empty", path.display());
@@ -70,6 +76,7 @@ impl<'limits> Room<'limits> {
             dir,
             limits,
             archive: size,
+            patience,
             entries: 0,
             bytes: 0,
             overhead: 0,
@@ -78,6 +85,10 @@ impl<'limits> Room<'limits> {
             paths: 0,
             buffer: vec![0; CHUNK],
         })
+    }
+
+    pub(super) fn patience(&self) -> Patience {
+        self.patience
     }
 
     pub(super) fn limits(&self) -> &'limits Limits {

@@ -19,6 +19,9 @@ struct Place {
     dir: tempfile::TempDir,
 }
 
+/// Longer than any test.
+const AMPLE: Duration = Duration::from_secs(900);
+
 impl Place {
     fn new(archive: &[u8]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
@@ -35,7 +38,7 @@ impl Place {
     }
 
     fn unpack(&self, limits: &Limits) -> Result<Unpacked, UnpackError> {
-        unpack(&self.path("archive"), &self.path("room"), limits)
+        unpack(&self.path("archive"), &self.path("room"), limits, AMPLE)
     }
 }
 
@@ -317,7 +320,7 @@ fn what_it_takes() {
     };
     let place = PathBuf::from(std::env::var_os(PLACE).expect("a place"));
     let before = status("RssAnon:");
-    unpack(&place.join("archive"), &place.join("room"), &Limits::default()).expect("unpacked");
+    unpack(&place.join("archive"), &place.join("room"), &Limits::default(), AMPLE).expect("unpacked");
     // What was read in of this program itself does not count, and never becomes less.
     let peak = status("VmHWM:") - status("RssFile:");
     writeln!(io::stdout(), "taken: {}", peak.saturating_sub(before)).expect("said");
@@ -349,7 +352,7 @@ fn unpacks_until_it_is_told() {
     super::super::signal::watch(|_| ()).expect("watched");
     writeln!(io::stdout(), "ready").expect("said");
     let error = loop {
-        match unpack(&place.join("archive"), &place.join("room"), &Limits::default()) {
+        match unpack(&place.join("archive"), &place.join("room"), &Limits::default(), AMPLE) {
             Ok(_) => fs::remove_dir_all(place.join("room/d")).expect("removed"),
             Err(error) => break error,
         }
@@ -357,11 +360,29 @@ fn unpacks_until_it_is_told() {
     writeln!(io::stdout(), "stopped: {:?}: {error}", error.blame()).expect("said");
 }
 
+#[test]
+fn an_archive_takes_no_longer_than_a_stage_may() {
+    for archive in
+        [tar(&[file("x", "text")]), packed("bzip2", &tar(&[file("x", "text")])), zip(&[zipped("x", b"text")])]
+    {
+        let place = Place::new(&archive);
+        let unpacked =
+            unpack(&place.path("archive"), &place.path("room"), &Limits::default(), Duration::ZERO);
+        let error = unpacked.expect_err("no time");
+        assert_eq!(
+            (error.blame(), error.to_string().as_str()),
+            (Blame::Platform, "it was not unpacked within 0 s")
+        );
+        assert_eq!(tree(&place.path("room")), [""; 0]);
+    }
+}
+
 /// Fills a room and leaves it as it is at the first failure: the failure, and how many bytes were written.
 fn filled(archive: &[u8], limits: &Limits) -> (String, u64) {
     let place = Place::new(archive);
     let file = File::open(place.path("archive")).expect("opened");
-    let mut room = Room::open(&place.path("room"), limits, archive.len() as u64).expect("opened");
+    let mut room =
+        Room::open(&place.path("room"), limits, archive.len() as u64, Patience::of(AMPLE)).expect("opened");
     let result = fill(recognise(archive).expect("an archive"), file, archive.len() as u64, &mut room);
     let written = walkdir::WalkDir::new(place.path("room")).into_iter();
     let written = written.map(|entry| entry.expect("an entry").metadata().expect("there"));

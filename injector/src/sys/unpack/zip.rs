@@ -13,7 +13,7 @@ use super::compression::Compression;
 use super::refusal::{MAX_PATH, shown};
 use super::room::Room;
 use super::tar::execute;
-use super::{ARCHIVE, CHUNK, Interruptible, Refusal, UnpackError};
+use super::{ARCHIVE, CHUNK, Interruptible, Patience, Refusal, UnpackError};
 
 /// The record at the end with the longest remark.
 const MAX_END: u64 = 22 + u16::MAX as u64;
@@ -97,7 +97,7 @@ fn unpack_entry(
         }
         (0 | 0o100_000, false) => {
             let execute = execute(mode).map_err(|refusal| refusal.of(&shown))?;
-            read(record, &entry, room.limits().window, &mut |content| {
+            read(record, &entry, (room.limits().window, room.patience()), &mut |content| {
                 room.file(name, size, execute, content)
             })?;
         }
@@ -106,7 +106,7 @@ fn unpack_entry(
                 return refuse(Refusal::LongPath(usize::try_from(size).unwrap_or(usize::MAX)));
             }
             let mut target = Vec::new();
-            read(record, &entry, room.limits().window, &mut |content| {
+            read(record, &entry, (room.limits().window, room.patience()), &mut |content| {
                 content
                     .read_to_end(&mut target)
                     .map(drop)
@@ -161,11 +161,11 @@ fn agree(
 fn read(
     record: &ZipFileHeaderRecord<'_>,
     entry: &ZipEntry<'_, FileReader>,
-    window: u64,
+    (window, patience): (u64, Patience),
     with: &mut dyn FnMut(&mut dyn Read) -> Result<(), UnpackError>,
 ) -> Result<(), UnpackError> {
     let shown = shown(record.file_path().as_bytes());
-    let mut input = BufReader::with_capacity(CHUNK, Interruptible(entry.reader()));
+    let mut input = BufReader::with_capacity(CHUNK, Interruptible(entry.reader(), patience));
     let compression = match record.compression_method() {
         CompressionMethod::STORE => Some(Compression::None),
         CompressionMethod::DEFLATE => None,
