@@ -317,10 +317,10 @@ fn take_from(
         files.filter(|path| path.as_str() != HANDLER_KEY && !is_manifest(path)).collect();
     let (package, carrier) = if let Some(address) = &request.url {
         // Where Kubeless put another one, that is no part of the function.
-        let is_address = |file: &&&RelPath| {
+        let is_address = |file: &&RelPath| {
             text(file).is_ok_and(|text| text.is_some_and(|text| text.parse::<Address>().is_ok()))
         };
-        let file = named(&files, handler.as_ref()).filter(is_address).map(|file| (*file).clone());
+        let file = carrier(&files, handler.as_ref()).ok().filter(is_address).cloned();
         (Package::Address(address.clone(), file.clone()), file)
     } else {
         let file = carrier(&files, handler.as_ref())?;

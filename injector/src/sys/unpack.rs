@@ -93,8 +93,8 @@ pub(crate) enum UnpackError {
     },
     /// It was compressed with more memory than is allowed for it to be decompressed.
     #[error(
-        "the archive was compressed with a window of {}, and {} are allowed (INJECTOR_MAX_WINDOW)",
-        .found.map_or_else(|| "more than that".to_owned(), |found| Bytes(found).to_string()),
+        "the archive was compressed with {}, and {} are allowed (INJECTOR_MAX_WINDOW)",
+        .found.map_or_else(|| "too large a window".to_owned(), |found| format!("a window of {}", Bytes(found))),
         Bytes(*.allowed)
     )]
     Window {

@@ -15,7 +15,7 @@ use crate::sys::unpack::{Unpacked, recognise, unpack as unpack_file};
 
 /// What a well-behaved archive needs, and a hostile one exceeds.
 /// Longer than any input takes.
-const AMPLE: Duration = Duration::from_secs(900);
+const AMPLE: Duration = Duration::from_mins(15);
 const LIMITS: Limits =
     Limits { download: 1 << 20, unpacked: 1 << 20, ratio: 100, entries: 64, depth: 8, window: 8 << 20 };
 /// The longest sentence about an archive, in bytes: two names of entries, and words.

@@ -1,6 +1,6 @@
 //! Which mounted file carries a function, what its files are called, and which of them win.
 
-use std::fs::create_dir_all;
+use std::fs::{create_dir_all, remove_file};
 
 use super::{base64, mount, pod_of, published};
 use crate::support::archive::{Compression, Entry, file, link, tar, zip};
@@ -150,11 +150,11 @@ fn a_mounted_file_takes_the_place_of_a_link_and_none_of_a_directory() {
     mount(&pod, "lib/other", "mounted");
     pod.build().expect(0, &["ready: "]);
     let expected =
-        ["alias -> config.json", "hello.py: ", "lib -> real", "real/file: archived", "real/other: mounted"];
+        ["alias: mounted", "hello.py: ", "lib -> real", "real/file: archived", "real/other: mounted"];
     let found = published(&pod);
     assert!(found.iter().zip(expected).all(|(found, begin)| found.starts_with(begin)), "{found:?}");
 
-    std::fs::remove_file(pod.dir("src/alias")).expect("removed");
+    remove_file(pod.dir("src/alias")).expect("removed");
     mount(&pod, "alias/file", "mounted");
     let said =
         "alias/file is mounted, and the archive has a directory in its place, or none where it needs one";
@@ -264,10 +264,14 @@ fn the_address_of_the_environment_wins_and_needs_no_mount() {
 
     // What Kubeless has put into the mount is no part of the function then.
     pod.set("INJECTOR_SOURCE", pod.dir("src").display().to_string());
+    mount(&pod, "address", wrong.url("me:s3cret-word@", "hello.py"));
+    pod.build().expect(0, &["ready: "]);
+    assert_eq!(published_names(&pod), ["hello.py", "requirements.txt"]);
+    remove_file(pod.dir("src/address")).expect("removed");
     mount(&pod, "hello.py", wrong.url("", "hello.py"));
     pod.build().expect(0, &["ready: "]);
     assert!(published(&pod)[0].contains("# right"), "{:?}", published(&pod));
-    assert_eq!((right.requests(), wrong.requests()), (3, 0));
+    assert_eq!((right.requests(), wrong.requests()), (4, 0));
 }
 
 #[test]

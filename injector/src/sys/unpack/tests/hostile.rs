@@ -474,18 +474,19 @@ fn what_is_no_archive_says_how_it_begins() {
 fn windows_that_are_too_large() {
     let content = tar(&[file("x", "text")]);
     let window = |found: &str| {
-        format!(
-            "the archive was compressed with a window of {found}, and 8 MiB are allowed (INJECTOR_MAX_WINDOW)"
-        )
+        format!("the archive was compressed with {found}, and 8 MiB are allowed (INJECTOR_MAX_WINDOW)")
     };
     let small = xz(&content, 8 << 20);
     for (expected, archive) in [
-        (window("64 MiB"), xz(&content, 64 << 20)),
-        (window("12 MiB"), xz(&content, 12 << 20)),
-        (window("more than that"), [small, xz(&content, 64 << 20)].concat()),
-        (window("16 MiB"), zstd(&content, 24)),
-        (window("128 MiB"), [zstd(&content, 23), zstd(&content, 27)].concat()),
-        (window("16 MiB"), zip(&[Zipped { data: zstd(b"text", 24), method: 93, ..zipped("x", b"text") }])),
+        (window("a window of 64 MiB"), xz(&content, 64 << 20)),
+        (window("a window of 12 MiB"), xz(&content, 12 << 20)),
+        (window("too large a window"), [small, xz(&content, 64 << 20)].concat()),
+        (window("a window of 16 MiB"), zstd(&content, 24)),
+        (window("a window of 128 MiB"), [zstd(&content, 23), zstd(&content, 27)].concat()),
+        (
+            window("a window of 16 MiB"),
+            zip(&[Zipped { data: zstd(b"text", 24), method: 93, ..zipped("x", b"text") }]),
+        ),
     ] {
         assert_eq!(refused(&archive, &Limits::default()), expected);
     }
