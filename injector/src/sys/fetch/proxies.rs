@@ -77,7 +77,14 @@ impl fmt::Display for Proxy {
 /// The credentials in what a proxy's variable holds.
 pub(crate) fn secrets_of(value: &str) -> Vec<String> {
     let Some(Proxy(url)) = Proxy::parse(value) else {
-        return vec![value.to_owned()];
+        let after_scheme = value.split_once("//").map_or(value, |(_, rest)| rest);
+        let login = after_scheme.rsplit_once('@').map_or("", |(login, _)| login);
+        let password = login.split_once(':').map_or("", |(_, password)| password);
+        return [value, login, password]
+            .into_iter()
+            .filter(|one| !one.is_empty())
+            .map(str::to_owned)
+            .collect();
     };
     match (url.username(), url.password()) {
         ("", None) => Vec::new(),
@@ -214,5 +221,8 @@ mod tests {
             assert_eq!(secrets_of(value), ["hunter22", "me:hunter22"], "{value}");
         }
         assert_eq!(secrets_of("http://proxy:3128"), [""; 0]);
+        // Also where it names no proxy.
+        let value = "http://me:hunter22@pro xy:3128";
+        assert_eq!(secrets_of(value), [value, "me:hunter22", "hunter22"]);
     }
 }
