@@ -15,4 +15,5 @@ pub(crate) mod rust;
 pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod site;
+pub(crate) mod tls;
 pub(crate) mod wire;

@@ -9,11 +9,11 @@ use std::thread;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use rcgen::CertificateParams;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::packages::PACKAGES;
+use super::tls::signed;
 
 /// A name that no resolver knows: it is reached through a proxy or not at all.
 pub(crate) const UNKNOWN_HOST: &str = "registry.invalid";
@@ -381,28 +381,9 @@ pub(crate) fn certificate() -> (String, Arc<ServerConfig>) {
 
 /// The same, with a server's certificate that expires in this year.
 fn certificate_until(year: i32) -> (String, Arc<ServerConfig>) {
-    let key = || KeyPair::generate().expect("randomness");
-    let ca_key = key();
-    let mut ca = CertificateParams::default();
-    ca.distinguished_name.push(DnType::CommonName, "the company's own CA");
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let pem = ca.self_signed(&ca_key).expect("a certificate").pem();
-    let issuer = Issuer::new(ca, ca_key);
     let names = ["127.0.0.1", "127.0.0.2", UNKNOWN_HOST].map(str::to_owned);
     let mut server = CertificateParams::new(names).expect("names");
     server.use_authority_key_identifier_extension = true;
     server.not_after = rcgen::date_time_ymd(year, 1, 1);
-    let server_key = key();
-    let server = server.signed_by(&server_key, &issuer).expect("a certificate");
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("protocol versions")
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![server.der().clone()],
-            PrivatePkcs8KeyDer::from(server_key.serialize_der()).into(),
-        )
-        .expect("a key that fits");
-    (pem, Arc::new(config))
+    signed(&server)
 }

@@ -1,12 +1,14 @@
 //! Servers and proxies on loopback that behave as a test tells them, and remember what they were asked.
 
+#[path = "../../../../tests/it/support/tls.rs"]
+mod tls;
+
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use rcgen::CertificateParams;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A server that lives as long as the test program.
@@ -162,30 +164,13 @@ pub(super) fn wait_for_end(wire: &mut dyn Wire) -> io::Result<()> {
 
 /// A CA's certificate as PEM, and what makes servers speak TLS with a certificate that it has issued.
 pub(super) fn certificate(which: Certificate) -> (Vec<u8>, Arc<ServerConfig>) {
-    let key = || KeyPair::generate().expect("randomness");
-    let ca_key = key();
-    let mut ca = CertificateParams::default();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    let pem = ca.self_signed(&ca_key).expect("a certificate").pem();
-    let issuer = Issuer::new(ca, ca_key);
     let name = if which == Certificate::Foreign { "elsewhere.example" } else { "127.0.0.1" };
     let mut server = CertificateParams::new(["registry.invalid".to_owned(), name.to_owned()]).expect("names");
     if which == Certificate::Expired {
         server.not_after = rcgen::date_time_ymd(2020, 1, 1);
     }
-    let server_key = key();
-    let server = server.signed_by(&server_key, &issuer).expect("a certificate");
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("protocol versions")
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![server.der().clone()],
-            PrivatePkcs8KeyDer::from(server_key.serialize_der()).into(),
-        )
-        .expect("a key that fits");
-    (pem.into_bytes(), Arc::new(config))
+    let (pem, config) = tls::signed(&server);
+    (pem.into_bytes(), config)
 }
 
 /// Serves each connection in a thread of its own.

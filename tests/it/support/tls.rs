@@ -1,0 +1,31 @@
+//! A CA of the company's own, and a server with a certificate of it; the injector's unit tests read this file, too.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+
+/// A new CA, as PEM, and the server that has this certificate of it.
+pub(crate) fn signed(server: &CertificateParams) -> (String, Arc<ServerConfig>) {
+    let key = || KeyPair::generate().expect("randomness");
+    let ca_key = key();
+    let mut ca = CertificateParams::default();
+    ca.distinguished_name.push(DnType::CommonName, "the company's own CA");
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let pem = ca.self_signed(&ca_key).expect("a certificate").pem();
+    let issuer = Issuer::new(ca, ca_key);
+    let server_key = key();
+    let server = server.signed_by(&server_key, &issuer).expect("a certificate");
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("protocol versions")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![server.der().clone()],
+            PrivatePkcs8KeyDer::from(server_key.serialize_der()).into(),
+        )
+        .expect("a key that fits");
+    (pem, Arc::new(config))
+}
