@@ -4,14 +4,16 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test may read files and the environment")]
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use builders::diagnostic::{Blame, Diagnostic, Output};
+use builders::diagnostic::{Diagnostic, Output};
 use builders::function::{Function, RelPath, Sha256, SourceFile};
-use builders::plan::{Action, Capture, Credentials, Dir, Network, Run, Step};
+use builders::plan::Step;
 use builders::{BUILDERS, Builder};
+
+#[path = "recorded/step.rs"]
+mod recorded;
 
 #[test]
 fn recorded_failures_are_explained() {
@@ -53,21 +55,8 @@ fn explain(builder: &dyn Builder, dir: &Path) -> String {
 /// The step whose name and command were recorded as `install: npm ci --omit=dev`.
 fn step(command: &str) -> Step {
     let (name, command) = command.split_once(": ").expect("a step's name");
-    let mut words = command.split_whitespace().map(str::to_owned);
-    Step {
-        name: name.to_owned(),
-        why: String::new(),
-        action: Action::Run(Run {
-            tool: words.next().expect("a tool"),
-            args: words.map(Into::into).collect(),
-            env: BTreeMap::new(),
-            cwd: Dir::Source.into(),
-            capture: Capture::Ends,
-            credentials: Credentials::Given,
-        }),
-        blame: Blame::Author,
-        network: Network::Needed,
-    }
+    assert!(!command.trim().is_empty(), "a tool");
+    recorded::step(name, command)
 }
 
 /// A diagnostic on one line, its details below it.

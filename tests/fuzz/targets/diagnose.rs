@@ -1,11 +1,14 @@
 //! The output of tools: what builders make of it, and what a termination message shows of it.
 
+#[path = "../../../builders/tests/recorded/step.rs"]
+mod recorded;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use builders::diagnostic::{Blame, Diagnostic, Output};
 use builders::function::{Function, Sha256, SourceFile};
-use builders::plan::{Action, Capture, Credentials, Dir, Network, Run, Step};
+use builders::plan::{Action, Step};
 use builders::{Builder, builder};
 
 use super::sections::sections;
@@ -95,19 +98,5 @@ fn makes_sense(diagnostic: &Diagnostic) {
 /// The step whose name and command are written `install: npm ci --omit=dev`.
 fn step(command: &str) -> Step {
     let (name, command) = command.split_once(": ").unwrap_or(("check", command));
-    let mut words = command.split_whitespace().map(str::to_owned);
-    Step {
-        name: name.to_owned(),
-        why: String::new(),
-        action: Action::Run(Run {
-            tool: words.next().unwrap_or_default(),
-            args: words.map(Into::into).collect(),
-            env: BTreeMap::new(),
-            cwd: Dir::Source.into(),
-            capture: Capture::Ends,
-            credentials: Credentials::Given,
-        }),
-        blame: Blame::Author,
-        network: Network::Needed,
-    }
+    recorded::step(name, command)
 }

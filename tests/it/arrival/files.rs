@@ -285,22 +285,22 @@ fn an_archive_is_built_where_it_lies_and_nothing_of_it_stays_there() {
         for variable in ["FUNC_CONTENT_TYPE", "INJECTOR_SOURCE", "KUBELESS_INSTALL_VOLUME"] {
             pod.unset(variable);
         }
-        create_dir_all(pod.dir("work")).expect("a directory");
-        mount(&pod, &format!("../work/{name}"), &bytes);
-        let archive = pod.dir("work").join(name).display().to_string();
+        create_dir_all(pod.dir("packed")).expect("a directory");
+        mount(&pod, &format!("../packed/{name}"), &bytes);
+        let archive = pod.dir("packed").join(name).display().to_string();
         let dry = pod.run(&["build", "--dry-run", &archive]);
         assert_eq!(dry.code, Some(0), "{}", dry.stderr);
         assert!(dry.stdout.starts_with("ready: "), "{}", dry.stdout);
-        assert_eq!(names(&pod.dir("work")), [name]);
+        assert_eq!(names(&pod.dir("packed")), [name]);
         let plan = pod.run(&["plan", &archive]);
         plan.expect(0, &[]);
         assert!(plan.stdout.contains("hello.py"), "{}", plan.stdout);
-        assert_eq!(names(&pod.dir("work")), [name]);
+        assert_eq!(names(&pod.dir("packed")), [name]);
 
         let built = pod.run(&["build", &archive]);
         built.expect(0, &["ready: "]);
-        assert_eq!(names(&pod.dir("work")), [".injector-out", name]);
-        let source = pod.dir("work/.injector-out/function/source");
+        assert_eq!(names(&pod.dir("packed")), [".injector-out", name]);
+        let source = pod.dir("packed/.injector-out/function/source");
         assert_eq!(names(&source), ["hello.py"]);
         assert_eq!(pod.leftovers(), [""; 0]);
     }

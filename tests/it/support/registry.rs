@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -12,8 +12,8 @@ use percent_encoding::percent_decode_str;
 use rcgen::CertificateParams;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use super::loopback::{listen, signed};
 use super::packages::PACKAGES;
-use super::tls::signed;
 
 /// A name that no resolver knows: it is reached through a proxy or not at all.
 pub(crate) const UNKNOWN_HOST: &str = "registry.invalid";
@@ -184,24 +184,6 @@ impl Proxy {
 /// What an HTTP client sends for `user:password`.
 pub(crate) fn basic(login: &str) -> String {
     format!("Basic {}", STANDARD.encode(login))
-}
-
-/// Serves each connection in a thread of its own.
-pub(super) fn listen(
-    address: &str,
-    serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static,
-) -> SocketAddr {
-    let listener = TcpListener::bind(address).expect("a free port");
-    let address = listener.local_addr().expect("a bound port");
-    let serve = Arc::new(serve);
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let serve = Arc::clone(&serve);
-            // A client that goes away is no error of ours.
-            thread::spawn(move || serve(stream));
-        }
-    });
-    address
 }
 
 /// The head of a request.

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use rustls::{ServerConnection, StreamOwned};
 
-use super::registry::{Asked, Head, Scheme, Seen, certificate, listen, respond};
+use super::loopback::listen;
+use super::registry::{Asked, Head, Scheme, Seen, certificate, respond};
 
 /// What is done with a request.
 #[derive(Debug, Clone)]

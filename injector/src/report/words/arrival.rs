@@ -11,7 +11,7 @@ use crate::sys::mount::MountError;
 use crate::sys::unpack::{Refusal, UnpackError};
 
 use super::super::termination::Message;
-use super::{say, say_unreadable};
+use super::{provision, say, say_unreadable};
 
 /// Where a function is brought, for want of space there.
 const ROOM: &str =
@@ -72,12 +72,10 @@ pub(super) fn arrival(error: &ArrivalError) -> Message {
     let text = error.to_string();
     match error {
         ArrivalError::Survey(error) => survey(error),
-        ArrivalError::Room(_) => say(stage, text, &[]),
-        ArrivalError::Io(_) | ArrivalError::Decode { source: DecodeError::Io(_), .. } => say(
-            stage,
-            text,
-            &["the directory for it is INJECTOR_SCRATCH, else TMPDIR or /tmp: is there space?"],
-        ),
+        ArrivalError::Room(error) => provision(error),
+        ArrivalError::Io(_) | ArrivalError::Decode { source: DecodeError::Io(_), .. } => {
+            say(stage, text, &[ROOM])
+        }
         ArrivalError::NoCarrier { found, module } => {
             let listed = if found.is_empty() { "no file at all".to_owned() } else { found.join(", ") };
             let name = match module {

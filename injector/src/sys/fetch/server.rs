@@ -1,10 +1,10 @@
 //! Servers and proxies on loopback that behave as a test tells them, and remember what they were asked.
 
-#[path = "../../../../tests/it/support/tls.rs"]
-mod tls;
+#[path = "../../../../tests/it/support/loopback.rs"]
+mod loopback;
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -86,7 +86,7 @@ impl Server {
             };
             answer(&request, wire)
         };
-        let address = listen(address, move |mut stream| match &tls {
+        let address = loopback::listen(address, move |mut stream| match &tls {
             Some(tls) => {
                 let connection = ServerConnection::new(Arc::clone(tls)).map_err(io::Error::other)?;
                 let mut stream = StreamOwned::new(connection, stream);
@@ -169,23 +169,8 @@ pub(super) fn certificate(which: Certificate) -> (Vec<u8>, Arc<ServerConfig>) {
     if which == Certificate::Expired {
         server.not_after = rcgen::date_time_ymd(2020, 1, 1);
     }
-    let (pem, config) = tls::signed(&server);
+    let (pem, config) = loopback::signed(&server);
     (pem.into_bytes(), config)
-}
-
-/// Serves each connection in a thread of its own.
-fn listen(address: &str, serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind(address).expect("a free port");
-    let address = listener.local_addr().expect("a bound port");
-    let serve = Arc::new(serve);
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let serve = Arc::clone(&serve);
-            // A client that goes away is no error of ours.
-            thread::spawn(move || serve(stream));
-        }
-    });
-    address
 }
 
 /// The head of a request, byte by byte: what follows it is not ours.

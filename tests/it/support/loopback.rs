@@ -1,6 +1,10 @@
-//! A CA of the company's own, and a server with a certificate of it; the injector's unit tests read this file, too.
+//! What servers on loopback are made of: a listener, and a certificate of the company's own CA. The injector's unit
+//! tests read this file, too.
 
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::thread;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
@@ -28,4 +32,22 @@ pub(crate) fn signed(server: &CertificateParams) -> (String, Arc<ServerConfig>) 
         )
         .expect("a key that fits");
     (pem, Arc::new(config))
+}
+
+/// Serves each connection in a thread of its own.
+pub(crate) fn listen(
+    address: &str,
+    serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind(address).expect("a free port");
+    let address = listener.local_addr().expect("a bound port");
+    let serve = Arc::new(serve);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let serve = Arc::clone(&serve);
+            // A client that goes away is no error of ours.
+            thread::spawn(move || serve(stream));
+        }
+    });
+    address
 }
