@@ -15,7 +15,7 @@ use builders::toolchain::BuildScripts;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use self::args::{BuildArgs, Cli, Command, LimitArgs};
+use self::args::{BuildArgs, CacheArgs, Cli, Command, LimitArgs};
 use crate::content::{BadContentType, Bytes, Carrier, ContentType, Limits};
 use crate::report::console::Look;
 use crate::sys::fetch::{Address, BadAddress};
@@ -114,6 +114,47 @@ pub(crate) struct Build {
     pub(crate) config: Option<PathBuf>,
     /// A CA bundle to add to the image's roots.
     pub(crate) ca_file: Option<PathBuf>,
+    /// What outlives this build.
+    pub(crate) cache: Caching,
+}
+
+/// What outlives a build, for other pods of its function.
+#[derive(Debug, Clone)]
+pub(crate) struct Caching {
+    /// The directory that the node's pods share.
+    pub(crate) dir: Option<PathBuf>,
+    /// How a function gets what is cached.
+    pub(crate) mode: Mode,
+    /// The registry that the cluster's pods share.
+    pub(crate) registry: Option<String>,
+    /// Whether what is built here is pushed, and how long that may take.
+    pub(crate) push: Option<Duration>,
+    /// What else a result depends on.
+    pub(crate) salt: Option<String>,
+    /// The most bytes that the directory may have.
+    pub(crate) max_size: Option<u64>,
+    /// How old what was resolved without a lock file may be.
+    pub(crate) resolve_max_age: Option<Duration>,
+    /// Whether what the cache has is passed over.
+    pub(crate) refresh: Refresh,
+}
+
+/// How a function gets what is cached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// As a copy on the volume.
+    Copy,
+    /// By links into the cache's directory, which its container mounts here, read-only.
+    Mount(PathBuf),
+}
+
+/// Whether what a cache has is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refresh {
+    /// It is made again, and takes the other's place.
+    Yes,
+    /// It is used.
+    No,
 }
 
 /// Whether the last verdict may be repeated.
@@ -310,8 +351,42 @@ fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
         timeout: timeout(args.timeout)?,
         config: path(args.config),
         ca_file: path(args.ca_file),
+        cache: caching(args.cache)?,
     })
 }
+
+fn caching(args: CacheArgs) -> Result<Caching, RequestError> {
+    let seconds = |name, value| Ok::<_, RequestError>(number::<u32>(name, value)?.map(|seconds| Duration::from_secs(seconds.into())));
+    let dir = path(args.cache_dir);
+    let mounted = path(args.cache_mount).or_else(|| dir.clone());
+    let is_mounted =
+        choice("INJECTOR_CACHE_MODE", args.cache_mode, [("copy", false), ("mount", true)])?;
+    let mode = match (is_mounted, mounted) {
+        (false, _) => Mode::Copy,
+        (true, Some(mounted)) if dir.is_some() => Mode::Mount(mounted),
+        (true, _) => {
+            let reason = "there is no cache to mount: set INJECTOR_CACHE_DIR, too";
+            return Err(RequestError::Unexpected { name: "INJECTOR_CACHE_MODE", reason });
+        }
+    };
+    let patience = seconds("INJECTOR_CACHE_PUSH_TIMEOUT", args.cache_push_timeout)?;
+    Ok(Caching {
+        dir,
+        mode,
+        registry: text(args.cache_registry),
+        push: args.cache_push.then(|| patience.unwrap_or(PUSH_TIMEOUT)),
+        salt: text(args.cache_salt),
+        max_size: size("INJECTOR_CACHE_MAX_SIZE", args.cache_max_size)?
+            .map_or(Some(CACHE_MAX_SIZE), |size| (size > 0).then_some(size)),
+        resolve_max_age: seconds("INJECTOR_RESOLVE_MAX_AGE", args.resolve_max_age)?,
+        refresh: if args.refresh { Refresh::Yes } else { Refresh::No },
+    })
+}
+
+/// How long a push may take, unless somebody says otherwise.
+const PUSH_TIMEOUT: Duration = Duration::from_secs(120);
+/// The most bytes that the cache's directory may have, unless somebody says otherwise.
+const CACHE_MAX_SIZE: u64 = 10 << 30;
 
 /// Where a laptop's builds go: into the function's directory, or that of its one file.
 fn beside(function: &Path) -> PathBuf {
@@ -373,10 +448,6 @@ fn address(
 /// What a function may cost to read.
 fn limits(args: LimitArgs) -> Result<Limits, RequestError> {
     let default = Limits::default();
-    let size = |name, value| {
-        let size = parsed::<Bytes>(name, value, "a number of bytes is expected, as 1048576 or 512Mi")?;
-        Ok::<_, RequestError>(size.map(|Bytes(bytes)| bytes))
-    };
     let window = size("INJECTOR_MAX_WINDOW", args.max_window.clone())?;
     if window.is_some_and(|window| window > Limits::LARGEST_WINDOW) {
         let reason = format!("more than {} is not supported", Bytes(Limits::LARGEST_WINDOW));
@@ -391,6 +462,12 @@ fn limits(args: LimitArgs) -> Result<Limits, RequestError> {
         depth: number("INJECTOR_MAX_DEPTH", args.max_depth)?.unwrap_or(default.depth),
         window: window.unwrap_or(default.window),
     })
+}
+
+/// A number of bytes.
+fn size(name: &'static str, value: Option<String>) -> Result<Option<u64>, RequestError> {
+    let size = parsed::<Bytes>(name, value, "a number of bytes is expected, as 1048576 or 512Mi")?;
+    Ok(size.map(|Bytes(bytes)| bytes))
 }
 
 /// Kubeless gave the dependencies' digest without its algorithm.

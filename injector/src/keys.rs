@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use builders::function::{Function, RelPath, Sha256};
 use builders::plan::{Plan, ResolvesFrom};
 use builders::toolchain::{Settings, Toolchain};
+use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
+
+/// All on which a result depends, by what it is in words, for example `requirements.txt` or `python`: short values as
+/// they are, others as digests, and no credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Inputs(pub(crate) BTreeMap<String, String>);
 
 /// The digest of what a build is made of: the function's tree, the plan, the tools.
 pub(crate) fn build(

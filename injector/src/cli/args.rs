@@ -183,6 +183,57 @@ pub(super) struct BuildArgs {
 
     #[command(flatten)]
     pub(super) limits: LimitArgs,
+
+    #[command(flatten)]
+    pub(super) cache: CacheArgs,
+}
+
+/// What outlives this build, for other pods of this function.
+#[derive(Args)]
+pub(super) struct CacheArgs {
+    /// A directory that the node's pods share, where what was resolved and built is kept; for functions that trust
+    /// each other: docs/cache.md [default: none]
+    #[arg(long, value_name = "DIR", env = "INJECTOR_CACHE_DIR", hide_env_values = true)]
+    pub(super) cache_dir: Option<OsString>,
+
+    /// How a function gets what is cached: copy, or mount, where the function's container mounts the cache's directory
+    /// read-only and nothing is copied [default: copy]
+    #[arg(long, value_name = "MODE", env = "INJECTOR_CACHE_MODE", hide_env_values = true)]
+    pub(super) cache_mode: Option<String>,
+
+    /// Where the function's container mounts the cache's directory, for --cache-mode=mount [default: the same path]
+    #[arg(long, value_name = "DIR", env = "INJECTOR_CACHE_MOUNT", hide_env_values = true)]
+    pub(super) cache_mount: Option<OsString>,
+
+    /// An OCI registry that the cluster's pods share, as HOST[:PORT]/REPOSITORY; http:// before it for one without TLS
+    /// [default: none]
+    #[arg(long, value_name = "REPOSITORY", env = "INJECTOR_CACHE_REGISTRY", hide_env_values = true)]
+    pub(super) cache_registry: Option<String>,
+
+    /// Push to the registry what was built here: whoever may is trusted by all who read it
+    #[arg(long, env = "INJECTOR_CACHE_PUSH", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    pub(super) cache_push: bool,
+
+    /// How long a push may take, in seconds [default: 120]
+    #[arg(long, value_name = "SECONDS", env = "INJECTOR_CACHE_PUSH_TIMEOUT", hide_env_values = true)]
+    pub(super) cache_push_timeout: Option<String>,
+
+    /// What else a result depends on, and only the operator knows, such as the digest of the image
+    #[arg(long, value_name = "TEXT", env = "INJECTOR_CACHE_SALT", hide_env_values = true)]
+    pub(super) cache_salt: Option<String>,
+
+    /// The most bytes that the cache's directory may have; what was not used for longest goes first; 0 for no limit
+    /// [default: 10Gi]
+    #[arg(long, value_name = "SIZE", env = "INJECTOR_CACHE_MAX_SIZE", hide_env_values = true)]
+    pub(super) cache_max_size: Option<String>,
+
+    /// How old what was resolved without a lock file may be, in seconds; it is resolved again then [default: no limit]
+    #[arg(long, value_name = "SECONDS", env = "INJECTOR_RESOLVE_MAX_AGE", hide_env_values = true)]
+    pub(super) resolve_max_age: Option<String>,
+
+    /// Resolve and build again whatever the cache has, and put that in its place
+    #[arg(long, env = "INJECTOR_REFRESH", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    pub(super) refresh: bool,
 }
 
 /// What a function may cost; sizes are bytes, or end in Ki, Mi or Gi.

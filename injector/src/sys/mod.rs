@@ -16,6 +16,7 @@ pub(crate) mod memory;
 pub(crate) mod mount;
 mod race;
 pub(crate) mod signal;
+pub(crate) mod tree;
 pub(crate) mod unpack;
 pub(crate) mod volume;
 

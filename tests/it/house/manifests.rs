@@ -27,6 +27,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "anstyle",
             "anyhow",
             "base64",
+            "blake3",
             "builders",
             "bzip2",
             "cap-std",
