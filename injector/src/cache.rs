@@ -15,7 +15,7 @@ use std::time::Duration;
 use builders::Package;
 use builders::function::Sha256;
 
-use self::node::{Flight, Held, Node};
+use self::node::{Access, Flight, Held, Node, NodeError, Turn};
 use self::record::{Layer, Part, Progress, Record, SCHEMA};
 use crate::cli::{Caching, Mode, Refresh};
 use crate::keys::{INJECTOR, Inputs, Keyed};
@@ -107,14 +107,16 @@ impl<'a> Cache<'a> {
         let held = found.trees.get(&part)?;
         let times = if part == Part::Kept { Times::Kept } else { Times::Dropped };
         let skip = |path: &str| if part == Part::Tree && path == DEPS { Skip::Yes } else { Skip::No };
-        let put = held.manifest().map_err(Trouble::from).and_then(|manifest| {
-            Ok(tree::put(manifest, &held.files, to, &skip, times)?)
-        });
+        let put = held
+            .manifest()
+            .map_err(Trouble::from)
+            .and_then(|manifest| Ok(tree::put(&manifest, &held.files, to, &skip, times)?));
         if let Err(trouble) = put {
             if let (Trouble::Broken(_), Some(node)) = (&trouble, &self.node) {
-                node.discard(held.tree);
+                // Where it cannot go, each pod finds out by itself.
+                let _ = node.discard(held.tree);
             }
-            self.warn(&format!("what the cache has of {} is not used: {trouble}", part.name()));
+            self.warn(&format!("the cache's {} are not used: {trouble}", part.name()));
             return None;
         }
         Some(())
@@ -128,7 +130,7 @@ impl<'a> Cache<'a> {
         let tree = found.trees.get(&Part::Tree)?;
         let names = self.or_warn("a tree of the node's cache cannot be read", fs::names(&tree.files))?;
         let dirs: BTreeMap<Part, PathBuf> =
-            found.trees.iter().map(|(part, held)| (*part, at.join(Node::tree_in_cache(held.tree)))).collect();
+            found.trees.iter().map(|(part, held)| (*part, Node::place_at(at, held.tree))).collect();
         for held in found.trees.values() {
             self.or_warn("an entry of the node's cache cannot be leased", node.lease(held.tree))?;
         }
@@ -137,11 +139,18 @@ impl<'a> Cache<'a> {
         Some(Mounted { links, trees: dirs.into_values().map(|dir| dir.display().to_string()).collect() })
     }
 
-    /// Takes the right to make an entry; waits for another pod that has it.
-    pub(crate) fn flight(&self, layer: Layer, keyed: &Keyed, patience: Duration) -> Option<Flight> {
+    /// Takes the right to make an entry; waits for another pod that has it. There may be an entry afterwards.
+    pub(crate) fn turn(&self, layer: Layer, keyed: &Keyed, patience: Duration) -> Option<Turn> {
         let node = self.node.as_ref().filter(|_| self.caching.refresh == Refresh::No)?;
         let waiting = || self.reporter.warn("another pod makes the same; waiting for it");
-        self.or_warn("the node's cache cannot be locked", node.flight(layer, keyed.key, patience, waiting))
+        match node.flight(layer, keyed.key, patience, waiting) {
+            Flight::Ours(turn) => Some(turn),
+            Flight::Failed | Flight::Interrupted => None,
+            Flight::Alone(error) => {
+                self.warn(&error.to_string());
+                None
+            }
+        }
     }
 
     /// Why nothing was found: what differs from the most similar entry, in words.
@@ -163,7 +172,7 @@ impl<'a> Cache<'a> {
 
     /// Keeps what was made, as entries of these layers; gives the last one.
     pub(crate) fn keep(&self, made: &Made, layers: &[(Layer, &Keyed, &[Package])]) -> Option<Found> {
-        let node = self.node.as_ref().filter(|node| node.is_writable())?;
+        let node = self.node.as_ref().filter(|node| node.access() == Access::Full)?;
         let mut trees = BTreeMap::new();
         for (part, (dir, known)) in &made.trees {
             let deps = trees.get(&Part::Deps).map(|held: &Held| held.tree);
@@ -181,7 +190,6 @@ impl<'a> Cache<'a> {
             let record = record(made, *layer, keyed, packages, &parts).and_then(|record| Ok(node.put(&record).map(|()| record)?));
             last = Some(self.or_warn("what was built cannot be cached", record)?);
         }
-        node.collect_if_full(self.caching.max_size);
         let record = last?;
         trees.retain(|part, _| record.parts.contains_key(part));
         Some(Found { record, trees })
@@ -205,7 +213,7 @@ impl<'a> Cache<'a> {
         {
             return Ok(held);
         }
-        node.store(&mut |to: &Path| {
+        node.store(|to: &Path| {
             let mut manifest = tree::take(dir, Some(to), &skip, times)?;
             if let Some(deps) = link {
                 let target = format!("../../{}/files", deps.hex());
@@ -257,13 +265,24 @@ pub(crate) enum Trouble {
 
 impl From<TreeError> for Trouble {
     fn from(error: TreeError) -> Self {
-        if error.is_of_target() { Trouble::Failed(error.to_string()) } else { Trouble::Broken(error.to_string()) }
+        let said = error.to_string();
+        match error {
+            TreeError::Source { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Trouble::Failed(said)
+            }
+            TreeError::Source { .. } | TreeError::Wrong { .. } => Trouble::Broken(said),
+            TreeError::Target { .. }
+            | TreeError::Changed(_)
+            | TreeError::Special(_)
+            | TreeError::Name(_) => Trouble::Failed(said),
+        }
     }
 }
 
 impl From<NodeError> for Trouble {
     fn from(error: NodeError) -> Self {
-        Trouble::Failed(error.to_string())
+        let said = error.to_string();
+        if let NodeError::Tree { .. } = error { Trouble::Broken(said) } else { Trouble::Failed(said) }
     }
 }
 

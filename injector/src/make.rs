@@ -7,7 +7,7 @@ use builders::function::Sha256;
 use builders::plan::{Dir, ForeignCode, Plan, Step};
 use serde::{Deserialize, Serialize};
 
-use crate::cache::node::Flight;
+use crate::cache::node::Turn;
 use crate::cache::record::{Layer, Part, Progress};
 use crate::cache::{Cache, Found, Made, Mounted};
 use crate::execute::{Section, Workshop};
@@ -66,7 +66,7 @@ struct Resolved {
     /// The tree of the dependencies, and how much of them a cache had.
     from: Option<(Sha256, Progress)>,
     /// The right to make them, if they were made here.
-    flight: Option<Flight>,
+    turn: Option<Turn>,
 }
 
 impl Job<'_> {
@@ -76,10 +76,10 @@ impl Job<'_> {
         if let Some(ready) = self.restored(clock)? {
             return Ok(ready);
         }
-        let flight = self.cache.flight(Layer::Build, build, self.workshop.timeout);
+        let turn = self.cache.turn(Layer::Build, build, self.workshop.timeout);
         go_on(Stage::Provision)?;
         // Whoever made it while we waited has put it there.
-        if flight.as_ref().is_some_and(Flight::has_waited)
+        if turn.is_some()
             && let Some(ready) = self.restored(clock)?
         {
             return Ok(ready);
@@ -89,8 +89,8 @@ impl Job<'_> {
             self.workshop.reporter.note("cache", &format!("nothing for this function: {why}"));
         }
         let made = self.build(clock);
-        if let (Some(flight), Err(failure)) = (flight, &made) {
-            flight.ended(failure);
+        if let (Some(turn), Err(failure)) = (turn, &made) {
+            end(turn, failure);
         }
         made
     }
@@ -102,7 +102,10 @@ impl Job<'_> {
         let mounted = self.cache.mounted(&found);
         let placed = match &mounted {
             Some(mounted) => self.workshop.rooms.link_to(&mounted.links).map(Some)?,
-            None => self.placed(&found, &[(Part::Tree, Dir::Tree), (Part::Deps, Dir::Deps)]),
+            None => {
+                self.workshop.rooms.empty(Dir::Tree)?;
+                self.placed(&found, &[(Part::Tree, Dir::Tree), (Part::Deps, Dir::Deps)])
+            }
         };
         go_on(Stage::Provision)?;
         if placed.is_none() {
@@ -134,7 +137,7 @@ impl Job<'_> {
         let compiled = self
             .section(Section::Compile, &plan.compile, clock)
             .and_then(|packages| Ok([packages, self.section(Section::Verify, &plan.verify, clock)?].concat()));
-        let flight = resolved.flight.take();
+        let turn = resolved.turn.take();
         let packages = match compiled {
             Ok(packages) => packages,
             Err(failure) => {
@@ -146,7 +149,7 @@ impl Job<'_> {
             }
         };
         let mounted = self.keep(&resolved, &packages, Progress::Whole, clock)?;
-        drop(flight);
+        drop(turn);
         let cached = if matches!(resolved.from, Some((_, Progress::Whole))) { Cached::Deps } else { Cached::Nothing };
         Ok(Ready { packages: [resolved.packages, packages].concat(), cached, mounted })
     }
@@ -168,17 +171,16 @@ impl Job<'_> {
         let Job { workshop, plan, .. } = self;
         if let Some(keep) = self.keep {
             let packages = self.kept(keep, clock)?;
-            return Ok(Resolved { packages, at: host::now(), from: None, flight: None });
+            return Ok(Resolved { packages, at: host::now(), from: None, turn: None });
         }
         if let Some(resolved) = self.cached(clock)? {
             return Ok(resolved);
         }
         // Where nothing is fetched, waiting would take longer than doing it twice.
         let fetches = !plan.resolve.is_empty();
-        let flight =
-            fetches.then(|| self.cache.flight(Layer::Deps, &self.keys.deps, workshop.timeout)).flatten();
+        let turn = fetches.then(|| self.cache.turn(Layer::Deps, &self.keys.deps, workshop.timeout)).flatten();
         go_on(Stage::Resolve)?;
-        if flight.as_ref().is_some_and(Flight::has_waited)
+        if turn.is_some()
             && let Some(resolved) = self.cached(clock)?
         {
             return Ok(resolved);
@@ -188,10 +190,10 @@ impl Job<'_> {
             Ok(packages) => {
                 // The code of dependencies has run, and no step so far puts anything there.
                 workshop.rooms.clear_tree()?;
-                Ok(Resolved { packages, at: host::now(), from: None, flight })
+                Ok(Resolved { packages, at: host::now(), from: None, turn })
             }
             Err(failure) => {
-                flight.into_iter().for_each(|flight| flight.ended(&failure));
+                turn.into_iter().for_each(|turn| end(turn, &failure));
                 Err(failure)
             }
         }
@@ -210,7 +212,7 @@ impl Job<'_> {
         }
         begun.done(clock.lap("restore"));
         let from = found.tree(Part::Deps).map(|tree| (tree, found.record.progress));
-        Ok(Some(Resolved { packages: found.record.packages, at: found.record.resolved, from, flight: None }))
+        Ok(Some(Resolved { packages: found.record.packages, at: found.record.resolved, from, turn: None }))
     }
 
     /// Resolves into a directory that outlives the build, unless it has what is needed.
@@ -272,6 +274,15 @@ impl Job<'_> {
         rooms.link_to(&mounted.links)?;
         let usage = fs::Usage { files: found.record.files, bytes: found.record.bytes };
         Ok(Some((mounted, usage)))
+    }
+}
+
+/// Gives a turn back that came to nothing. When we were told to stop, the next one has it; else all who wait fail by
+/// themselves, at once.
+fn end(turn: Turn, failure: &Failure) {
+    match failure {
+        Failure::Terminated { .. } => drop(turn),
+        _ => turn.failed(),
     }
 }
 
