@@ -14,9 +14,7 @@ use crate::diagnostic::{Blame, Diagnostic, Output};
 use crate::entry::{self, misspelt, tool};
 use crate::error::PlanError;
 use crate::function::{Function, Handler, RelPath};
-use crate::plan::{
-    Action, Arg, Capture, Dir, ForeignCode, Launch, Place, Plan, Program, ResolvesFrom, Secrets, Step,
-};
+use crate::plan::{Action, Arg, Capture, Dir, ForeignCode, Launch, Place, Plan, Program, Secrets, Step};
 use crate::steps::{Bare, helper, offline, requires, run, scratch, server};
 use crate::toolchain::{Identity, Tool};
 use crate::{Builder, Inputs, Package, assets};
@@ -72,7 +70,7 @@ impl Builder for Nodejs {
             launch: launch(node, install.root, &file, &handler, bare),
             resolve: install.steps,
             foreign_code: ForeignCode::Possible,
-            resolves_from: ResolvesFrom::All,
+            resolves_from: install.resolves_from,
             manifests: install.manifests,
             refers: BTreeSet::new(),
             secrets: Secrets(install.secrets),
