@@ -14,7 +14,9 @@ use crate::diagnostic::{Blame, Diagnostic, Output};
 use crate::entry::{self, misspelt, tool};
 use crate::error::PlanError;
 use crate::function::{Function, Handler, RelPath};
-use crate::plan::{Action, Arg, Capture, Dir, ForeignCode, Launch, Place, Plan, Program, Secrets, Step};
+use crate::plan::{
+    Action, Arg, Capture, Dir, ForeignCode, Launch, Place, Plan, Program, Secrets, Serves, Step,
+};
 use crate::steps::{Bare, helper, offline, requires, run, scratch, server};
 use crate::toolchain::{Identity, Tool};
 use crate::{Builder, Inputs, Package, assets};
@@ -70,6 +72,7 @@ impl Builder for Nodejs {
             launch: launch(node, install.root, &file, &handler, bare),
             resolve: install.steps,
             foreign_code: ForeignCode::Possible,
+            kept: Serves::Anywhere,
             resolves_from: install.resolves_from,
             manifests: install.manifests,
             refers: BTreeSet::new(),
