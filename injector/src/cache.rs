@@ -87,10 +87,13 @@ impl<'a> Cache<'a> {
             return None;
         }
         let node = self.node.as_ref()?;
-        let record = self.or_warn("an entry of the node's cache cannot be read", node.record(layer, keyed.key))??;
-        let is_old = self.caching.resolve_max_age.filter(|_| self.resolution == Resolution::Free).is_some_and(
-            |most| Duration::from_secs(host::now().saturating_sub(record.resolved)) > most,
-        );
+        let record =
+            self.or_warn("an entry of the node's cache cannot be read", node.record(layer, keyed.key))??;
+        let is_old = self
+            .caching
+            .resolve_max_age
+            .filter(|_| self.resolution == Resolution::Free)
+            .is_some_and(|most| Duration::from_secs(host::now().saturating_sub(record.resolved)) > most);
         if is_old {
             return None;
         }
@@ -156,17 +159,17 @@ impl<'a> Cache<'a> {
     /// Why nothing was found: what differs from the most similar entry, in words.
     pub(crate) fn why(&self, layer: Layer, keyed: &Keyed) -> String {
         if self.caching.refresh == Refresh::Yes {
-            return "made again, as INJECTOR_REFRESH asks".to_owned();
+            return "built anew: INJECTOR_REFRESH asks for it".to_owned();
         }
         let records = self.node.as_ref().map(|node| node.records(layer)).unwrap_or_default();
         let changes = |record: &Record| keyed.inputs.changes_since(&record.inputs);
         if records.iter().any(|record| record.key == keyed.key) {
-            return "what was resolved is older than INJECTOR_RESOLVE_MAX_AGE, or not whole".to_owned();
+            return "built anew: what was resolved is older than INJECTOR_RESOLVE_MAX_AGE".to_owned();
         }
         let similar = |record: &&Record| is_related(&record.inputs, &keyed.inputs);
         match records.iter().filter(similar).map(changes).min_by_key(Vec::len) {
-            None => "nothing is cached for this function yet".to_owned(),
-            Some(changes) => list(changes.as_slice()),
+            None => "nothing for this function yet".to_owned(),
+            Some(changes) => format!("built anew: {}", list(changes.as_slice())),
         }
     }
 
@@ -187,7 +190,8 @@ impl<'a> Cache<'a> {
             };
             let parts: BTreeMap<Part, &Held> =
                 wanted.iter().filter_map(|part| Some((*part, trees.get(part)?))).collect();
-            let record = record(made, *layer, keyed, packages, &parts).and_then(|record| Ok(node.put(&record).map(|()| record)?));
+            let record = record(made, *layer, keyed, packages, &parts)
+                .and_then(|record| Ok(node.put(&record).map(|()| record)?));
             last = Some(self.or_warn("what was built cannot be cached", record)?);
         }
         let record = last?;
@@ -271,10 +275,9 @@ impl From<TreeError> for Trouble {
                 Trouble::Failed(said)
             }
             TreeError::Source { .. } | TreeError::Wrong { .. } => Trouble::Broken(said),
-            TreeError::Target { .. }
-            | TreeError::Changed(_)
-            | TreeError::Special(_)
-            | TreeError::Name(_) => Trouble::Failed(said),
+            TreeError::Target { .. } | TreeError::Changed(_) | TreeError::Special(_) | TreeError::Name(_) => {
+                Trouble::Failed(said)
+            }
         }
     }
 }

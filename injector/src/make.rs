@@ -85,8 +85,7 @@ impl Job<'_> {
             return Ok(ready);
         }
         if !self.cache.is_absent() {
-            let why = self.cache.why(Layer::Build, build);
-            self.workshop.reporter.note("cache", &format!("nothing for this function: {why}"));
+            self.workshop.reporter.note("cache", &self.cache.why(Layer::Build, build));
         }
         let made = self.build(clock);
         if let (Some(turn), Err(failure)) = (turn, &made) {
@@ -98,7 +97,8 @@ impl Job<'_> {
     /// The whole tree, if a cache has it.
     fn restored(&self, clock: &mut Clock) -> Result<Option<Ready>, Failure> {
         let Some(found) = self.cache.find(Layer::Build, &self.keys.build) else { return Ok(None) };
-        let begun = self.workshop.reporter.step("cache", &format!("the function as it was built, {}", size(&found)));
+        let begun =
+            self.workshop.reporter.step("cache", &format!("the function as it was built, {}", size(&found)));
         let mounted = self.cache.mounted(&found);
         let placed = match &mounted {
             Some(mounted) => self.workshop.rooms.link_to(&mounted.links).map(Some)?,
@@ -124,7 +124,9 @@ impl Job<'_> {
 
     /// Puts parts of an entry into rooms.
     fn placed(&self, found: &Found, parts: &[(Part, Dir)]) -> Option<()> {
-        parts.iter().try_for_each(|(part, dir)| self.cache.place(found, *part, &self.workshop.rooms.dir(*dir)))
+        parts
+            .iter()
+            .try_for_each(|(part, dir)| self.cache.place(found, *part, &self.workshop.rooms.dir(*dir)))
     }
 
     /// Carries out the plan, as far as no cache has done so.
@@ -134,9 +136,9 @@ impl Job<'_> {
         clock.lap("stage");
         self.section(Section::Check, &plan.check, clock)?;
         let mut resolved = self.dependencies(clock)?;
-        let compiled = self
-            .section(Section::Compile, &plan.compile, clock)
-            .and_then(|packages| Ok([packages, self.section(Section::Verify, &plan.verify, clock)?].concat()));
+        let compiled = self.section(Section::Compile, &plan.compile, clock).and_then(|packages| {
+            Ok([packages, self.section(Section::Verify, &plan.verify, clock)?].concat())
+        });
         let turn = resolved.turn.take();
         let packages = match compiled {
             Ok(packages) => packages,
@@ -150,7 +152,8 @@ impl Job<'_> {
         };
         let mounted = self.keep(&resolved, &packages, Progress::Whole, clock)?;
         drop(turn);
-        let cached = if matches!(resolved.from, Some((_, Progress::Whole))) { Cached::Deps } else { Cached::Nothing };
+        let cached =
+            if matches!(resolved.from, Some((_, Progress::Whole))) { Cached::Deps } else { Cached::Nothing };
         Ok(Ready { packages: [resolved.packages, packages].concat(), cached, mounted })
     }
 
@@ -203,7 +206,10 @@ impl Job<'_> {
     fn cached(&self, clock: &mut Clock) -> Result<Option<Resolved>, Failure> {
         let Some(found) = self.cache.find(Layer::Deps, &self.keys.deps) else { return Ok(None) };
         let rooms = self.workshop.rooms;
-        let begun = self.workshop.reporter.step("resolve", &format!("dependencies as they were resolved, {}", size(&found)));
+        let begun = self
+            .workshop
+            .reporter
+            .step("resolve", &format!("dependencies as they were resolved, {}", size(&found)));
         if self.placed(&found, &[(Part::Deps, Dir::Deps), (Part::Kept, Dir::Kept)]).is_none() {
             rooms.empty(Dir::Deps)?;
             rooms.empty(Dir::Kept)?;

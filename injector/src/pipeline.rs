@@ -8,17 +8,18 @@ use builders::catalog::{Catalog, CatalogError, RuntimeName};
 use builders::detect::{Detected, detect};
 use builders::error::PlanError;
 use builders::function::{BadHandler, Handler, RelPath, Sha256};
-use builders::plan::Plan;
+use builders::plan::{Plan, Serves};
 use builders::toolchain::{Policy, Toolchain};
 use builders::{Builder, Inputs, builder};
 
 use crate::arrival::{Arrived, arrive};
-use crate::cli::{Build, Environment, Replay};
 use crate::cache::node::Node;
 use crate::cache::{Cache, Resolution};
+use crate::cli::{Build, Environment, Format, Replay};
 use crate::execute::Workshop;
 use crate::failure::{Failure, Stage};
 use crate::keep::Keep;
+use crate::keys::{self, Keys};
 use crate::make::{Cached, Job};
 use crate::provision::{self, ProvisionError, TempDir};
 use crate::publish::{self, Built, Receipt};
@@ -27,8 +28,7 @@ use crate::report::{Reporter, Running};
 use crate::surroundings::{self, Surroundings};
 use crate::survey::{self, Survey, SurveyError};
 use crate::sys::{fs, signal};
-use crate::toolbox::{Memory, Probed};
-use crate::keys::{self, Keys};
+use crate::toolbox::{Memory, Probed, Remembered};
 use crate::{toolbox, verdict};
 
 /// A function of which all is known that can be known before anything is written.
@@ -149,6 +149,28 @@ pub(crate) fn dry_run(request: Build, env: &Environment, reporter: &mut Reporter
     Ok(build(&Build { volume: volume.path.clone(), ..request }, env, reporter))
 }
 
+/// Says what a build would do, and what of it the caches have.
+pub(crate) fn plan(
+    request: &Build,
+    env: &Environment,
+    format: Format,
+    reporter: &mut Reporter,
+) -> Result<String, Failure> {
+    let mut prepared = prepare(request, env, reporter)?;
+    let probed = prepared.probe(&mut Remembered::new());
+    go_on(Stage::Provision)?;
+    let mut probed = probed?;
+    let plan = prepared.plan(&mut probed)?;
+    prepared.surroundings.pass(env, &plan.refers);
+    let keys = prepared.keys(&plan, &probed.toolchain, request)?;
+    let node = request.cache.dir.as_deref().map(Node::look);
+    let cache = Cache::open(&request.cache, node, prepared.resolution(), reporter);
+    match format {
+        Format::Text => Ok(words::plan(&prepared, &probed.toolchain, &plan, &keys, &cache)),
+        Format::Json => words::plan_as_json(&prepared, &probed.toolchain, &plan, &keys, &cache),
+    }
+}
+
 /// Runs all stages, anew where the function changes between survey and copy.
 fn settle(
     request: &Build,
@@ -188,7 +210,7 @@ fn run(
         waiting("the volume");
     });
     go_on(Stage::Provision)?;
-    let rooms = rooms?;
+    let mut rooms = rooms?;
     let Prepared { surroundings, detected, .. } = &mut prepared;
     surroundings.furnish(&rooms.scratch, &detected.runtime, request.ca_file.as_deref())?;
     let node = request.cache.dir.as_deref().map(Node::open);
@@ -222,6 +244,14 @@ fn run(
         return Err(failure);
     }
 
+    if plan.kept == Serves::InPlace
+        && keep.is_none()
+        && request.cache.is_wanted()
+        // As long as the directory that it is in is the same.
+        && let Some(dir) = TempDir::named(&scratch_parent(request, env), &keys.deps.key.hex()[..16])
+    {
+        rooms.keep_in(dir)?;
+    }
     let workshop = Workshop {
         builder: *builder,
         runtime: &detected.runtime,
@@ -235,7 +265,8 @@ fn run(
         reporter,
     };
     let cache = Cache::open(&request.cache, node, prepared.resolution(), reporter);
-    let job = Job { workshop: &workshop, plan: &plan, keys: &keys, cache: &cache, keep: keep.as_ref(), survey };
+    let job =
+        Job { workshop: &workshop, plan: &plan, keys: &keys, cache: &cache, keep: keep.as_ref(), survey };
     let ready = job.make(&mut clock)?;
 
     reporter.stage(Stage::Publish);

@@ -137,6 +137,11 @@ impl Node {
         Ok(Node { dir: dir.to_owned(), root, access })
     }
 
+    /// Opens a cache to look at it: nothing is made, and nothing in it counts as used.
+    pub(crate) fn look(dir: &Path) -> Result<Self, NodeError> {
+        Ok(Node { dir: dir.to_owned(), root: dir.join(VERSION), access: Access::ReadOnly })
+    }
+
     /// What we may do with it.
     pub(crate) fn access(&self) -> Access {
         self.access
