@@ -3,6 +3,8 @@
 //! No cache ever fails a build: whatever one does is a miss, one warning, and the function is built as it would be
 //! without.
 
+pub(crate) mod collect;
+pub(crate) mod contents;
 pub(crate) mod node;
 pub(crate) mod record;
 

@@ -5,9 +5,8 @@
 
 mod flight;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -363,9 +362,7 @@ impl Held {
         if fs::digest_of(&bytes) != self.tree {
             return Err(wrong("its manifest has another digest".to_owned()));
         }
-        let entries: BTreeMap<String, Entry> =
-            serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
-        Ok(Manifest(entries))
+        Manifest::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))
     }
 
     /// Whether others can see that it is in use.
@@ -406,7 +403,7 @@ fn room(manifest: &Manifest) -> u64 {
 }
 
 /// The names in a directory that are UTF-8, as all of ours are; none if it cannot be read.
-pub(super) fn names(dir: &Path) -> impl Iterator<Item = String> {
+pub(super) fn names(dir: &Path) -> impl Iterator<Item = String> + use<> {
     fs::names(dir).unwrap_or_default().into_iter().filter_map(|name| name.into_string().ok())
 }
 
