@@ -1,6 +1,7 @@
 //! What several tests need: a pod without a cluster, an HTTP client, package registries, and what this machine has.
 
 pub(crate) mod archive;
+pub(crate) mod distribution;
 pub(crate) mod go;
 pub(crate) mod http;
 pub(crate) mod java;
@@ -16,4 +17,5 @@ pub(crate) mod rust;
 pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod site;
+pub(crate) mod skip;
 pub(crate) mod wire;
