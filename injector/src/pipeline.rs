@@ -164,7 +164,7 @@ pub(crate) fn plan(
     prepared.surroundings.pass(env, &plan.refers);
     let keys = prepared.keys(&plan, &probed.toolchain, request)?;
     let node = request.cache.dir.as_deref().map(Node::look);
-    let cache = Cache::open(&request.cache, node, prepared.resolution(), reporter);
+    let cache = Cache::new(&request.cache, node, cluster, prepared.resolution(), reporter);
     match format {
         Format::Text => Ok(words::plan(&prepared, &probed.toolchain, &plan, &keys, &cache)),
         Format::Json => words::plan_as_json(&prepared, &probed.toolchain, &plan, &keys, &cache),
@@ -264,7 +264,7 @@ fn run(
         timeout: request.timeout,
         reporter,
     };
-    let cache = Cache::open(&request.cache, node, prepared.resolution(), reporter);
+    let cache = Cache::new(&request.cache, node, cluster, prepared.resolution(), reporter);
     let job =
         Job { workshop: &workshop, plan: &plan, keys: &keys, cache: &cache, keep: keep.as_ref(), survey };
     let ready = job.make(&mut clock)?;
