@@ -112,7 +112,7 @@ impl Registry {
             self.patiently(async || {
                 let mut response = self.ask(lines, &ask).await?;
                 if response.status() == StatusCode::NOT_FOUND {
-                    self.rest(&mut response, MANIFEST).await;
+                    self.drain(&mut response).await;
                     return Ok(None);
                 }
                 self.whole(&mut response, &what).await.map(Some)
@@ -181,7 +181,7 @@ impl Registry {
                 return Err(self.unexpected(&begun, &what));
             }
             let mut url = self.location(&begun, &what)?;
-            self.rest(&mut begun, MANIFEST).await;
+            self.drain(&mut begun).await;
             url.query_pairs_mut().append_pair("digest", &digest.to_string());
             let body = Body::Read { size, open: &open };
             self.put(lines, url, "application/octet-stream", &what, body).await
@@ -220,7 +220,7 @@ impl Registry {
         if !response.status().is_success() {
             return Err(self.unexpected(&response, what));
         }
-        self.rest(&mut response, MANIFEST).await;
+        self.drain(&mut response).await;
         Ok(())
     }
 

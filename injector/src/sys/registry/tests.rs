@@ -5,13 +5,11 @@ mod real;
 #[path = "../../../../tests/it/support/distribution.rs"]
 #[expect(dead_code, reason = "the integration tests use more of it")]
 mod distribution;
-#[path = "../../../../tests/it/support/loopback.rs"]
-#[expect(dead_code, reason = "the other tests use more of it")]
-mod loopback;
 #[path = "../../../../tests/it/support/skip.rs"]
 #[expect(clippy::print_stderr, reason = "tests say what they skip")]
 mod skip;
 
+use super::super::fetch::server::loopback;
 use super::*;
 
 /// Time enough.
