@@ -26,7 +26,6 @@ use self::record::{Layer, Part, Progress, Record, SCHEMA};
 use crate::cli::{Caching, Mode, Refresh};
 use crate::keys::{INJECTOR, Inputs, Keyed};
 use crate::report::Reporter;
-use crate::sys::registry::RegistryError;
 use crate::sys::tree::{self, Entry, Manifest, Skip, Times, TreeError};
 use crate::sys::{fs, host};
 
@@ -84,14 +83,13 @@ impl<'a> Cache<'a> {
     pub(crate) fn new(
         caching: &'a Caching,
         node: Option<Result<Node, NodeError>>,
-        cluster: Option<Result<Cluster, RegistryError>>,
+        cluster: Option<Cluster>,
         resolution: Resolution,
         reporter: &'a Reporter,
     ) -> Self {
         let warned = Cell::new(false);
-        let mut cache = Cache { caching, node: None, cluster: None, reporter, resolution, warned };
+        let mut cache = Cache { caching, node: None, cluster, reporter, resolution, warned };
         cache.node = node.and_then(|node| cache.or_warn("the node's cache cannot be used", node));
-        cache.cluster = cluster.and_then(|cluster| cache.or_warn("the registry cannot be used", cluster));
         cache
     }
 
@@ -110,7 +108,8 @@ impl<'a> Cache<'a> {
 
     fn near(&self, layer: Layer, keyed: &Keyed) -> Option<Found> {
         let node = self.node.as_ref()?;
-        let record = self.or_warn("an entry of the cache cannot be read", node.record(layer, keyed.key))??;
+        let record =
+            self.or_warn("an entry of the cache cannot be read", node.record(layer, keyed.key))??;
         if self.is_old(&record) {
             return None;
         }
@@ -275,7 +274,12 @@ impl<'a> Cache<'a> {
     }
 
     /// Keeps what was made, as entries of these layers; gives what all pods have of the last one.
-    pub(crate) fn keep(&self, made: &Made, layers: &[(Layer, &Keyed, &[Package])], scratch: &Path) -> Option<Kept> {
+    pub(crate) fn keep(
+        &self,
+        made: &Made,
+        layers: &[(Layer, &Keyed, &[Package])],
+        scratch: &Path,
+    ) -> Option<Kept> {
         let node = self.node.as_ref().filter(|node| node.access() == Access::Full);
         let mut trees: BTreeMap<Part, (Manifest, PathBuf)> = BTreeMap::new();
         let mut held = BTreeMap::new();
@@ -300,7 +304,8 @@ impl<'a> Cache<'a> {
             };
             let parts: BTreeMap<Part, (Manifest, PathBuf)> =
                 wanted.iter().filter_map(|part| Some((*part, trees.get(part)?.clone()))).collect();
-            let record = self.or_warn("what was built cannot be cached", record(made, *layer, keyed, packages, &parts))?;
+            let record = self
+                .or_warn("what was built cannot be cached", record(made, *layer, keyed, packages, &parts))?;
             if let Some(node) = node {
                 self.or_warn("what was built cannot be cached", node.put(&record))?;
             }
@@ -309,12 +314,17 @@ impl<'a> Cache<'a> {
                 _ => None,
             };
             if kept.is_none() && node.is_some() {
-                let near = wanted.iter().filter_map(|part| Some((*part, Tree::Near(self.held(held.get(part)?.tree)?))));
+                let near = wanted
+                    .iter()
+                    .filter_map(|part| Some((*part, Tree::Near(self.held(held.get(part)?.tree)?))));
                 kept = Some(Kept::Ours(Found { trees: near.collect(), record }));
             }
         }
         if let Some(node) = node {
-            self.or_warn("the cache cannot be tidied up", collect::collect_if_due(node, self.caching.max_size));
+            self.or_warn(
+                "the cache cannot be tidied up",
+                collect::collect_if_due(node, self.caching.max_size),
+            );
         }
         kept
     }
@@ -440,9 +450,11 @@ impl From<TreeError> for Trouble {
             | TreeError::Garbled(_)
             | TreeError::Short
             | TreeError::Long => Trouble::Broken(said),
-            TreeError::Target { .. } | TreeError::Changed(_) | TreeError::Special(_) | TreeError::Name(_) => {
-                Trouble::Failed(said)
-            }
+            TreeError::Target { .. }
+            | TreeError::Stream(_)
+            | TreeError::Changed(_)
+            | TreeError::Special(_)
+            | TreeError::Name(_) => Trouble::Failed(said),
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::content::{BadContentType, Bytes, Carrier, ContentType, Limits};
 use crate::report::console::Look;
 use crate::sys::fetch::{Address, BadAddress};
 use crate::sys::fs;
+use crate::sys::registry::{BadReference, Reference};
 
 /// What is to be done.
 #[derive(Debug)]
@@ -126,7 +127,7 @@ pub(crate) struct Caching {
     /// How a function gets what is cached.
     pub(crate) mode: Mode,
     /// The registry that the cluster's pods share.
-    pub(crate) registry: Option<String>,
+    pub(crate) registry: Option<Reference>,
     /// Whether what is built here is pushed, and how long that may take.
     pub(crate) push: Option<Duration>,
     /// What else a result depends on.
@@ -248,6 +249,9 @@ pub(crate) enum RequestError {
     /// Where the function is.
     #[error("FUNC_URL: {0}")]
     Address(BadAddress),
+    /// Where the cluster's cache is.
+    #[error("INJECTOR_CACHE_REGISTRY: {0}")]
+    Registry(#[from] BadReference),
     /// The runtime's name.
     #[error("FUNC_RUNTIME: {0}")]
     Runtime(#[from] BadRuntimeName),
@@ -381,7 +385,7 @@ fn caching(args: CacheArgs) -> Result<Caching, RequestError> {
     Ok(Caching {
         dir,
         mode,
-        registry: text(args.cache_registry),
+        registry: text(args.cache_registry).map(|name| name.parse()).transpose()?,
         push: args.cache_push.then(|| patience.unwrap_or(PUSH_TIMEOUT)),
         salt: text(args.cache_salt),
         max_size: size("INJECTOR_CACHE_MAX_SIZE", args.cache_max_size)?

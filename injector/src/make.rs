@@ -195,13 +195,14 @@ impl Job<'_> {
 
     /// The dependencies, if a cache has them.
     fn cached(&self, clock: &mut Clock) -> Result<Option<Resolved>, Failure> {
-        let Some(found) = self.cache.find(Layer::Deps, &self.keys.deps) else { return Ok(None) };
+        let Some(mut found) = self.cache.find(Layer::Deps, &self.keys.deps) else { return Ok(None) };
         let rooms = self.workshop.rooms;
         let begun = self
             .workshop
             .reporter
             .step("resolve", &format!("dependencies as they were resolved, {}", size(&found)));
-        if self.placed(&found, &[(Part::Deps, Dir::Deps), (Part::Kept, Dir::Kept)]).is_none() {
+        let (deps, kept) = (rooms.dir(Dir::Deps), rooms.dir(Dir::Kept));
+        if self.cache.place(&mut found, &[(Part::Deps, &deps), (Part::Kept, &kept)]).is_none() {
             rooms.empty(Dir::Deps)?;
             rooms.empty(Dir::Kept)?;
             begun.failed(clock.lap("restore"));

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use builders::function::Sha256;
 
+use super::Trouble;
 use super::image::{BadImage, Blob, Image, MEDIA_TYPE, Packed};
 use super::record::{Layer, Part, Record, SCHEMA};
-use super::Trouble;
 use crate::keys::Keyed;
-use crate::sys::registry::{Name, Registry, RegistryError};
+use crate::sys::fetch::Network;
+use crate::sys::registry::{Login, Name, Reference, Registry, RegistryError};
 use crate::sys::tree::{self, Manifest, Times, Unpack};
 use crate::sys::{fs, parallel};
 
@@ -23,29 +24,42 @@ const FETCH: Duration = Duration::from_secs(300);
 
 /// A repository of a registry in which entries are kept, by tags that name layer and key.
 pub(crate) struct Cluster {
-    registry: Registry,
-    /// Why it is not asked any more: who waits for it once need not wait twice.
+    /// What reaches it, made when it is first asked.
+    make: Box<dyn Fn() -> Result<Registry, RegistryError> + Send + Sync>,
+    registry: OnceLock<Result<Registry, String>>,
+    /// Why it is not asked any more: who waited for it once need not wait twice.
     gone: Mutex<Option<String>>,
 }
 
 impl Cluster {
-    /// A repository in which entries are.
-    pub(crate) fn new(registry: Registry) -> Self {
-        Cluster { registry, gone: Mutex::new(None) }
+    /// A repository, reached by this network, as this user.
+    pub(crate) fn new(reference: Reference, network: Network, login: Option<Login>) -> Self {
+        let make = move || Registry::new(reference.clone(), &network, login.clone());
+        Cluster { make: Box::new(make), registry: OnceLock::new(), gone: Mutex::new(None) }
+    }
+
+    fn registry(&self) -> Result<&Registry, Trouble> {
+        let made = self.registry.get_or_init(|| (self.make)().map_err(|error| error.to_string()));
+        made.as_ref().map_err(|error| Trouble::Failed(error.clone()))
     }
 
     /// Looks up an entry.
     pub(crate) fn find(&self, layer: Layer, keyed: &Keyed) -> Result<Option<(Record, Image)>, Trouble> {
         let until = Instant::now() + LOOK_UP;
-        let Some((bytes, _)) = self.ask(|registry| registry.manifest(Name::Tag(&tag(layer, keyed.key)), until))?
+        let Some((bytes, _)) =
+            self.ask(|registry| registry.manifest(Name::Tag(&tag(layer, keyed.key)), until))?
         else {
             return Ok(None);
         };
         let image = Image::from_bytes(&bytes)?;
         let record = self.ask(|registry| read(registry, image.record, until))?;
         let record: Record = serde_json::from_slice(&record)?;
-        let trees: BTreeMap<Part, Sha256> = image.trees.iter().map(|(part, packed)| (*part, packed.tree)).collect();
-        if record.schema != SCHEMA || (record.layer, record.key) != (layer, keyed.key) || record.parts != trees {
+        let trees: BTreeMap<Part, Sha256> =
+            image.trees.iter().map(|(part, packed)| (*part, packed.tree)).collect();
+        if record.schema != SCHEMA
+            || (record.layer, record.key) != (layer, keyed.key)
+            || record.parts != trees
+        {
             return Err(Trouble::Broken("what the registry has is the entry of another key".to_owned()));
         }
         Ok(Some((record, image)))
@@ -73,13 +87,19 @@ impl Cluster {
             return Err(Trouble::Broken("the registry has more or fewer shards than the tree".to_owned()));
         }
         let work: Vec<_> = shards.iter().zip(&packed.shards).collect();
-        let fetched = parallel::each(&work, 1, || (), |(shard, blob), ()| {
-            let mut unpack = Unpack::new(shard, roots, times)?;
-            self.registry.blob(blob.digest, blob.size, until, &mut |bytes| {
-                unpack.write_all(bytes).map_err(Trouble::from)
-            })?;
-            Ok(unpack.finish()?)
-        });
+        let registry = self.registry()?;
+        let fetched = parallel::each(
+            &work,
+            1,
+            || (),
+            |(shard, blob), ()| {
+                let mut unpack = Unpack::new(shard, roots, times)?;
+                registry.blob(blob.digest, blob.size, until, &mut |bytes| {
+                    unpack.write_all(bytes).map_err(Trouble::from)
+                })?;
+                Ok(unpack.finish()?)
+            },
+        );
         fetched.map(drop)
     }
 
@@ -100,7 +120,9 @@ impl Cluster {
         if !is_free()? {
             return Ok(Pushed::Theirs);
         }
-        let mut image = Image { record: self.push_bytes(&serde_json::to_vec(record)?, until)?, trees: BTreeMap::new() };
+        let registry = self.registry()?;
+        let mut image =
+            Image { record: self.push_bytes(&serde_json::to_vec(record)?, until)?, trees: BTreeMap::new() };
         for (part, (manifest, dir)) in trees {
             let written = self.push_bytes(&manifest.to_compressed()?, until)?;
             let shards = self.push_shards(manifest, dir, scratch, until)?;
@@ -108,12 +130,12 @@ impl Cluster {
         }
         let bytes = image.to_bytes()?;
         let digest = fs::digest_of(&bytes);
-        self.registry.push_manifest(Name::Digest(digest), MEDIA_TYPE, &bytes, until)?;
+        registry.push_manifest(Name::Digest(digest), MEDIA_TYPE, &bytes, until)?;
         // No registry sets a tag only where there is none: whoever came first meanwhile shall stay.
         if is_free()? {
-            self.registry.push_manifest(Name::Tag(&tag), MEDIA_TYPE, &bytes, until)?;
+            registry.push_manifest(Name::Tag(&tag), MEDIA_TYPE, &bytes, until)?;
         }
-        match self.registry.manifest(Name::Tag(&tag), until)? {
+        match registry.manifest(Name::Tag(&tag), until)? {
             Some((_, named)) if named == digest => Ok(Pushed::Ours),
             _ => Ok(Pushed::Theirs),
         }
@@ -129,23 +151,30 @@ impl Cluster {
     ) -> Result<Vec<Blob>, Trouble> {
         let shards = tree::cut(manifest, tree::COUNT);
         let work: Vec<_> = shards.iter().enumerate().collect();
-        let mut blobs = parallel::each(&work, 1, || (), |(number, shard), ()| {
-            let file = scratch.join(format!("shard-{number}"));
-            let (size, digest) = tree::pack_to(shard, dir, &file)?;
-            if !self.registry.has_blob(digest, until)? {
-                self.registry.push_blob(digest, size, || fs::reader(&file), until)?;
-            }
-            fs::remove(&file)?;
-            Ok::<_, Trouble>(Blob { digest, size })
-        })?;
+        let registry = self.registry()?;
+        let mut blobs = parallel::each(
+            &work,
+            1,
+            || (),
+            |(number, shard), ()| {
+                let file = scratch.join(format!("shard-{number}"));
+                let (size, digest) = tree::pack_to(shard, dir, &file)?;
+                if !registry.has_blob(digest, until)? {
+                    registry.push_blob(digest, size, || fs::reader(&file), until)?;
+                }
+                fs::remove(&file)?;
+                Ok::<_, Trouble>(Blob { digest, size })
+            },
+        )?;
         blobs.sort_unstable_by_key(|(number, _)| *number);
         Ok(blobs.into_iter().map(|(_, blob)| blob).collect())
     }
 
     fn push_bytes(&self, bytes: &[u8], until: Instant) -> Result<Blob, Trouble> {
         let blob = Blob { digest: fs::digest_of(bytes), size: bytes.len() as u64 };
-        if !self.registry.has_blob(blob.digest, until)? {
-            self.registry.push_blob(blob.digest, blob.size, || Ok(bytes), until)?;
+        let registry = self.registry()?;
+        if !registry.has_blob(blob.digest, until)? {
+            registry.push_blob(blob.digest, blob.size, || Ok(bytes), until)?;
         }
         Ok(blob)
     }
@@ -156,7 +185,7 @@ impl Cluster {
         if let Some(why) = gone().clone() {
             return Err(Trouble::Failed(why));
         }
-        let answer = question(&self.registry);
+        let answer = question(self.registry()?);
         if let Err(error) = &answer
             && !error.is_wrong()
         {
@@ -211,4 +240,3 @@ impl From<BadImage> for Trouble {
         Trouble::Broken(error.to_string())
     }
 }
-

@@ -92,7 +92,8 @@ impl Image {
         let mut trees: BTreeMap<Part, Packed> = BTreeMap::new();
         for layer in &written.layers {
             let annotation = |name: &str| layer.annotations.get(name).map(String::as_str);
-            let part = annotation(PART).and_then(|name| Part::ALL.into_iter().find(|part| part.name() == name));
+            let part =
+                annotation(PART).and_then(|name| Part::ALL.into_iter().find(|part| part.name() == name));
             let tree = annotation(TREE).and_then(|tree| tree.parse::<Sha256>().ok());
             let (Some(part), Some(tree)) = (part, tree) else {
                 return Err(BadImage::Other("a layer does not say where it belongs"));

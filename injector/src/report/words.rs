@@ -127,6 +127,7 @@ fn request(error: &RequestError) -> Message {
         }
         RequestError::Value { .. }
         | RequestError::Address(_)
+        | RequestError::Registry(_)
         | RequestError::Runtime(_)
         | RequestError::Digest { .. } => say(
             Stage::Request,
