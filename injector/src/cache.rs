@@ -4,3 +4,4 @@ pub(crate) mod collect;
 pub(crate) mod contents;
 pub(crate) mod node;
 pub(crate) mod record;
+pub(crate) mod upkeep;

@@ -137,7 +137,8 @@ fn has_run_out(promised: Duration, last: Option<Duration>) -> bool {
     promised + PROMISE <= now && last.is_some_and(|last| promised < last && last + GRACE <= now)
 }
 
-fn trees(node: &Node) -> impl Iterator<Item = Sha256> + use<> {
+/// The trees of a cache, by digest.
+pub(super) fn trees(node: &Node) -> impl Iterator<Item = Sha256> + use<> {
     names(&node.root.join(TREES)).filter_map(|name| Sha256::from_hex(&name).ok())
 }
 

@@ -136,6 +136,11 @@ impl Node {
         Ok(Node { dir: dir.to_owned(), root, access })
     }
 
+    /// Whether a directory is one.
+    pub(crate) fn is_in(dir: &Path) -> bool {
+        fs::is_dir(&dir.join(VERSION).join(TREES))
+    }
+
     /// What we may do with it.
     pub(crate) fn access(&self) -> Access {
         self.access

@@ -1,6 +1,7 @@
 //! Every failure's sentence: what happened, what was found, what to do.
 
 mod arrival;
+pub(crate) mod upkeep;
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
@@ -46,6 +47,7 @@ pub(crate) fn message(failure: &Failure) -> Message {
             format!("{} cannot be installed: {}", dest.display(), fs::plain(source)),
             &["mount a writable volume there, and give a file's name, not a directory's"],
         ),
+        Failure::Upkeep(error) => upkeep::failed(error),
         Failure::Explain(error) => explain(error),
         Failure::Replayed { message, .. } => Message { title: message.clone(), ..Message::default() },
         Failure::Terminated { signal, stage } => terminated(*signal, *stage),
@@ -112,9 +114,9 @@ fn request(error: &RequestError) -> Message {
             rest.trim().clone_into(&mut message.output);
             message
         }
-        RequestError::Value { name: "CODE", .. } | RequestError::Unexpected { .. } => {
-            say(Stage::Request, error.to_string(), &[])
-        }
+        RequestError::Value { name: "CODE", .. }
+        | RequestError::Unexpected { .. }
+        | RequestError::Missing { .. } => say(Stage::Request, error.to_string(), &[]),
         RequestError::Value { .. }
         | RequestError::Address(_)
         | RequestError::Runtime(_)
