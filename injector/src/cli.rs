@@ -143,6 +143,13 @@ pub(crate) struct Caching {
     pub(crate) refresh: Refresh,
 }
 
+impl Caching {
+    /// Whether there is any cache.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.dir.is_some() || self.registry.is_some()
+    }
+}
+
 /// How a function gets what is cached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Mode {

@@ -17,6 +17,7 @@ mod cache;
 mod keep;
 mod verdict;
 mod execute;
+mod make;
 mod publish;
 mod launch;
 mod runtimes;
@@ -71,15 +72,8 @@ fn obey(request: Request, reporter: &mut Reporter) -> Result<u8, Failure> {
         Verb::Plan(build, format) => {
             sys::prepare(last_words::on_late_signal).map_err(|error| Failure::Bug(error.to_string()))?;
             reporter.keep_to_yourself();
-            let prepared = pipeline::prepare(&build, &env, reporter)?;
-            let probed = prepared.probe(&mut toolbox::Remembered::new());
-            pipeline::go_on(Stage::Provision)?;
-            let mut probed = probed?;
-            let plan = prepared.plan(&mut probed)?;
-            reporter.print(&match format {
-                Format::Text => words::plan(&prepared, &probed.toolchain, &plan),
-                Format::Json => words::plan_as_json(&prepared, &probed.toolchain, &plan)?,
-            });
+            let plan = pipeline::plan(&build, &env, format, reporter)?;
+            reporter.print(&plan);
             Ok(0)
         }
         Verb::Launch { volume } => match launch::launch(&volume, &env)? {},

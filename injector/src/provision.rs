@@ -27,6 +27,8 @@ pub(crate) struct Rooms {
     pub(crate) scratch: PathBuf,
     /// Outside the volume: what makes the next build cheap.
     kept: PathBuf,
+    /// Its directory, if it is not that of the scratch room or somebody's own.
+    kept_in: Option<TempDir>,
     /// Whether another run may use the volume: not as long as this lives.
     _lock: Lock,
 }
@@ -216,7 +218,7 @@ pub(crate) fn provision(
         fs::create_dirs(&staging.join(dir.name())).map_err(wrong)?;
     }
     fs::create_dirs(&kept).map_err(|source| ProvisionError::Scratch { path: kept.clone(), source })?;
-    Ok(Rooms { volume, staging, scratch, kept, _lock: lock })
+    Ok(Rooms { volume, staging, scratch, kept, kept_in: None, _lock: lock })
 }
 
 impl Rooms {
@@ -245,10 +247,43 @@ impl Rooms {
         planted.try_for_each(|name| fs::remove(&self.staging.join(name))).map_err(wrong)
     }
 
-    /// Leaves nothing of what is kept.
-    pub(crate) fn clear_kept(&self) -> Result<(), ProvisionError> {
-        let cleared = fs::remove(&self.kept).and_then(|()| fs::create_dirs(&self.kept));
-        cleared.map_err(|source| ProvisionError::Keep { path: self.kept.clone(), source })
+    /// Lets what is kept be in a directory of its own, outside the volume.
+    pub(crate) fn keep_in(&mut self, dir: TempDir) -> Result<(), ProvisionError> {
+        let kept = dir.path.join("kept");
+        if !kept.starts_with(&self.volume) {
+            fs::create_dirs(&kept).map_err(|source| ProvisionError::Keep { path: kept.clone(), source })?;
+            (self.kept, self.kept_in) = (kept, Some(dir));
+        }
+        Ok(())
+    }
+
+    /// Leaves nothing in a room.
+    pub(crate) fn empty(&self, dir: Dir) -> Result<(), ProvisionError> {
+        let path = self.dir(dir);
+        let emptied = fs::remove(&path).and_then(|()| fs::create_dirs(&path));
+        emptied.map_err(|source| match dir {
+            Dir::Kept => ProvisionError::Keep { path, source },
+            _ => ProvisionError::Volume { path, source },
+        })
+    }
+
+    /// Whether there is nothing in a room.
+    pub(crate) fn is_empty(&self, dir: Dir) -> bool {
+        fs::names(&self.dir(dir)).is_ok_and(|names| names.is_empty())
+    }
+
+    /// Makes the rooms of the tree anew, with nothing in them.
+    pub(crate) fn reset(&self) -> Result<(), ProvisionError> {
+        self.empty(Dir::Tree)?;
+        Dir::PUBLISHED.into_iter().try_for_each(|dir| self.empty(dir))
+    }
+
+    /// Leaves nothing in the tree but links: their names there, and where they lead.
+    pub(crate) fn link_to(&self, links: &[(OsString, PathBuf)]) -> Result<(), ProvisionError> {
+        self.empty(Dir::Tree)?;
+        let wrong = |source| ProvisionError::Volume { path: self.volume.clone(), source };
+        let mut links = links.iter();
+        links.try_for_each(|(name, to)| fs::link(to, &self.staging.join(name))).map_err(wrong)
     }
 
     /// Where a place is.
@@ -370,9 +405,25 @@ impl TempDir {
     }
 }
 
+impl TempDir {
+    /// The one with these 16 digits in its name, for what is of use at one path only; `None` where somebody else has it.
+    pub(crate) fn named(parent: &Path, digits: &str) -> Option<Self> {
+        let path = fs::temp_dir(parent, digits);
+        fs::create_private_dir(&path).ok().filter(|()| fs::is_own_dir(&path))?;
+        let Ok(Locked::Held(lock)) = claim(&path) else { return None };
+        // What a killed run left may be anything.
+        let left = fs::names(&path).ok()?.into_iter().filter(|name| name != LOCK);
+        left.map(|name| fs::remove(&path.join(name))).collect::<io::Result<()>>().ok()?;
+        Some(TempDir { path, _lock: Some(lock) })
+    }
+}
+
+/// The file whose lock says that a directory is in use.
+const LOCK: &str = ".lock";
+
 /// Takes a directory, unless somebody has it.
 fn claim(dir: &Path) -> io::Result<Locked> {
-    volume::lock(&dir.join(".lock"), Duration::ZERO, || {}, &|| true)
+    volume::lock(&dir.join(LOCK), Duration::ZERO, || {}, &|| true)
 }
 
 impl Drop for TempDir {

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use builders::function::Sha256;
-use builders::toolchain::Identity;
 
 pub(crate) use self::flight::{Flight, Turn};
 use super::record::{Layer, Record, SCHEMA};
@@ -21,6 +20,7 @@ use crate::sys::host;
 use crate::sys::share::{self, Kind, Taken};
 use crate::sys::tree::{Entry, Manifest};
 use crate::sys::volume::Lock;
+use crate::toolbox::{Known, Memory};
 
 /// The layout's version, and the directory of all that is kept.
 const VERSION: &str = "v1";
@@ -139,6 +139,11 @@ impl Node {
     /// Whether a directory is one.
     pub(crate) fn is_in(dir: &Path) -> bool {
         fs::is_dir(&dir.join(VERSION).join(TREES))
+    }
+
+    /// Opens a cache to look at it: nothing is made, and nothing in it counts as used.
+    pub(crate) fn look(dir: &Path) -> Result<Self, NodeError> {
+        Ok(Node { dir: dir.to_owned(), root: dir.join(VERSION), access: Access::ReadOnly })
     }
 
     /// What we may do with it.
@@ -264,7 +269,7 @@ impl Node {
     }
 
     /// What a tool said of itself when it was last asked.
-    pub(crate) fn tool(&self, key: Sha256) -> Option<Identity> {
+    pub(crate) fn tool(&self, key: Sha256) -> Option<Known> {
         let file = self.root.join(TOOLS).join(tool_name(key));
         let known = serde_json::from_slice(&fs::read(&file).ok()??).ok()?;
         let _ = share::touch(&file);
@@ -272,8 +277,8 @@ impl Node {
     }
 
     /// Keeps that for other builds.
-    pub(crate) fn put_tool(&self, key: Sha256, identity: &Identity) -> Result<(), NodeError> {
-        let bytes = serde_json::to_vec(identity).map_err(|error| self.refuses("written", error.into()))?;
+    pub(crate) fn put_tool(&self, key: Sha256, known: &Known) -> Result<(), NodeError> {
+        let bytes = serde_json::to_vec(known).map_err(|error| self.refuses("written", error.into()))?;
         self.put_file(TOOLS, &tool_name(key), &bytes)
     }
 
@@ -338,6 +343,17 @@ impl Node {
 
     pub(super) fn refuses(&self, deed: &'static str, source: io::Error) -> NodeError {
         NodeError::Io { dir: self.dir.clone(), deed, source }
+    }
+}
+
+impl Memory for &Node {
+    fn recall(&self, key: Sha256) -> Option<Known> {
+        self.tool(key)
+    }
+
+    fn remember(&mut self, key: Sha256, known: &Known) {
+        // The next build asks again.
+        let _ = self.put_tool(key, known);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every failure's sentence: what happened, what was found, what to do.
 
 mod arrival;
+mod cache;
 pub(crate) mod upkeep;
 
 use std::fmt::Write as _;
@@ -15,10 +16,13 @@ use builders::plan::{Network, Plan};
 use builders::toolchain::{Mismatch, Toolchain};
 
 use crate::arrival::Arrived;
+use crate::cache::Cache;
 use crate::cli::RequestError;
 use crate::execute::{Cause, MORE_ROOM, StepFailure};
 use crate::failure::{Failure, Stage};
+use crate::keys::Keys;
 use crate::launch::LaunchError;
+use crate::make::Cached;
 use crate::pipeline::Prepared;
 use crate::pod::PodError;
 use crate::provision::{ProvisionError, user};
@@ -84,7 +88,13 @@ pub(crate) fn ready(receipt: &Receipt) -> String {
     };
     let milliseconds: u64 = receipt.durations.values().sum();
     let tenths = milliseconds / 100;
-    format!("ready: {}{packages}, {}.{} s, {}", receipt.runtime, tenths / 10, tenths % 10, receipt.key)
+    let cached = match receipt.cached {
+        Cached::Nothing => "",
+        Cached::Deps => " (deps cached)",
+        Cached::Build => " (cached)",
+    };
+    let Receipt { runtime, key, .. } = receipt;
+    format!("ready: {runtime}{packages}, {}.{} s{cached}, {key}", tenths / 10, tenths % 10)
 }
 
 /// What `FUNC_RUNTIME` may be.
@@ -489,7 +499,13 @@ fn terminated(signal: Signal, stage: Stage) -> Message {
 }
 
 /// What a build would do, for people.
-pub(crate) fn plan(prepared: &Prepared, toolchain: &Toolchain, plan: &Plan) -> String {
+pub(crate) fn plan(
+    prepared: &Prepared,
+    toolchain: &Toolchain,
+    plan: &Plan,
+    keys: &Keys,
+    cache: &Cache<'_>,
+) -> String {
     let mut text = String::new();
     if let Some(Arrived { origin, .. }) = &prepared.arrived {
         let archive = origin.archive.as_ref().map_or_else(String::new, |archive| format!(", {archive}"));
@@ -502,7 +518,7 @@ pub(crate) fn plan(prepared: &Prepared, toolchain: &Toolchain, plan: &Plan) -> S
     for (name, tool) in &toolchain.tools {
         let _ = writeln!(text, "tool      {name} {} ({})", tool.identity.version, tool.program);
     }
-    let _ = write!(text, "\n{plan}");
+    let _ = write!(text, "{}\n{plan}", cache::plan(keys, cache));
     text
 }
 
@@ -511,6 +527,8 @@ pub(crate) fn plan_as_json(
     prepared: &Prepared,
     toolchain: &Toolchain,
     plan: &Plan,
+    keys: &Keys,
+    cache: &Cache<'_>,
 ) -> Result<String, Failure> {
     let value = serde_json::json!({
         "schema": 1,
@@ -520,6 +538,7 @@ pub(crate) fn plan_as_json(
         "handler": prepared.survey.function.handler,
         "tools": toolchain.tools,
         "plan": plan,
+        "cache": cache::plan_as_json(keys, cache),
     });
     let text = serde_json::to_string_pretty(&value).map_err(|error| Failure::Bug(error.to_string()))?;
     Ok(format!("{text}\n"))

@@ -150,9 +150,14 @@ pub(crate) fn reason(error: &io::Error) -> String {
 
 /// Makes a fresh private directory below `parent`.
 pub(crate) fn create_temp_dir(parent: &Path) -> io::Result<PathBuf> {
-    let path = parent.join(format!("{TEMP}{}", super::host::random_hex()?));
+    let path = temp_dir(parent, &super::host::random_hex()?);
     create_private_dir(&path)?;
     Ok(path)
+}
+
+/// Where the private directory with these 16 digits in its name is.
+pub(crate) fn temp_dir(parent: &Path, digits: &str) -> PathBuf {
+    parent.join(format!("{TEMP}{digits}"))
 }
 
 /// The directories below `parent` that [`create_temp_dir`] made for this user, in whatever process.

@@ -9,11 +9,13 @@ mod copy;
 mod error;
 mod manifest;
 mod place;
+mod shards;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::error::{TreeError, Wrong};
 pub(crate) use self::manifest::{BadManifest, Digest, Entry, File, Manifest};
+pub(crate) use self::shards::{COUNT, Shard, Unpack, cut, pack};
 
 use self::copy::{copied, digested, each};
 use self::place::{Found, Place};

@@ -12,7 +12,7 @@ use super::{Digest, Entry, File, Times, TreeError, Wrong};
 use crate::sys::host;
 
 /// How much is read at once, in bytes. Each thread has one buffer of this size.
-const BUFFER: usize = 256 << 10;
+pub(super) const BUFFER: usize = 128 << 10;
 /// More threads than these wait for one another in the file system.
 const MOST_THREADS: usize = 8;
 /// How many items a thread takes at once: neighbours, which lie in one directory.
@@ -133,14 +133,17 @@ pub(super) fn copied(
 }
 
 /// Why a file was not read to its end.
-enum Stop {
+pub(super) enum Stop {
+    /// It cannot be read.
     Read(io::Error),
+    /// What was read cannot be written.
     Write(io::Error),
+    /// It has more bytes, or less.
     Size(Wrong),
 }
 
 /// Reads a file of `size` bytes; never more than one byte beyond.
-fn pump(
+pub(super) fn pump(
     from: &mut std::fs::File,
     size: u64,
     buffer: &mut [u8],
@@ -167,7 +170,7 @@ fn pump(
 }
 
 /// What is wrong where a file should be.
-fn unlike(error: &io::Error, path: &str) -> Option<TreeError> {
+pub(super) fn unlike(error: &io::Error, path: &str) -> Option<TreeError> {
     let what = match error.kind() {
         io::ErrorKind::NotFound => Wrong::Missing,
         io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => Wrong::Kind,

@@ -1,5 +1,7 @@
 //! Trees that are taken, put back, broken, and what hostile manifests come to.
 
+mod shards;
+
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
