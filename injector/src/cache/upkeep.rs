@@ -57,7 +57,8 @@ pub(crate) struct Broken {
 
 /// Says what a cache holds.
 pub(crate) fn list(dir: &Path) -> Result<Contents, UpkeepError> {
-    Ok(Contents::of(&open(dir)?))
+    there(dir)?;
+    Ok(Contents::of(&Node::look(dir)?))
 }
 
 /// Takes away what is too much, or too old.
@@ -116,5 +117,9 @@ fn look(node: &Node, tree: Sha256) -> Result<Found, String> {
 
 /// Opens a cache that is there.
 fn open(dir: &Path) -> Result<Node, UpkeepError> {
-    if Node::is_in(dir) { Ok(Node::open(dir)?) } else { Err(UpkeepError::None(dir.to_owned())) }
+    there(dir).and_then(|()| Ok(Node::open(dir)?))
+}
+
+fn there(dir: &Path) -> Result<(), UpkeepError> {
+    if Node::is_in(dir) { Ok(()) } else { Err(UpkeepError::None(dir.to_owned())) }
 }

@@ -457,6 +457,25 @@ fn launch(error: &LaunchError) -> Message {
             ));
             message
         }
+        LaunchError::NoCache(_) => say(
+            Stage::Publish,
+            error.to_string(),
+            &[
+                "mount the cache's volume in this container, too, read-only, at INJECTOR_CACHE_MOUNT of the init container (INJECTOR_CACHE_DIR, where that is not set)",
+            ],
+        ),
+        LaunchError::Gone(_) => say(
+            Stage::Publish,
+            error.to_string(),
+            &[
+                "delete the pod, so that its init container builds again; is this container's cache that of the init container, and did nobody remove files from it by hand?",
+            ],
+        ),
+        LaunchError::Closed(_) => say(
+            Stage::Publish,
+            error.to_string(),
+            &[&format!("we run as {}: use the user or the fsGroup of the init container", user())],
+        ),
         LaunchError::Exec { .. } => say(
             Stage::Provision,
             error.to_string(),
