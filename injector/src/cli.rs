@@ -22,6 +22,7 @@ use crate::content::{BadContentType, Bytes, Carrier, ContentType, Limits};
 use crate::report::console::Look;
 use crate::sys::fetch::{Address, BadAddress};
 use crate::sys::fs;
+use crate::sys::registry::{BadReference, Reference};
 
 /// What is to be done.
 #[derive(Debug)]
@@ -130,7 +131,7 @@ pub(crate) struct Caching {
     /// How a function gets what is cached.
     pub(crate) mode: Mode,
     /// The registry that the cluster's pods share.
-    pub(crate) registry: Option<String>,
+    pub(crate) registry: Option<Reference>,
     /// Whether what is built here is pushed, and how long that may take.
     pub(crate) push: Option<Duration>,
     /// What else a result depends on.
@@ -260,6 +261,9 @@ pub(crate) enum RequestError {
     /// Where the function is.
     #[error("FUNC_URL: {0}")]
     Address(BadAddress),
+    /// Where the cluster's cache is.
+    #[error("INJECTOR_CACHE_REGISTRY: {0}")]
+    Registry(#[from] BadReference),
     /// The runtime's name.
     #[error("FUNC_RUNTIME: {0}")]
     Runtime(#[from] BadRuntimeName),

@@ -13,6 +13,7 @@ mod surroundings;
 mod toolbox;
 mod provision;
 mod keys;
+mod docker;
 mod cache;
 mod keep;
 mod verdict;

@@ -13,14 +13,17 @@ use builders::toolchain::{Policy, Toolchain};
 use builders::{Builder, Inputs, builder};
 
 use crate::arrival::{Arrived, arrive};
+use crate::cache::cluster::Cluster;
 use crate::cache::node::Node;
 use crate::cache::{Cache, Resolution};
 use crate::cli::{Build, Environment, Format, Replay};
+use crate::docker::Docker;
 use crate::execute::Workshop;
 use crate::failure::{Failure, Stage};
 use crate::keep::Keep;
 use crate::keys::{self, Keys};
 use crate::make::{Cached, Job};
+use crate::network::WayOut;
 use crate::provision::{self, ProvisionError, TempDir};
 use crate::publish::{self, Built, Receipt};
 use crate::report::words;
@@ -164,7 +167,8 @@ pub(crate) fn plan(
     prepared.surroundings.pass(env, &plan.refers);
     let keys = prepared.keys(&plan, &probed.toolchain, request)?;
     let node = request.cache.dir.as_deref().map(Node::look);
-    let cache = Cache::open(&request.cache, node, prepared.resolution(), reporter);
+    let cluster = cluster(request, env, reporter)?;
+    let cache = Cache::new(&request.cache, node, cluster, prepared.resolution(), reporter);
     match format {
         Format::Text => Ok(words::plan(&prepared, &probed.toolchain, &plan, &keys, &cache)),
         Format::Json => words::plan_as_json(&prepared, &probed.toolchain, &plan, &keys, &cache),
@@ -214,6 +218,7 @@ fn run(
     let Prepared { surroundings, detected, .. } = &mut prepared;
     surroundings.furnish(&rooms.scratch, &detected.runtime, request.ca_file.as_deref())?;
     let node = request.cache.dir.as_deref().map(Node::open);
+    let cluster = cluster(request, env, reporter)?;
     let mut remembered = keep.as_ref().map(Keep::remembered).unwrap_or_default();
     let probed = match (&node, &keep) {
         (Some(Ok(node)), None) => prepared.probe(&mut &*node),
@@ -264,7 +269,7 @@ fn run(
         timeout: request.timeout,
         reporter,
     };
-    let cache = Cache::open(&request.cache, node, prepared.resolution(), reporter);
+    let cache = Cache::new(&request.cache, node, cluster, prepared.resolution(), reporter);
     let job =
         Job { workshop: &workshop, plan: &plan, keys: &keys, cache: &cache, keep: keep.as_ref(), survey };
     let ready = job.make(&mut clock)?;
@@ -289,6 +294,19 @@ fn run(
         durations: clock.laps,
     };
     Ok(publish::publish(&rooms, built)?)
+}
+
+/// The cluster's cache, if somebody asked for one.
+fn cluster(request: &Build, env: &Environment, reporter: &mut Reporter) -> Result<Option<Cluster>, Failure> {
+    let Some(reference) = &request.cache.registry else { return Ok(None) };
+    let mounted = Path::new(surroundings::MOUNTED);
+    let WayOut { network, secrets, unread } = WayOut::find(env, request.ca_file.as_deref(), mounted)?;
+    let docker = Docker::find(env, mounted, reference);
+    reporter.hide(secrets.into_iter().chain(docker.secrets));
+    for unread in unread.iter().chain(&docker.unread) {
+        reporter.warn(unread);
+    }
+    Ok(Some(Cluster::new(reference.clone(), network, docker.login)))
 }
 
 /// The runtimes that are allowed: those that are built in, as far as the operator's file leaves them.

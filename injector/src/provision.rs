@@ -214,6 +214,7 @@ pub(crate) fn provision(
     };
     let staging = private.join("staging");
     fs::remove(&staging).map_err(wrong)?;
+    fs::remove(&staging.with_extension("beside")).map_err(wrong)?;
     for dir in Dir::PUBLISHED {
         fs::create_dirs(&staging.join(dir.name())).map_err(wrong)?;
     }
@@ -276,6 +277,20 @@ impl Rooms {
     pub(crate) fn reset(&self) -> Result<(), ProvisionError> {
         self.empty(Dir::Tree)?;
         Dir::PUBLISHED.into_iter().try_for_each(|dir| self.empty(dir))
+    }
+
+    /// A directory beside the tree, with nothing in it.
+    pub(crate) fn beside(&self) -> Result<PathBuf, ProvisionError> {
+        let path = self.staging.with_extension("beside");
+        let made = fs::remove(&path).and_then(|()| fs::create_dirs(&path));
+        made.map_err(|source| ProvisionError::Volume { path: path.clone(), source })?;
+        Ok(path)
+    }
+
+    /// Puts a directory beside the tree in the tree's place.
+    pub(crate) fn exchange(&self, beside: &Path) -> Result<(), ProvisionError> {
+        let exchanged = fs::remove(&self.staging).and_then(|()| fs::rename(beside, &self.staging));
+        exchanged.map_err(|source| ProvisionError::Volume { path: self.volume.clone(), source })
     }
 
     /// Leaves nothing in the tree but links: their names there, and where they lead.
@@ -361,6 +376,7 @@ impl Rooms {
 impl Drop for Rooms {
     fn drop(&mut self) {
         let _ = fs::remove(&self.staging);
+        let _ = fs::remove(&self.staging.with_extension("beside"));
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) fn caching(args: CacheArgs) -> Result<Caching, RequestError> {
     Ok(Caching {
         dir,
         mode,
-        registry: text(args.cache_registry),
+        registry: text(args.cache_registry).map(|name| name.parse()).transpose()?,
         push: args.cache_push.then(|| patience.unwrap_or(PUSH_TIMEOUT)),
         salt: text(args.cache_salt),
         max_size: max_size(args.cache_max_size)?,

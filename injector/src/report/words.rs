@@ -129,6 +129,7 @@ fn request(error: &RequestError) -> Message {
         | RequestError::Missing { .. } => say(Stage::Request, error.to_string(), &[]),
         RequestError::Value { .. }
         | RequestError::Address(_)
+        | RequestError::Registry(_)
         | RequestError::Runtime(_)
         | RequestError::Digest { .. } => say(
             Stage::Request,

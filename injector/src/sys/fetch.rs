@@ -270,6 +270,6 @@ async fn said(response: &mut Response, idle: Duration, asked: [&Address; 2]) -> 
 }
 
 #[cfg(test)]
-mod server;
+pub(super) mod server;
 #[cfg(test)]
 mod tests;

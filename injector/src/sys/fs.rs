@@ -92,6 +92,16 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file?.write_all(bytes)
 }
 
+/// Makes a file that is not there yet, to write to.
+pub(super) fn create_new(path: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+/// Opens a file to read it piece by piece.
+pub(crate) fn reader(path: &Path) -> io::Result<impl io::Read + use<>> {
+    open(path)
+}
+
 /// Makes the directories above a path.
 pub(crate) fn create_parents(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), create_dirs)

@@ -14,6 +14,7 @@ pub(crate) mod fs;
 pub(crate) mod host;
 pub(crate) mod memory;
 pub(crate) mod mount;
+pub(crate) mod parallel;
 mod race;
 pub(crate) mod registry;
 pub(crate) mod share;

@@ -112,7 +112,7 @@ impl Registry {
             self.patiently(async || {
                 let mut response = self.ask(lines, &ask).await?;
                 if response.status() == StatusCode::NOT_FOUND {
-                    self.rest(&mut response, MANIFEST).await;
+                    self.drain(&mut response).await;
                     return Ok(None);
                 }
                 self.whole(&mut response, &what).await.map(Some)
@@ -181,10 +181,10 @@ impl Registry {
                 return Err(self.unexpected(&begun, &what));
             }
             let mut url = self.location(&begun, &what)?;
-            self.rest(&mut begun, MANIFEST).await;
+            self.drain(&mut begun).await;
             url.query_pairs_mut().append_pair("digest", &digest.to_string());
             let body = Body::Read { size, open: &open };
-            self.put(lines, url, "application/octet-stream", &what, body).await
+            self.put(lines, &parcel(url, "application/octet-stream", &what, body)).await
         })
     }
 
@@ -201,26 +201,17 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         let what = self.what(name);
         let url = self.reference.at(&format!("manifests/{}", name.text()));
-        self.run(&what, until, async |lines| {
-            self.put(lines, url, media_type, &what, Body::Bytes(bytes)).await
-        })
+        let ask = parcel(url, media_type, &what, Body::Bytes(bytes));
+        self.run(&what, until, async |lines| self.patiently(async || self.put(lines, &ask).await).await)
     }
 
-    async fn put<'a>(
-        &self,
-        lines: &mut Lines,
-        url: Url,
-        content_type: &'static str,
-        what: &'a str,
-        body: Body<'a>,
-    ) -> Result<(), RegistryError> {
-        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
-        let ask = Ask { url, method: Method::PUT, access: Access::Push, what, headers, body };
-        let mut response = self.ask(lines, &ask).await?;
+    /// Puts something where it belongs.
+    async fn put(&self, lines: &mut Lines, ask: &Ask<'_>) -> Result<(), RegistryError> {
+        let mut response = self.ask(lines, ask).await?;
         if !response.status().is_success() {
-            return Err(self.unexpected(&response, what));
+            return Err(self.unexpected(&response, ask.what));
         }
-        self.rest(&mut response, MANIFEST).await;
+        self.drain(&mut response).await;
         Ok(())
     }
 
@@ -403,6 +394,12 @@ impl Name<'_> {
             Name::Digest(digest) => digest.to_string(),
         }
     }
+}
+
+/// What is brought to a registry.
+fn parcel<'a>(url: Url, media_type: &'static str, what: &'a str, body: Body<'a>) -> Ask<'a> {
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(media_type))]);
+    Ask { url, method: Method::PUT, access: Access::Push, what, headers, body }
 }
 
 /// What has come of a blob.

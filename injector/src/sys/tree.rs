@@ -15,7 +15,7 @@ mod tests;
 
 pub(crate) use self::error::{TreeError, Wrong};
 pub(crate) use self::manifest::{BadManifest, Digest, Entry, File, Manifest};
-pub(crate) use self::shards::{COUNT, Shard, Unpack, cut, pack};
+pub(crate) use self::shards::{COUNT, Shard, Unpack, cut, pack, pack_to};
 
 use self::copy::{copied, digested, each};
 use self::place::{Found, Place};

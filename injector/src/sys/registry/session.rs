@@ -16,7 +16,7 @@ use crate::sys::fs;
 
 /// How many redirects are followed.
 const REDIRECTS: usize = 5;
-/// What is read of an answer that is not what was asked for, so that its connection can be used again.
+/// What is read of an answer that nobody wants.
 const SAID: usize = 64 << 10;
 /// The longest answer of a service of tokens.
 const TOKEN: usize = 1 << 20;
@@ -84,7 +84,7 @@ impl Registry {
         let mut response = self.follow(lines, ask, shown.as_ref()).await?;
         if response.status() == StatusCode::UNAUTHORIZED && self.reference.is_own(response.url()) {
             let challenge = Challenge::of(response.headers());
-            self.rest(&mut response, SAID).await;
+            self.drain(&mut response).await;
             shown = match challenge {
                 Some(challenge) => self.log_in(lines, challenge, ask).await?,
                 None => None,
@@ -98,7 +98,7 @@ impl Registry {
             return Ok(response);
         }
         let wait = asked_to_wait(response.headers());
-        self.rest(&mut response, SAID).await;
+        self.drain(&mut response).await;
         let is_login = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         let (host, what, status) = (self.host(), ask.what.to_owned(), status.to_string());
         Err(if is_login && self.reference.is_own(response.url()) {
@@ -124,7 +124,7 @@ impl Registry {
                 return Ok(response);
             }
             at = self.location(&response, ask.what)?;
-            self.rest(&mut response, SAID).await;
+            self.drain(&mut response).await;
         }
         Err(self.strange(ask.what, format!("it redirects more than {REDIRECTS} times")))
     }
@@ -266,8 +266,13 @@ impl Registry {
         Ok(to)
     }
 
+    /// Takes what nobody wants, so that the connection can be used again.
+    pub(super) async fn drain(&self, response: &mut Response) {
+        self.rest(response, SAID).await;
+    }
+
     /// The rest of an answer, as far as it comes, up to `most` bytes.
-    pub(super) async fn rest(&self, response: &mut Response, most: usize) -> Vec<u8> {
+    async fn rest(&self, response: &mut Response, most: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         while bytes.len() <= most {
             let Ok(Ok(Some(more))) = timeout(self.timings.idle, response.chunk()).await else { break };

@@ -2,19 +2,17 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, futimens, ioctl_ficlone};
 use rustix::io::Errno;
 
 use super::place::Place;
 use super::{Digest, Entry, File, Times, TreeError, Wrong};
-use crate::sys::host;
+use crate::sys::parallel;
 
 /// How much is read at once, in bytes. Each thread has one buffer of this size.
 pub(super) const BUFFER: usize = 128 << 10;
-/// More threads than these wait for one another in the file system.
-const MOST_THREADS: usize = 8;
 /// How many items a thread takes at once: neighbours, which lie in one directory.
 const BATCH: usize = 8;
 
@@ -24,41 +22,7 @@ pub(super) fn each<I: Sync, T: Send>(
     items: &[I],
     work: impl Fn(&I, &mut [u8]) -> Result<T, TreeError> + Sync,
 ) -> Result<Vec<(usize, T)>, TreeError> {
-    let next = AtomicUsize::new(0);
-    let failed = AtomicBool::new(false);
-    let worker = || {
-        let mut buffer = vec![0; BUFFER];
-        let mut done = Vec::new();
-        loop {
-            let start = next.fetch_add(BATCH, Relaxed);
-            if start >= items.len() {
-                return Ok(done);
-            }
-            for (index, item) in items.iter().enumerate().skip(start).take(BATCH) {
-                if failed.load(Relaxed) {
-                    return Ok(done);
-                }
-                let result = work(item, &mut buffer);
-                failed.fetch_or(result.is_err(), Relaxed);
-                done.push((index, result?));
-            }
-        }
-    };
-    let threads = host::parallelism().min(MOST_THREADS).min(items.len().div_ceil(BATCH));
-    std::thread::scope(|scope| {
-        // A thread that the container's limit on processes denies us is one the less.
-        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, worker).ok();
-        let others: Vec<_> = (1..threads).filter_map(spawn).collect();
-        let mut done = worker();
-        for other in others {
-            let result = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            done = done.and_then(|mut done| {
-                done.append(&mut result?);
-                Ok(done)
-            });
-        }
-        done
-    })
+    parallel::each(items, BATCH, || vec![0; BUFFER], |item, buffer| work(item, buffer))
 }
 
 /// What a file is; it is copied to `target`, where there is one.

@@ -1,14 +1,17 @@
 //! Shards: a tree's files in a few pieces of about one size, which are packed, fetched and unpacked side by side.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Read as _, Write};
 use std::path::Path;
 
+use builders::function::Sha256;
+use sha2::Digest as _;
 use zstd::stream::raw::{CParameter, DParameter, Decoder, InBuffer, Operation as _, OutBuffer};
 use zstd::stream::write::Encoder;
 
 use super::copy::{BUFFER, Stop, mode, pump, set_changed, unlike};
 use super::place::Place;
 use super::{Digest, File, Manifest, Times, TreeError, Wrong};
+use crate::sys::fs::{self, digest_of};
 
 /// Some files of a tree, packed one after the other as one Zstandard frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +74,62 @@ pub(crate) fn pack(shard: &Shard<'_>, dir: &Path, out: &mut impl Write) -> Resul
     }
     encoder.finish().map_err(TreeError::Stream)?;
     Ok(())
+}
+
+/// Packs a shard into a file; gives its size and digest.
+pub(crate) fn pack_to(shard: &Shard<'_>, dir: &Path, file: &Path) -> Result<(u64, Sha256), TreeError> {
+    let created = fs::create_new(file).map_err(TreeError::target(file))?;
+    let mut out = Digesting { to: BufWriter::new(created), digest: sha2::Sha256::new(), size: 0 };
+    pack(shard, dir, &mut out)?;
+    out.flush().map_err(TreeError::target(file))?;
+    Ok((out.size, Sha256(out.digest.finalize().into())))
+}
+
+/// Digests what is written.
+struct Digesting<W> {
+    to: W,
+    digest: sha2::Sha256,
+    size: u64,
+}
+
+impl<W: Write> Write for Digesting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.to.write(bytes)?;
+        self.digest.update(&bytes[..count]);
+        self.size += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// The most bytes that a tree's manifest may have.
+const MOST_MANIFEST: u64 = 256 << 20;
+
+impl Manifest {
+    /// As it travels.
+    pub(crate) fn to_compressed(&self) -> io::Result<Vec<u8>> {
+        let bytes = self.to_bytes()?;
+        let mut out = Vec::new();
+        let mut encoder = encoder(bytes.len() as u64, &mut out)?;
+        encoder.write_all(&bytes)?;
+        encoder.finish()?;
+        Ok(out)
+    }
+
+    /// Reads what travelled, if it has the digest of this tree.
+    pub(crate) fn from_compressed(bytes: &[u8], tree: Sha256) -> Result<Self, TreeError> {
+        let mut inflated = Vec::new();
+        let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(TreeError::Garbled)?;
+        decoder.window_log_max(WINDOW).map_err(TreeError::Garbled)?;
+        decoder.take(MOST_MANIFEST).read_to_end(&mut inflated).map_err(TreeError::Garbled)?;
+        if digest_of(&inflated) != tree {
+            return Err(TreeError::Garbled(io::Error::other("it is the manifest of another tree")));
+        }
+        Manifest::from_bytes(&inflated).map_err(|error| TreeError::Garbled(io::Error::other(error)))
+    }
 }
 
 fn encoder<W: Write>(bytes: u64, out: W) -> io::Result<Encoder<'static, W>> {
