@@ -9,6 +9,7 @@ pub(crate) mod cluster;
 mod image;
 pub(crate) mod node;
 pub(crate) mod record;
+pub(crate) mod upkeep;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

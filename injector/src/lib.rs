@@ -33,7 +33,9 @@ pub mod fuzzing;
 
 use std::process::ExitCode;
 
-use cli::{Format, Request, Verb};
+use cache::collect::Bounds;
+use cache::upkeep::{self, UpkeepError};
+use cli::{Format, Request, Upkeep, UpkeepDeed, Verb};
 use failure::{Failure, Stage};
 use pod::PodError;
 use report::Reporter;
@@ -85,6 +87,7 @@ fn obey(request: Request, reporter: &mut Reporter) -> Result<u8, Failure> {
             reporter.print(&runtimes::list(&catalog, &env));
             Ok(0)
         }
+        Verb::Cache(upkeep) => look_after(&upkeep, reporter),
         Verb::Explain(code) => {
             let fed = if code.is_none() { sys::host::fed().map_err(PodError::from)? } else { None };
             reporter.print(&match fed {
@@ -98,4 +101,30 @@ fn obey(request: Request, reporter: &mut Reporter) -> Result<u8, Failure> {
             Ok(0)
         }
     }
+}
+
+/// Does what an operator asks of a cache.
+fn look_after(Upkeep { dir, deed }: &Upkeep, reporter: &Reporter) -> Result<u8, Failure> {
+    match deed {
+        UpkeepDeed::List(format) => {
+            let contents = upkeep::list(dir)?;
+            reporter.print(&match format {
+                Format::Text => words::upkeep::listing(&contents),
+                Format::Json => words::upkeep::listing_as_json(&contents)?,
+            });
+        }
+        UpkeepDeed::Collect { max_size, max_age } => {
+            let bounds = Bounds { size: *max_size, age: *max_age };
+            reporter.print(&words::upkeep::collected(&upkeep::collect(dir, bounds)?));
+        }
+        UpkeepDeed::Verify => {
+            let verified = upkeep::verify(dir)?;
+            reporter.print(&words::upkeep::verified(&verified));
+            if !verified.broken.is_empty() {
+                let (broken, trees) = (verified.broken.len(), verified.trees);
+                return Err(UpkeepError::Broken { dir: dir.clone(), broken, trees }.into());
+            }
+        }
+    }
+    Ok(0)
 }

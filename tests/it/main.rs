@@ -9,6 +9,7 @@
 
 mod arrival;
 mod cache;
+mod cache_mount;
 mod cache_registry;
 mod container;
 mod contract;

@@ -93,12 +93,13 @@ impl Contents {
         kept.trees.iter().filter_map(|tree| self.trees.get(tree)).map(|tree| tree.bytes).sum()
     }
 
-    /// Whether a record's trees are in use: the first use that is found of them, the strongest first.
+    /// Whether a record is in use: all of its trees are, so that nothing is gained without it. One tree alone says
+    /// little, since records share them.
     pub(crate) fn use_of(&self, kept: &Kept) -> Use {
-        let has = |wanted| {
-            kept.trees.iter().any(|tree| self.trees.get(tree).is_some_and(|one| one.state == wanted))
-        };
-        [Use::Held, Use::Promised].into_iter().find(|one| has(*one)).unwrap_or(Use::Free)
+        let mut states =
+            kept.trees.iter().map(|tree| self.trees.get(tree).map_or(Use::Free, |one| one.state));
+        let weaker = |one: Use, other: Use| if one == Use::Free || other == Use::Held { one } else { other };
+        states.next().map_or(Use::Free, |first| states.fold(first, weaker))
     }
 }
 
@@ -137,7 +138,8 @@ fn has_run_out(promised: Duration, last: Option<Duration>) -> bool {
     promised + PROMISE <= now && last.is_some_and(|last| promised < last && last + GRACE <= now)
 }
 
-fn trees(node: &Node) -> impl Iterator<Item = Sha256> + use<> {
+/// The trees of a cache, by digest.
+pub(super) fn trees(node: &Node) -> impl Iterator<Item = Sha256> + use<> {
     names(&node.root.join(TREES)).filter_map(|name| Sha256::from_hex(&name).ok())
 }
 

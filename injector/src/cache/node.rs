@@ -41,7 +41,7 @@ pub(crate) const FILES: &str = "files";
 /// In a tree's directory, what it holds.
 const MANIFEST: &str = "manifest.json";
 /// In a tree's directory, the file whose lock says that it is in use, and whose time when that was last promised.
-pub(super) const LEASE: &str = "lease";
+pub(crate) const LEASE: &str = "lease";
 /// In a tree's directory, how many bytes it takes on the disk.
 pub(super) const SIZE: &str = "size";
 
@@ -136,6 +136,11 @@ impl Node {
         Ok(Node { dir: dir.to_owned(), root, access })
     }
 
+    /// Whether a directory is one.
+    pub(crate) fn is_in(dir: &Path) -> bool {
+        fs::is_dir(&dir.join(VERSION).join(TREES))
+    }
+
     /// Opens a cache to look at it: nothing is made, and nothing in it counts as used.
     pub(crate) fn look(dir: &Path) -> Result<Self, NodeError> {
         Ok(Node { dir: dir.to_owned(), root: dir.join(VERSION), access: Access::ReadOnly })
@@ -152,7 +157,7 @@ impl Node {
         let record = self.read_record(&name)?;
         if record.is_some() && self.access == Access::Full {
             // The time serves the collector alone.
-            let _ = share::touch(&self.root.join(RECORDS).join(&name));
+            self.touch(layer, key);
         }
         match record {
             Some(record) if (record.layer, record.key) != (layer, key) => {
@@ -160,6 +165,11 @@ impl Node {
             }
             record => Ok(record),
         }
+    }
+
+    /// Says that the record of a key is used now, without reading it.
+    pub(crate) fn touch(&self, layer: Layer, key: Sha256) {
+        let _ = share::touch(&self.root.join(RECORDS).join(record_name(layer, key)));
     }
 
     /// The records that were used last, newest first; those that cannot be read are passed over.

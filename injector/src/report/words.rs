@@ -2,6 +2,7 @@
 
 mod arrival;
 mod cache;
+pub(crate) mod upkeep;
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
@@ -50,6 +51,7 @@ pub(crate) fn message(failure: &Failure) -> Message {
             format!("{} cannot be installed: {}", dest.display(), fs::plain(source)),
             &["mount a writable volume there, and give a file's name, not a directory's"],
         ),
+        Failure::Upkeep(error) => upkeep::failed(error),
         Failure::Explain(error) => explain(error),
         Failure::Replayed { message, .. } => Message { title: message.clone(), ..Message::default() },
         Failure::Terminated { signal, stage } => terminated(*signal, *stage),
@@ -122,9 +124,9 @@ fn request(error: &RequestError) -> Message {
             rest.trim().clone_into(&mut message.output);
             message
         }
-        RequestError::Value { name: "CODE", .. } | RequestError::Unexpected { .. } => {
-            say(Stage::Request, error.to_string(), &[])
-        }
+        RequestError::Value { name: "CODE", .. }
+        | RequestError::Unexpected { .. }
+        | RequestError::Missing { .. } => say(Stage::Request, error.to_string(), &[]),
         RequestError::Value { .. }
         | RequestError::Address(_)
         | RequestError::Registry(_)
@@ -456,6 +458,25 @@ fn launch(error: &LaunchError) -> Message {
             ));
             message
         }
+        LaunchError::NoCache(_) => say(
+            Stage::Publish,
+            error.to_string(),
+            &[
+                "mount the cache's volume in this container, too, read-only, at INJECTOR_CACHE_MOUNT of the init container (INJECTOR_CACHE_DIR, where that is not set)",
+            ],
+        ),
+        LaunchError::Gone(_) => say(
+            Stage::Publish,
+            error.to_string(),
+            &[
+                "delete the pod, so that its init container builds again; is this container's cache that of the init container, and did nobody remove files from it by hand?",
+            ],
+        ),
+        LaunchError::Closed(_) => say(
+            Stage::Publish,
+            error.to_string(),
+            &[&format!("we run as {}: use the user or the fsGroup of the init container", user())],
+        ),
         LaunchError::Exec { .. } => say(
             Stage::Provision,
             error.to_string(),

@@ -14,8 +14,8 @@ mod shards;
 mod tests;
 
 pub(crate) use self::error::{TreeError, Wrong};
-pub(crate) use self::manifest::{BadManifest, Digest, Entry, File, Manifest};
-pub(crate) use self::shards::{COUNT, Shard, Unpack, cut, pack, pack_to};
+pub(crate) use self::manifest::{Digest, Entry, File, Manifest};
+pub(crate) use self::shards::{COUNT, Unpack, cut, pack_to};
 
 use self::copy::{LARGE, copied, digested, each};
 use self::place::{Found, Place};

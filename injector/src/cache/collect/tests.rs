@@ -131,6 +131,18 @@ fn a_tree_in_use_stays_and_so_does_its_record() {
 }
 
 #[test]
+fn a_record_of_which_a_part_is_in_use_gives_the_others() {
+    let shop = Shop::new();
+    let (shared, own) = (shop.add(1, 10, HOUR), shop.add(2, 30, HOUR));
+    shop.name(2, &[own, shared], HOUR);
+    let held = shop.node.hold(shared).expect("read").expect("there");
+    let collected = shop.collect(Some(0), None);
+    assert_eq!(collected, Collected { records: 1, trees: 1, freed: 30, left: 10 });
+    assert_eq!(shop.keys(), [1]);
+    drop(held);
+}
+
+#[test]
 fn a_promise_holds_for_a_day() {
     let shop = Shop::new();
     let tree = shop.add(1, 10, 100 * DAY);
