@@ -121,7 +121,7 @@ fn explain(error: &Compiled, function: &Function) -> Diagnostic {
     if error.target.name == PROGRAM {
         return glue(message, function);
     }
-    if error.package_id.contains("/kept/kubeless") || error.package_id.contains("<kept>/kubeless") {
+    if error.package_id.contains("/function/.kubeless") {
         return Diagnostic::new(format!("our server does not compile: {}", text(message))).blame(Blame::Ours);
     }
     if let Some(package) = error.package() {
