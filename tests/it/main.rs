@@ -9,6 +9,7 @@
 
 mod arrival;
 mod cache;
+mod cache_trouble;
 mod cache_mount;
 mod cache_registry;
 mod container;
@@ -30,6 +31,8 @@ mod nodejs_helpers;
 mod nodejs_modules;
 mod nodejs_server;
 mod nodejs_wire;
+#[path = "../faults/oci.rs"]
+mod oci;
 mod python_helpers;
 mod python_pip;
 mod python_server;

@@ -18,7 +18,7 @@ use super::record::{Layer, Record, SCHEMA};
 use crate::sys::fs;
 use crate::sys::host;
 use crate::sys::share::{self, Kind, Taken};
-use crate::sys::tree::{Entry, Manifest};
+use crate::sys::tree::{self, Entry, Manifest};
 use crate::sys::volume::Lock;
 use crate::toolbox::{Known, Memory};
 
@@ -241,11 +241,13 @@ impl Node {
                     making.is_done();
                     return Ok(Held { tree, files: dir.join(FILES), dir, lock });
                 }
-                Err(error) if is_taken(&error) => {
-                    if let Some(held) = self.hold(tree)? {
-                        return Ok(held);
-                    }
-                }
+                Err(error) if is_taken(&error) => match self.hold(tree) {
+                    Ok(Some(held)) if held.is_whole() => return Ok(held),
+                    // One that is just going still has its lease.
+                    Ok(None) if fs::is_file(&dir.join(LEASE)) => {}
+                    // Whoever gets it next would find out, and make ours once more.
+                    _ => self.discard(tree)?,
+                },
                 Err(source) => return Err(self.refuses("written", source)),
             }
         }
@@ -373,6 +375,11 @@ impl Held {
             return Err(wrong("its manifest has another digest".to_owned()));
         }
         Manifest::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// Whether it is what it should be, read to the last byte.
+    fn is_whole(&self) -> bool {
+        self.manifest().is_ok_and(|manifest| tree::verify(&manifest, &self.files).is_ok())
     }
 
     /// Whether others can see that it is in use.
