@@ -115,7 +115,7 @@ pub(crate) struct Held {
     pub(crate) files: PathBuf,
     dir: PathBuf,
     /// Without one, the file system has no locks.
-    lock: Option<Lock>,
+    _lock: Option<Lock>,
 }
 
 impl Node {
@@ -201,7 +201,7 @@ impl Node {
             Ok(Taken::Absent | Taken::Busy) => return Ok(None),
             Err(source) => return Err(self.refuses("read", source)),
         };
-        Ok(Some(Held { tree, files: dir.join(FILES), dir, lock }))
+        Ok(Some(Held { tree, files: dir.join(FILES), dir, _lock: lock }))
     }
 
     /// Stores the tree that `make` makes in a directory that is not there yet, and holds it. One that is stored already
@@ -239,7 +239,7 @@ impl Node {
             match fs::rename(&making.dir, &dir) {
                 Ok(()) => {
                     making.is_done();
-                    return Ok(Held { tree, files: dir.join(FILES), dir, lock });
+                    return Ok(Held { tree, files: dir.join(FILES), dir, _lock: lock });
                 }
                 Err(error) if is_taken(&error) => {
                     if let Some(held) = self.hold(tree)? {
@@ -373,11 +373,6 @@ impl Held {
             return Err(wrong("its manifest has another digest".to_owned()));
         }
         Manifest::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))
-    }
-
-    /// Whether others can see that it is in use.
-    pub(crate) fn is_locked(&self) -> bool {
-        self.lock.is_some()
     }
 }
 

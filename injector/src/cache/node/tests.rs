@@ -93,7 +93,7 @@ fn what_is_stored_is_found_whole_and_equal_trees_are_one() {
     assert_eq!(shop.names(TMP), [""; 0]);
 
     let held = shop.node.hold(one.tree).expect("read").expect("there");
-    assert!(held.is_locked());
+    assert!(held._lock.is_some());
     assert_eq!(held.manifest().expect("whole").digest().expect("a digest"), one.tree);
     assert_eq!(std_fs::read_to_string(held.files.join("file")).expect("there"), "a");
     assert!(shop.node.hold(key(9)).expect("read").is_none());
@@ -248,7 +248,7 @@ fn a_cache_that_can_only_be_read_is_read() {
     assert_eq!(node.access(), Access::ReadOnly);
     let record = node.record(Layer::Deps, key(1)).expect("read").expect("there");
     let held = node.hold(record.parts[&Part::Deps]).expect("read").expect("there");
-    assert!(held.is_locked() && held.manifest().is_ok());
+    assert!(held._lock.is_some() && held.manifest().is_ok());
     let said = format!("the cache {} can only be read", tmpfs.0.path().display());
     for error in [
         node.put(&record).expect_err("not written"),
