@@ -26,7 +26,7 @@ fn manifest(blob: &[u8]) -> Vec<u8> {
         "mediaType": MANIFEST_TYPE,
         "artifactType": "application/vnd.injector.cache.v1+json",
         "config": descriptor("application/vnd.injector.record.v1+json", b"{}"),
-        "layers": [descriptor("application/vnd.injector.shard.v1.zstd", blob)],
+        "layers": [descriptor("application/vnd.injector.shard.v1+zstd", blob)],
     });
     serde_json::to_vec(&manifest).expect("JSON")
 }
