@@ -1,4 +1,3 @@
 //! What was built once, for every other pod: looked up by what it depends on, put back, kept.
 
-pub(crate) mod cluster;
 pub(crate) mod record;

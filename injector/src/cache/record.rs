@@ -54,14 +54,6 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    /// All of them.
-    const ALL: [Part; 3] = [Part::Deps, Part::Kept, Part::Tree];
-
-    /// The part of this name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Part::ALL.into_iter().find(|part| part.name() == name)
-    }
-
     /// Its name in messages and in a registry.
     pub(crate) fn name(self) -> &'static str {
         match self {
