@@ -69,8 +69,11 @@ pub(crate) fn collect(
     };
     let contents = Contents::of(node);
     for (tree, _) in contents.trees.iter().filter(|(_, stored)| stored.state == Use::Held) {
-        // Where its holder stops and comes back, the tree is still there.
-        let _ = share::touch(&node.place(*tree).join(LEASE));
+        // Where a function stops and comes back, its tree is still there. Who only copies was promised nothing.
+        let lease = node.place(*tree).join(LEASE);
+        if contents::promised(&lease).is_some() {
+            let _ = share::touch(&lease);
+        }
     }
     sweep(node, contents.now);
     let collected = Round::new(node, &contents, last).collect(bounds);
