@@ -15,12 +15,15 @@ use crate::keys::Keyed;
 use crate::sys::fetch::Network;
 use crate::sys::registry::{Login, Name, Reference, Registry, RegistryError};
 use crate::sys::tree::{self, Manifest, Times, Unpack};
-use crate::sys::{fs, parallel};
+use crate::sys::{fs, host, parallel};
 
 /// How long a look-up may take.
 const LOOK_UP: Duration = Duration::from_secs(15);
 /// How long a tree may take.
 const FETCH: Duration = Duration::from_secs(300);
+
+/// How long after a tag was set somebody who looked before that may set it: one answer, and one request.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// A repository of a registry in which entries are kept, by tags that name layer and key.
 pub(crate) struct Cluster {
@@ -134,6 +137,7 @@ impl Cluster {
         // No registry sets a tag only where there is none: whoever came first meanwhile shall stay.
         if is_free()? {
             registry.push_manifest(Name::Tag(&tag), MEDIA_TYPE, &bytes, until)?;
+            host::pause(SETTLED);
         }
         match registry.manifest(Name::Tag(&tag), until)? {
             Some((_, named)) if named == digest => Ok(Pushed::Ours),

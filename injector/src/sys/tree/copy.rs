@@ -13,6 +13,8 @@ use crate::sys::parallel;
 
 /// How much is read at once, in bytes. Each thread has one buffer of this size.
 pub(super) const BUFFER: usize = 128 << 10;
+/// A file of more bytes than this is worth an effort of its own.
+pub(super) const LARGE: u64 = 1 << 20;
 /// How many items a thread takes at once: neighbours, which lie in one directory.
 const BATCH: usize = 8;
 
@@ -40,6 +42,7 @@ pub(super) fn digested(
         return Err(TreeError::Special(path.to_owned()));
     }
     let (size, executable) = (metadata.len(), metadata.mode() & 0o100 != 0);
+    let mode = if executable { File::PROGRAM } else { File::DATA };
     let changed = match times {
         Times::Kept => Some(nanoseconds(metadata.mtime(), metadata.mtime_nsec()).ok_or_else(|| {
             unread(io::Error::new(io::ErrorKind::InvalidData, "the time of its last change is out of bounds"))
@@ -47,8 +50,7 @@ pub(super) fn digested(
         Times::Dropped => None,
     };
     let digest = if let Some(target) = target {
-        let made = target.create(path, mode(executable));
-        let mut to = made.map_err(|error| target.unwritten(path, error))?;
+        let mut to = target.create(path, mode).map_err(|error| target.unwritten(path, error))?;
         pump(&mut from, size, buffer, |bytes| to.write_all(bytes))
     } else {
         pump(&mut from, size, buffer, |_| Ok(()))
@@ -74,12 +76,11 @@ pub(super) fn copied(
     let unread = |error| unlike(&error, path).unwrap_or_else(|| source.unread(path, error));
     let mut from = source.read(path).map_err(unread)?;
     let unwritten = |error| target.unwritten(path, error);
-    let mut to = target.create(path, mode(file.executable)).map_err(unwritten)?;
-    let digest = if may_clone.load(Relaxed) && ioctl_ficlone(&to, &from).is_ok() {
-        // What was cloned is what counts: the source may change meanwhile.
-        pump(&mut to, file.size, buffer, |_| Ok(()))
+    let mut to = target.create(path, file.mode()).map_err(unwritten)?;
+    let stamp = cloned(file, &from, &to, may_clone).map_err(unread)?;
+    let digest = if stamp.is_some() {
+        pump(&mut from, file.size, buffer, |_| Ok(()))
     } else {
-        may_clone.store(false, Relaxed);
         pump(&mut from, file.size, buffer, |bytes| to.write_all(bytes))
     };
     let digest = digest.map_err(|stop| match stop {
@@ -90,10 +91,46 @@ pub(super) fn copied(
     if digest != *file.digest {
         return Err(TreeError::wrong(path, Wrong::Content));
     }
+    // What was read must be what had been cloned.
+    if let Some(before) = stamp
+        && before != Stamp::of(&from).map_err(unread)?
+    {
+        return Err(TreeError::Changed(path.to_owned()));
+    }
     match (times, file.changed) {
         (Times::Kept, Some(changed)) => set_changed(&to, changed).map_err(unwritten),
         _ => Ok(()),
     }
+}
+
+/// When a file was written to, or anything else of it was changed.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp([i64; 4]);
+
+impl Stamp {
+    fn of(file: &std::fs::File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Stamp([metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()]))
+    }
+}
+
+/// Lets a large file share its blocks with the copy, where the file system can do that: nothing is written then. Small
+/// ones are as soon copied, and the kernel would wait until each of those that are new has reached the disk. Returns
+/// what the file's stamp was before; `None` if nothing was cloned.
+fn cloned(
+    file: &File<'_>,
+    from: &std::fs::File,
+    to: &std::fs::File,
+    may_clone: &AtomicBool,
+) -> io::Result<Option<Stamp>> {
+    if file.size < LARGE || !may_clone.load(Relaxed) {
+        return Ok(None);
+    }
+    let stamp = Stamp::of(from)?;
+    // Whatever it is that it cannot do, it is asked once.
+    let is_cloned = ioctl_ficlone(to, from).is_ok();
+    may_clone.fetch_and(is_cloned, Relaxed);
+    Ok(is_cloned.then_some(stamp))
 }
 
 /// Why a file was not read to its end.
@@ -142,11 +179,6 @@ pub(super) fn unlike(error: &io::Error, path: &str) -> Option<TreeError> {
         _ => return None,
     };
     Some(TreeError::wrong(path, what))
-}
-
-/// What may be done with a file.
-pub(super) fn mode(executable: bool) -> u32 {
-    if executable { 0o755 } else { 0o644 }
 }
 
 const SECOND: i64 = 1_000_000_000;

@@ -8,7 +8,7 @@ use sha2::Digest as _;
 use zstd::stream::raw::{CParameter, DParameter, Decoder, InBuffer, Operation as _, OutBuffer};
 use zstd::stream::write::Encoder;
 
-use super::copy::{BUFFER, Stop, mode, pump, set_changed, unlike};
+use super::copy::{BUFFER, Stop, pump, set_changed, unlike};
 use super::place::Place;
 use super::{Digest, File, Manifest, Times, TreeError, Wrong};
 use crate::sys::fs::{self, digest_of};
@@ -29,7 +29,7 @@ const LEAST: u64 = 1 << 20;
 /// How well it is compressed: zstd's own default.
 const LEVEL: i32 = 3;
 /// How far back a decompressor must look, as a power of two: that much memory it takes for each shard.
-const WINDOW: u32 = 20;
+pub(super) const WINDOW: u32 = 19;
 
 /// Cuts a tree into at most `count` pieces, by size between files; always in the same places. A tree without files has
 /// none.
@@ -146,7 +146,7 @@ pub(crate) struct Unpack<'manifest> {
     buffer: Vec<u8>,
     /// Whether the frame has come to its end.
     ended: bool,
-    files: Files<'manifest>,
+    inflated: Inflated<'manifest>,
 }
 
 impl<'manifest> Unpack<'manifest> {
@@ -160,14 +160,18 @@ impl<'manifest> Unpack<'manifest> {
             decoder,
             buffer: vec![0; BUFFER],
             ended: false,
-            files: Files { files: shard.files.clone(), done: 0, open: None, places, times },
+            inflated: Inflated { files: shard.files.clone(), done: 0, open: None, places, times },
         })
     }
 
     /// Sees to it that all has come.
     pub(crate) fn finish(mut self) -> Result<(), TreeError> {
-        self.files.write(&[])?;
-        if self.ended && self.files.done == self.files.files.len() { Ok(()) } else { Err(TreeError::Short) }
+        self.inflated.write(&[])?;
+        if self.ended && self.inflated.done == self.inflated.files.len() {
+            Ok(())
+        } else {
+            Err(TreeError::Short)
+        }
     }
 
     fn unpack(&mut self, bytes: &[u8]) -> Result<(), TreeError> {
@@ -180,7 +184,7 @@ impl<'manifest> Unpack<'manifest> {
             let hint = self.decoder.run(&mut input, &mut output).map_err(TreeError::Garbled)?;
             let count = output.pos();
             self.ended = hint == 0;
-            self.files.write(&self.buffer[..count])?;
+            self.inflated.write(&self.buffer[..count])?;
             if !self.ended && input.pos() == bytes.len() && count < self.buffer.len() {
                 return Ok(());
             }
@@ -200,7 +204,7 @@ impl Write for Unpack<'_> {
 }
 
 /// What comes inflated, parted into files.
-struct Files<'manifest> {
+struct Inflated<'manifest> {
     files: Vec<File<'manifest>>,
     /// How many are whole.
     done: usize,
@@ -216,7 +220,7 @@ struct Open {
     hasher: blake3::Hasher,
 }
 
-impl Files<'_> {
+impl Inflated<'_> {
     fn write(&mut self, mut bytes: &[u8]) -> Result<(), TreeError> {
         while let Some(file) = self.files.get(self.done) {
             let mut open = match self.open.take() {
@@ -252,7 +256,7 @@ impl Files<'_> {
 
 fn open(file: &File<'_>, places: &[Place]) -> Result<Open, TreeError> {
     let create = |place: &Place| {
-        place.create(file.path, mode(file.executable)).map_err(|error| place.unwritten(file.path, error))
+        place.create(file.path, file.mode()).map_err(|error| place.unwritten(file.path, error))
     };
     let files = places.iter().map(create).collect::<Result<_, _>>()?;
     Ok(Open { files, left: file.size, hasher: blake3::Hasher::new() })

@@ -1,21 +1,20 @@
 //! Trees in pieces: packed, unpacked into several places, and pieces that are not what they should be.
 
-use std::io::Write as _;
-
+use super::super::shards::WINDOW;
 use super::*;
 
 /// A tree of so many files, of sizes and contents that differ.
 fn many(room: &Room, name: &str, count: u32) -> Manifest {
-    let root = room.path(name);
+    let top = room.path(name);
     for index in 0..count {
-        let dir = root.join(format!("{}/{}", index % 5, index % 11));
+        let dir = top.join(format!("{}/{}", index % 5, index % 11));
         fs::create_dir_all(&dir).expect("made");
         let size = if index % 17 == 0 { 300_001 } else { (index * 7919) % 20_000 };
-        let bytes: Vec<u8> = (0..size).map(|place| ((place / 3) ^ index) as u8).collect();
+        let bytes: Vec<u8> = (0..size).map(|place| ((place / 3) ^ index).to_le_bytes()[0]).collect();
         fs::write(dir.join(index.to_string()), bytes).expect("written");
     }
-    symlink("0", root.join("link")).expect("linked");
-    taken(&root, None)
+    symlink("0", top.join("link")).expect("linked");
+    taken(&top, None)
 }
 
 fn packed(shard: &Shard<'_>, dir: &Path) -> Vec<u8> {
@@ -120,6 +119,9 @@ fn a_file_that_changed_is_not_packed() {
     assert!(matches!(error, TreeError::Stream(_)), "{error}");
 }
 
+/// Whether an error is the one that is due.
+type Is = fn(&TreeError) -> bool;
+
 #[test]
 fn a_piece_that_is_not_what_it_should_be_is_refused() {
     let room = Room::new();
@@ -139,23 +141,24 @@ fn a_piece_that_is_not_what_it_should_be_is_refused() {
     };
     let mut flipped = raw.clone();
     flipped[raw.len() / 2] ^= 1;
-    type Is = fn(&TreeError) -> bool;
     let bad: [(&str, Vec<u8>, Is); 11] = [
-        ("another content", squeezed(&flipped, 20), |error| {
+        ("another content", squeezed(&flipped, WINDOW), |error| {
             matches!(error, TreeError::Wrong { what: Wrong::Content, .. })
         }),
-        ("more content", squeezed(&[&raw[..], b"x"].concat(), 20), |error| matches!(error, TreeError::Long)),
-        ("much more content", squeezed(&[&raw[..], &vec![0; 1 << 22]].concat(), 20), |error| {
+        ("more content", squeezed(&[&raw[..], b"x"].concat(), WINDOW), |error| {
             matches!(error, TreeError::Long)
         }),
-        ("less content", squeezed(&raw[..raw.len() - 1], 20), |error| matches!(error, TreeError::Short)),
-        ("no content", squeezed(b"", 20), |error| matches!(error, TreeError::Short)),
+        ("much more content", squeezed(&[&raw[..], &vec![0; 1 << 22]].concat(), WINDOW), |error| {
+            matches!(error, TreeError::Long)
+        }),
+        ("less content", squeezed(&raw[..raw.len() - 1], WINDOW), |error| matches!(error, TreeError::Short)),
+        ("no content", squeezed(b"", WINDOW), |error| matches!(error, TreeError::Short)),
         ("nothing", Vec::new(), |error| matches!(error, TreeError::Short)),
         ("cut off", good[..good.len() - 1].to_vec(), |error| matches!(error, TreeError::Short)),
         ("a byte after it", [&good[..], b"x"].concat(), |error| matches!(error, TreeError::Long)),
         ("another frame after it", [&good[..], &good[..]].concat(), |error| matches!(error, TreeError::Long)),
         ("no zstd", raw.clone(), |error| matches!(error, TreeError::Garbled(_))),
-        ("too wide a window", squeezed(&raw, 24), |error| matches!(error, TreeError::Garbled(_))),
+        ("too wide a window", squeezed(&raw, WINDOW + 1), |error| matches!(error, TreeError::Garbled(_))),
     ];
     for (index, (what, bytes, is)) in bad.into_iter().enumerate() {
         for step in [1000, usize::MAX] {
