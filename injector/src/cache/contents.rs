@@ -117,7 +117,8 @@ pub(super) fn last_collected(node: &Node) -> Option<Duration> {
 pub(super) fn look(dir: &Path, last: Option<Duration>) -> (Use, Option<Lock>) {
     let lease = dir.join(LEASE);
     match share::lock(&lease, Kind::Exclusive) {
-        Ok(Taken::Busy) => (Use::Held, None),
+        // What we may not open is another user's to say.
+        Ok(Taken::Busy) | Err(_) => (Use::Held, None),
         Ok(Taken::Held(lock)) => match promised(&lease) {
             Some(time) if !has_run_out(time, last) => (Use::Promised, Some(lock)),
             _ => (Use::Free, Some(lock)),
@@ -125,8 +126,6 @@ pub(super) fn look(dir: &Path, last: Option<Duration>) -> (Use, Option<Lock>) {
         // Nobody can say whether the promise was kept.
         Ok(Taken::Unsupported(_)) if promised(&lease).is_some() => (Use::Promised, None),
         Ok(Taken::Unsupported(_) | Taken::Absent) => (Use::Free, None),
-        // Another user's: theirs to say.
-        Err(_) => (Use::Held, None),
     }
 }
 

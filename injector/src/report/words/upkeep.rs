@@ -189,7 +189,7 @@ fn several(count: u64, what: &str) -> String {
 /// Bytes in the largest unit of which there is one.
 fn size(bytes: u64) -> String {
     let unit = ["KiB", "MiB", "GiB", "TiB"].into_iter().enumerate().rev().find_map(|(index, unit)| {
-        let tenths = u128::from(bytes) * 10 >> (10 * (index + 1));
+        let tenths = (u128::from(bytes) * 10) >> (10 * (index + 1));
         (tenths >= 10).then(|| format!("{}.{} {unit}", tenths / 10, tenths % 10))
     });
     unit.unwrap_or_else(|| format!("{bytes} bytes"))
