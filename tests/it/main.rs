@@ -11,6 +11,7 @@ mod arrival;
 mod cache;
 mod cache_mount;
 mod cache_registry;
+mod cache_upkeep;
 mod container;
 mod contract;
 mod deploy;
