@@ -16,8 +16,6 @@ mod tests;
 pub(crate) use self::error::{TreeError, Wrong};
 pub(crate) use self::manifest::{Digest, Entry, File, Manifest};
 pub(crate) use self::shards::{COUNT, Unpack, cut, pack_to};
-#[cfg(test)]
-use self::shards::{Shard, pack};
 
 use self::copy::{LARGE, copied, digested, each};
 use self::place::{Found, Place};

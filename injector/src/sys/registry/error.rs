@@ -94,6 +94,19 @@ impl RegistryError {
         matches!(self, RegistryError::Wrong { .. })
     }
 
+    /// Whether the registry itself is in trouble, and would be with anything else that it were asked.
+    pub(crate) fn is_of_registry(&self) -> bool {
+        match self {
+            RegistryError::Login { .. } | RegistryError::Network { .. } | RegistryError::TookTooLong { .. } => true,
+            RegistryError::Status { code, .. } => *code >= 500 || *code == 429,
+            RegistryError::Wrong { .. }
+            | RegistryError::Strange { .. }
+            | RegistryError::Source { .. }
+            | RegistryError::Interrupted(_)
+            | RegistryError::Setup(_) => false,
+        }
+    }
+
     /// How long the registry asks to wait.
     pub(super) fn wait(&self) -> Option<Duration> {
         match self {
