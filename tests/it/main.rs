@@ -12,6 +12,7 @@ mod cache;
 mod cache_trouble;
 mod cache_mount;
 mod cache_registry;
+mod cache_upkeep;
 mod container;
 mod contract;
 mod deploy;

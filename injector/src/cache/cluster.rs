@@ -195,7 +195,7 @@ impl Cluster {
         }
         let answer = question(self.registry()?);
         if let Err(error) = &answer
-            && !error.is_wrong()
+            && error.is_of_registry()
         {
             *gone() = Some(error.to_string());
         }

@@ -51,6 +51,18 @@ pub(crate) fn collect_if_due(node: &Node, size: Option<u64>) -> Result<Option<Co
     }
 }
 
+/// Makes room for the next build where the disk is full, though the cache is not larger than it may be. Not for each
+/// one: what is larger than the disk would drive out all others again and again.
+pub(super) fn make_room(node: &Node) {
+    const TOO_LITTLE: u64 = 4 << 20;
+    let now = Duration::from_secs(host::now());
+    let is_full = volume::space(&node.root).is_ok_and(|space| space.free < TOO_LITTLE);
+    if is_full && contents::last_collected(node).is_none_or(|last| last + GRACE <= now) {
+        let half = contents::bytes(node) / 2;
+        let _ = collect(node, Bounds { size: Some(half), age: None }, Duration::ZERO);
+    }
+}
+
 /// Tidies up; `None` if somebody else does for longer than we have patience.
 pub(crate) fn collect(
     node: &Node,
@@ -69,8 +81,11 @@ pub(crate) fn collect(
     };
     let contents = Contents::of(node);
     for (tree, _) in contents.trees.iter().filter(|(_, stored)| stored.state == Use::Held) {
-        // Where its holder stops and comes back, the tree is still there.
-        let _ = share::touch(&node.place(*tree).join(LEASE));
+        // Where a function stops and comes back, its tree is still there. Who only copies was promised nothing.
+        let lease = node.place(*tree).join(LEASE);
+        if contents::promised(&lease).is_some() {
+            let _ = share::touch(&lease);
+        }
     }
     sweep(node, contents.now);
     let collected = Round::new(node, &contents, last).collect(bounds);

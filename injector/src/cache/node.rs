@@ -14,6 +14,7 @@ use std::time::Duration;
 use builders::function::Sha256;
 
 pub(crate) use self::flight::{Flight, Turn};
+use super::collect;
 use super::record::{Layer, Record, SCHEMA};
 use crate::sys::fs;
 use crate::sys::host;
@@ -115,7 +116,7 @@ pub(crate) struct Held {
     pub(crate) files: PathBuf,
     dir: PathBuf,
     /// Without one, the file system has no locks.
-    lock: Option<Lock>,
+    _lock: Option<Lock>,
 }
 
 impl Node {
@@ -201,7 +202,7 @@ impl Node {
             Ok(Taken::Absent | Taken::Busy) => return Ok(None),
             Err(source) => return Err(self.refuses("read", source)),
         };
-        Ok(Some(Held { tree, files: dir.join(FILES), dir, lock }))
+        Ok(Some(Held { tree, files: dir.join(FILES), dir, _lock: lock }))
     }
 
     /// Stores the tree that `make` makes in a directory that is not there yet, and holds it. One that is stored already
@@ -220,14 +221,23 @@ impl Node {
             Taken::Held(lock) => Some(lock),
             Taken::Unsupported(_) | Taken::Busy | Taken::Absent => None,
         };
-        let manifest = make(&making.dir.join(FILES))?;
-        let bytes = manifest.to_bytes().map_err(|error| wrong(error.into()))?;
-        let tree = fs::digest_of(&bytes);
-        share::create_file(&making.dir.join(SIZE), room(&manifest).to_string().as_bytes())
-            .and_then(|()| share::create_file(&making.dir.join(MANIFEST), &bytes))
-            .map_err(wrong)?;
-        drop((manifest, bytes));
+        let tree = self.fill(&making.dir, make).inspect_err(|_| collect::make_room(self))?;
         Ok(self.publish(making, tree, lock)?)
+    }
+
+    /// Makes a tree and what belongs to it in a directory; its manifest comes last.
+    fn fill<E: From<NodeError>>(
+        &self,
+        dir: &Path,
+        make: impl FnOnce(&Path) -> Result<Manifest, E>,
+    ) -> Result<Sha256, E> {
+        let wrong = |source| self.refuses("written", source);
+        let manifest = make(&dir.join(FILES))?;
+        let bytes = manifest.to_bytes().map_err(|error| wrong(error.into()))?;
+        share::create_file(&dir.join(SIZE), room(&manifest).to_string().as_bytes())
+            .and_then(|()| share::create_file(&dir.join(MANIFEST), &bytes))
+            .map_err(wrong)?;
+        Ok(fs::digest_of(&bytes))
     }
 
     /// Gives a tree its name, unless another has it, which is the same then.
@@ -238,8 +248,8 @@ impl Node {
         for _ in 0..ATTEMPTS {
             match fs::rename(&making.dir, &dir) {
                 Ok(()) => {
-                    making.is_done();
-                    return Ok(Held { tree, files: dir.join(FILES), dir, lock });
+                    making.keep();
+                    return Ok(Held { tree, files: dir.join(FILES), dir, _lock: lock });
                 }
                 Err(error) if is_taken(&error) => match self.hold(tree) {
                     Ok(Some(held)) if held.is_whole() => return Ok(held),
@@ -381,11 +391,6 @@ impl Held {
     fn is_whole(&self) -> bool {
         self.manifest().is_ok_and(|manifest| tree::verify(&manifest, &self.files).is_ok())
     }
-
-    /// Whether others can see that it is in use.
-    pub(crate) fn is_locked(&self) -> bool {
-        self.lock.is_some()
-    }
 }
 
 /// A directory in which something is made, which goes away if it is not finished.
@@ -395,7 +400,7 @@ struct Making {
 
 impl Making {
     /// It has another name now.
-    fn is_done(mut self) {
+    fn keep(mut self) {
         self.dir = PathBuf::new();
     }
 }

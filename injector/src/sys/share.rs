@@ -124,9 +124,9 @@ pub(crate) fn changed(path: &Path) -> io::Result<Option<Duration>> {
     }
 }
 
-fn set_times(path: &Path, time: Timespec) -> io::Result<()> {
+fn set_times(path: &Path, to: Timespec) -> io::Result<()> {
     // Of both or of none: to say `now`, leave to write is enough, which a group has.
-    let times = Timestamps { last_access: time, last_modification: time };
+    let times = Timestamps { last_access: to, last_modification: to };
     Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
