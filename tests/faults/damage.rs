@@ -71,7 +71,8 @@ impl Damage {
             _ => (&files, some_room(chance)),
         };
         let is_tree = |path: &PathBuf| path.parent().is_some_and(|parent| parent.ends_with("v1/tree"));
-        let mut from: Vec<&PathBuf> = from.iter().filter(|path| path.to_string_lossy().contains(room)).collect();
+        let mut from: Vec<&PathBuf> =
+            from.iter().filter(|path| path.to_string_lossy().contains(room)).collect();
         if self == Damage::Exchanged {
             from.retain(|path| is_tree(path));
         }

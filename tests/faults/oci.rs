@@ -1,6 +1,7 @@
 //! A registry of the OCI distribution specification, in memory, that makes the trouble it is told to make.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -121,15 +122,9 @@ impl Oci {
     }
 }
 
-impl Asked {
-    /// Whether something is brought.
-    pub(crate) fn is_push(&self) -> bool {
-        matches!(self.method.as_str(), "PUT" | "POST" | "PATCH")
-    }
-
-    /// Whether it is about a manifest, and not a blob.
-    pub(crate) fn is_manifest(&self) -> bool {
-        self.target.contains("/manifests/")
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.target)
     }
 }
 

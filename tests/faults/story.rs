@@ -24,6 +24,15 @@ enum Caches {
     Both,
 }
 
+/// How pods get what is cached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// As a copy, which is verified.
+    Copy,
+    /// By links. What is in the cache is right, then: nobody reads it before the function does.
+    Mount,
+}
+
 /// What goes wrong with a pod.
 #[derive(Debug, Clone, Copy)]
 enum Trouble {
@@ -55,6 +64,7 @@ struct Story<'a> {
     chance: Chance,
     tally: &'a mut Tally,
     caches: Caches,
+    mode: Mode,
     function: usize,
     edition: usize,
     /// The node on which pods run: each has a cache of its own.
@@ -72,6 +82,8 @@ struct Story<'a> {
 pub(crate) fn tell(world: &World, oci: &Oci, options: Options, number: u64, tally: &mut Tally) {
     let mut chance = Chance::of(options.seed, number);
     let caches = *chance.any(&[Caches::Node, Caches::Cluster, Caches::Both, Caches::Both]);
+    let may_mount = caches != Caches::Cluster && chance.is(1, 5);
+    let mode = if may_mount { Mode::Mount } else { Mode::Copy };
     let function = chance.below(PACKAGES.len());
     tally.stories += 1;
     oci.forget();
@@ -83,13 +95,14 @@ pub(crate) fn tell(world: &World, oci: &Oci, options: Options, number: u64, tall
         chance,
         tally,
         caches,
+        mode,
         function,
         edition: 0,
         node: 0,
         volumes: 0,
         again: None,
         is_lost: false,
-        told: format!("caches: {caches:?}, function: {}\n", PACKAGES[function].0),
+        told: format!("caches: {caches:?}, mode: {mode:?}, function: {}\n", PACKAGES[function].0),
     };
     story.tell();
     for disk in DISKS {
@@ -153,7 +166,7 @@ impl Story<'_> {
                     let left = [10, 100, 700, 3000][chance.below(4)] * 1024 + chance.below(100_000);
                     return Trouble::Full(disk, left as u64);
                 }
-                3..=5 if has_node => {
+                3..=5 if has_node && self.mode == Mode::Copy => {
                     let during = chance.is(1, 3).then(|| u32::try_from(chance.below(100)).unwrap_or(0));
                     return Trouble::Damaged(*chance.any(&Damage::ALL), during);
                 }
@@ -178,11 +191,8 @@ impl Story<'_> {
         }
         let typical = self.world.typical;
         let after = |hundredths: u32| typical * hundredths / 100;
-        let _ = writeln!(
-            self.told,
-            "{count} pods, edition {}, node {}: {troubles:?}",
-            self.edition, self.node
-        );
+        let _ =
+            writeln!(self.told, "{count} pods, edition {}, node {}: {troubles:?}", self.edition, self.node);
         for trouble in troubles {
             self.begin(trouble);
         }
@@ -229,6 +239,9 @@ impl Story<'_> {
         let mut env = Vec::new();
         if self.caches != Caches::Cluster {
             env.push(("INJECTOR_CACHE_DIR", node.as_str()));
+        }
+        if self.mode == Mode::Mount {
+            env.push(("INJECTOR_CACHE_MODE", "mount"));
         }
         if self.caches != Caches::Node {
             env.extend([("INJECTOR_CACHE_REGISTRY", registry.as_str()), ("INJECTOR_CACHE_PUSH", "1")]);
@@ -312,7 +325,9 @@ impl Story<'_> {
     }
 
     fn bug(&mut self, ended: &Ended, what: &str) {
-        let what = format!("{}{what}\n{}\n{}", self.told, ended.message, ended.stderr);
+        let asked: Vec<String> = self.oci.asked().iter().map(|asked| format!("  {asked}\n")).collect();
+        let asked = asked.concat();
+        let what = format!("{}{asked}{what}\n{}\n{}", self.told, ended.message, ended.stderr);
         self.tally.bugs.push(Bug { story: self.number, what });
     }
 }

@@ -203,7 +203,13 @@ impl World {
     }
 
     /// Starts a pod with a volume of this name.
-    pub(crate) fn start(&self, function: usize, edition: usize, volume: &str, env: &[(&str, &str)]) -> Running {
+    pub(crate) fn start(
+        &self,
+        function: usize,
+        edition: usize,
+        volume: &str,
+        env: &[(&str, &str)],
+    ) -> Running {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let dir = self.home.join(format!("run/{run}"));
         fs::create_dir(&dir).expect("a directory");
@@ -260,19 +266,21 @@ impl World {
         if !link.is_symlink() {
             return Ok(None);
         }
-        let root = link.canonicalize().map_err(|error| format!("the link `function` leads nowhere: {error}"))?;
-        let mut tree = Tree::new();
-        walk(&root, &mut |path, metadata| {
-            let name = path.strip_prefix(&root).unwrap_or(path).display().to_string();
-            let entry = if metadata.is_symlink() {
-                Entry::Link(fs::read_link(path).unwrap_or_default())
-            } else if metadata.is_dir() {
-                Entry::Dir
-            } else {
-                Entry::File(metadata.permissions().mode() & 0o7777, fs::read(path).unwrap_or_default())
-            };
-            tree.insert(name, entry);
-        });
+        let root =
+            link.canonicalize().map_err(|error| format!("the link `function` leads nowhere: {error}"))?;
+        let mut tree = read(&root, "");
+        // What is mounted is reached by links that lead out of the volume.
+        let mounted: Vec<String> = tree
+            .iter()
+            .filter(|(_, entry)| matches!(entry, Entry::Link(to) if to.is_absolute()))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in mounted {
+            let to =
+                root.join(&name).canonicalize().map_err(|error| format!("{name} leads nowhere: {error}"))?;
+            tree.insert(name.clone(), Entry::Dir);
+            tree.extend(read(&to, &format!("{name}/")));
+        }
         // Written when all else is there.
         match tree.remove("receipt.json") {
             Some(Entry::File(_, bytes)) if bytes.ends_with(b"}\n") || bytes.ends_with(b"}") => Ok(Some(tree)),
@@ -338,6 +346,23 @@ impl Running {
         let _ = fs::remove_dir_all(&self.dir);
         Ended { code: status.code(), message, stderr, hung, took }
     }
+}
+
+/// What is below a directory, by path below another.
+fn read(root: &Path, below: &str) -> Tree {
+    let mut tree = Tree::new();
+    walk(root, &mut |path, metadata| {
+        let name = format!("{below}{}", path.strip_prefix(root).unwrap_or(path).display());
+        let entry = if metadata.is_symlink() {
+            Entry::Link(fs::read_link(path).unwrap_or_default())
+        } else if metadata.is_dir() {
+            Entry::Dir
+        } else {
+            Entry::File(metadata.permissions().mode() & 0o7777, fs::read(path).unwrap_or_default())
+        };
+        tree.insert(name, entry);
+    });
+    tree
 }
 
 /// Visits what is below a directory, sorted by name; links are not followed.

@@ -9,6 +9,7 @@
 
 mod arrival;
 mod cache;
+mod cache_faults;
 mod cache_trouble;
 mod cache_mount;
 mod cache_registry;
@@ -18,6 +19,8 @@ mod contract;
 mod deploy;
 mod documents;
 mod explain;
+#[path = "../faults/faults.rs"]
+mod faults;
 mod fixtures;
 mod go_server;
 mod hostile;
@@ -32,8 +35,6 @@ mod nodejs_helpers;
 mod nodejs_modules;
 mod nodejs_server;
 mod nodejs_wire;
-#[path = "../faults/oci.rs"]
-mod oci;
 mod python_helpers;
 mod python_pip;
 mod python_server;

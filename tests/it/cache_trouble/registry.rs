@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use super::{assert_right, assert_warned, node, warnings};
-use crate::oci::{Asked, Fault, Oci};
+use crate::faults::oci::{Asked, Fault, Oci};
 use crate::support::pod::Ended;
 use crate::support::shared::Node;
 
@@ -51,8 +51,28 @@ fn assert_put_up_with(wrong: fn(&Asked) -> Option<Fault>, said: &[&str]) {
     assert_fetched(&node, "four", "another", &oci);
 }
 
+#[test]
+fn a_record_of_the_node_that_is_broken_is_replaced_by_that_of_the_registry() {
+    let Some(node) = node() else { return };
+    let oci = filled(&node);
+    assert_fetched(&node, "one", "cache", &oci);
+    std::fs::write(node.records("build").remove(0), "\0garbage").expect("written");
+    let ended = build(&node, "two", "cache", &oci.reference(), &[]);
+    assert_warned(&node, "two", &ended, &["an entry of the cache cannot be read: "]);
+    ended.expect(0, &["(cached)"]);
+    assert_fetched(&node, "three", "cache", &oci);
+}
+
+fn is_push(asked: &Asked) -> bool {
+    matches!(asked.method.as_str(), "PUT" | "POST" | "PATCH")
+}
+
+fn is_manifest(asked: &Asked) -> bool {
+    asked.target.contains("/manifests/")
+}
+
 fn is_blob(asked: &Asked) -> bool {
-    !asked.is_push() && !asked.is_manifest()
+    !is_push(asked) && !is_manifest(asked)
 }
 
 #[test]
@@ -98,10 +118,10 @@ fn a_registry_that_lies() {
 fn a_registry_with_the_manifest_of_another_key() {
     let Some(node) = node() else { return };
     let oci = filled(&node);
-    oci.plan(|asked| asked.is_manifest().then_some(Fault::Another));
+    oci.plan(|asked| is_manifest(asked).then_some(Fault::Another));
     let ended = build(&node, "one", "", &oci.reference(), &[]);
     assert_warned(&node, "one", &ended, &["what the registry has is the entry of another key"]);
-    oci.plan(|asked| asked.is_manifest().then_some(Fault::Flipped));
+    oci.plan(|asked| is_manifest(asked).then_some(Fault::Flipped));
     let ended = build(&node, "two", "", &oci.reference(), &[]);
     assert_warned(&node, "two", &ended, &["of no use: "]);
 }
@@ -134,6 +154,8 @@ fn a_registry_that_stalls() {
     oci.plan(|asked| (is_blob(asked) && asked.number > 4).then_some(Fault::Stalled));
     let ended = build(&node, "one", "cache", &oci.reference(), &[]);
     assert_warned(&node, "one", &ended, &["the registry "]);
+    let asks_again = oci.asked().iter().any(|asked| asked.target.contains("/manifests/deps-"));
+    assert!(!asks_again, "who waited once waits again: {:?}", oci.asked());
     oci.plan(|_| Some(Fault::Silent));
     let ended = build(&node, "two", "", &oci.reference(), &[]);
     assert_warned(&node, "two", &ended, &["the registry "]);
@@ -145,7 +167,7 @@ fn a_registry_that_takes_nothing() {
     for (status, said) in [(507, "answers 507 "), (403, "its login is missing or wrong"), (413, "answers 413 ")] {
         let Some(node) = node() else { return };
         let oci = Oci::start();
-        oci.plan(move |asked| asked.is_push().then_some(Fault::Status(status)));
+        oci.plan(move |asked| is_push(asked).then_some(Fault::Status(status)));
         for (name, cache) in [("one", ""), ("two", "cache")] {
             let ended = build(&node, name, cache, &oci.reference(), &["--cache-push"]);
             assert_warned(&node, name, &ended, &["nothing was pushed: ", said]);
@@ -161,12 +183,12 @@ fn a_registry_that_takes_nothing() {
 fn a_registry_that_forgets_what_it_took() {
     let Some(node) = node() else { return };
     let oci = Oci::start();
-    oci.plan(|asked| asked.is_push().then_some(Fault::Forgotten));
+    oci.plan(|asked| is_push(asked).then_some(Fault::Forgotten));
     let ended = build(&node, "one", "", &oci.reference(), &["--cache-push"]);
     assert_right(&node, "one", &ended);
     assert!(warnings(&ended).len() <= 1, "{}", ended.stderr);
     // Of the blobs alone: the tag names what is not there.
-    oci.plan(|asked| (asked.is_push() && !asked.is_manifest()).then_some(Fault::Forgotten));
+    oci.plan(|asked| (is_push(asked) && !is_manifest(asked)).then_some(Fault::Forgotten));
     let ended = build(&node, "two", "", &oci.reference(), &["--cache-push"]);
     assert_right(&node, "two", &ended);
     oci.plan(|_| None);

@@ -68,6 +68,9 @@ enum Verb {
         /// The one story that is told, by the number that a bug was reported with
         #[arg(long, value_name = "STORY")]
         only: Option<u64>,
+        /// Registries answer with an error where they would stall, which saves minutes
+        #[arg(long)]
+        quick: bool,
         /// The injector; one that is made for it, if none is named
         #[arg(long, value_name = "FILE")]
         binary: Option<PathBuf>,
@@ -85,9 +88,10 @@ fn main() -> anyhow::Result<()> {
         Verb::Try { dir } => try_example::run(&dir),
         Verb::Bench { language } => bench::run(&try_example::release_binary()?, language.as_deref()),
         Verb::Fuzz { target, seconds, input } => fuzz::run(target.as_deref(), seconds, input.as_deref()),
-        Verb::Faults { restores, seed, only, binary } => {
+        Verb::Faults { restores, seed, only, quick, binary } => {
+            let stalls = if quick { Stalls::None } else { Stalls::Some };
             let binary = binary.map_or_else(try_example::release_binary, Ok)?;
-            try_faults(&binary, Options { restores, seed, only, stalls: Stalls::Some })
+            try_faults(&binary, Options { restores, seed, only, stalls })
         }
         Verb::Test { args } => test::run(&args),
     }
