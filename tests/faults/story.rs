@@ -159,18 +159,23 @@ impl Story<'_> {
         let has_disks = self.world.has_disks();
         let (has_node, has_cluster) = (self.caches != Caches::Cluster, self.caches != Caches::Node);
         loop {
-            match chance.below(8) {
-                0 | 1 => return Trouble::Killed(u32::try_from(chance.below(110)).unwrap_or(0)),
+            match chance.below(10) {
+                0 | 1 => {
+                    // A restore is over sooner than a build.
+                    let hundredths = chance.below(110).min(chance.below(110));
+                    return Trouble::Killed(u32::try_from(hundredths).unwrap_or(0));
+                }
                 2 if has_disks => {
                     let disk = *chance.any(&DISKS);
                     let left = [10, 100, 700, 3000][chance.below(4)] * 1024 + chance.below(100_000);
                     return Trouble::Full(disk, left as u64);
                 }
-                3..=5 if has_node && self.mode == Mode::Copy => {
+                3..=6 if has_node && self.mode == Mode::Copy => {
                     let during = chance.is(1, 3).then(|| u32::try_from(chance.below(100)).unwrap_or(0));
-                    return Trouble::Damaged(*chance.any(&Damage::ALL), during);
+                    let damage = if chance.is(1, 3) { Damage::Flipped } else { *chance.any(&Damage::ALL) };
+                    return Trouble::Damaged(damage, during);
                 }
-                6.. if has_cluster => {
+                7.. if has_cluster => {
                     let fault = fault(chance, self.options.stalls);
                     let lasts = if chance.is(1, 3) { Lasts::On } else { Lasts::Once };
                     return Trouble::Registry(fault, chance.below(REQUESTS), lasts);
@@ -279,8 +284,12 @@ impl Story<'_> {
 
     fn damage(&mut self, damage: Damage) {
         let node = self.world.dir("cache", &format!("node-{}", self.node));
-        if let Some(said) = damage.inflict(&node, &mut self.chance) {
-            let _ = writeln!(self.told, "  {said}");
+        // Of many files, few are those of the next pod.
+        let files = if damage == Damage::Flipped { 1 + self.chance.below(6) } else { 1 };
+        for _ in 0..files {
+            if let Some(said) = damage.inflict(&node, &mut self.chance) {
+                let _ = writeln!(self.told, "  {said}");
+            }
         }
     }
 
