@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use builders::Package;
 use builders::function::Sha256;
@@ -341,7 +341,7 @@ impl<'a> Cache<'a> {
         if record.progress == Progress::Partial {
             return None;
         }
-        let until = Instant::now() + patience;
+        let until = host::within(patience);
         let how = if self.caching.refresh == Refresh::Yes { Tagged::Anew } else { Tagged::First };
         self.or_warn("nothing was pushed", cluster.push(record, parts, how, scratch, until))
     }

@@ -48,7 +48,7 @@ impl Cluster {
 
     /// Looks up an entry.
     pub(crate) fn find(&self, layer: Layer, keyed: &Keyed) -> Result<Option<(Record, Image)>, Trouble> {
-        let until = Instant::now() + LOOK_UP;
+        let until = host::within(LOOK_UP);
         let Some((bytes, _)) =
             self.ask(|registry| registry.manifest(Name::Tag(&tag(layer, keyed.key)), until))?
         else {
@@ -70,7 +70,7 @@ impl Cluster {
 
     /// What a tree holds.
     pub(crate) fn manifest(&self, packed: &Packed) -> Result<Manifest, Trouble> {
-        let until = Instant::now() + LOOK_UP;
+        let until = host::within(LOOK_UP);
         let bytes = self.ask(|registry| read(registry, packed.manifest, until))?;
         Ok(Manifest::from_compressed(&bytes, packed.tree)?)
     }
@@ -83,7 +83,7 @@ impl Cluster {
         manifest: &Manifest,
         roots: &[&Path],
     ) -> Result<(), Trouble> {
-        let until = Instant::now() + FETCH;
+        let until = host::within(FETCH);
         let times = if part == Part::Kept { Times::Kept } else { Times::Dropped };
         let shards = tree::cut(manifest, tree::COUNT);
         if shards.len() != packed.shards.len() {
