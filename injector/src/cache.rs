@@ -28,7 +28,7 @@ use crate::cli::{Caching, Mode, Refresh};
 use crate::keys::{INJECTOR, Inputs, Keyed};
 use crate::report::Reporter;
 use crate::sys::tree::{self, Entry, Manifest, Skip, Times, TreeError};
-use crate::sys::{fs, host};
+use crate::sys::{fs, host, signal};
 
 /// The caches of one build: the node's, the cluster's, both, or none.
 pub(crate) struct Cache<'a> {
@@ -371,7 +371,7 @@ impl<'a> Cache<'a> {
 
     /// Says what is wrong with a cache, once.
     fn warn(&self, text: &str) {
-        if !self.warned.replace(true) {
+        if signal::received().is_none() && !self.warned.replace(true) {
             self.reporter.warn(&format!("{text}; the function is built without it"));
         }
     }

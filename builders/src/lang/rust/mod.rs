@@ -4,6 +4,7 @@ mod commands;
 mod diagnose;
 mod entry;
 mod lock;
+mod logins;
 mod manifest;
 mod packages;
 mod settings;
@@ -57,6 +58,7 @@ impl Builder for Rust {
         let rustc = tool(inputs, "rustc", "every Rust function")?;
         tool(inputs, "cargo", "every Rust function")?;
         misspelt(inputs)?;
+        logins::refuse(inputs.function)?;
         let manifest = Manifest::of(inputs.function)?;
         manifest.admits(&rustc.identity.version)?;
         let entry = entry::find(inputs.function, &manifest)?;

@@ -89,19 +89,9 @@ pub(crate) enum RegistryError {
 }
 
 impl RegistryError {
-    /// Whether the registry has no such thing.
-    pub(crate) fn is_absent(&self) -> bool {
-        matches!(self, RegistryError::Status { code: 404, .. })
-    }
-
     /// Whether it has something else than it should.
     pub(crate) fn is_wrong(&self) -> bool {
         matches!(self, RegistryError::Wrong { .. })
-    }
-
-    /// Whether we were told to stop.
-    pub(crate) fn is_interrupted(&self) -> bool {
-        matches!(self, RegistryError::Interrupted(_))
     }
 
     /// How long the registry asks to wait.
