@@ -158,7 +158,10 @@ fn a_second_pod_starts_from_the_mounted_cache_without_network_and_cannot_write_t
     assert!(second.message("build").contains("(cached)"), "{}", second.message("build"));
     let mounts = second.process("mountinfo");
     let options = mounts.lines().filter_map(|line| line.split_once(" /cache ").map(|(_, options)| options));
-    assert!(options.clone().count() == 1 && options.clone().all(|options| options.starts_with("ro,")), "{mounts}");
+    assert!(
+        options.clone().count() == 1 && options.clone().all(|options| options.starts_with("ro,")),
+        "{mounts}"
+    );
 
     // What a function writes there, it cannot write.
     let mut third = claimed().expect("a pod");

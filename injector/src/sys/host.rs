@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Access, FileType, access, fstat};
 
-use super::memory;
+use super::{fs, memory};
 
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {
@@ -88,6 +88,11 @@ pub(crate) fn find_program(name: &str, path: &str) -> Option<PathBuf> {
         .filter(|dir| dir.starts_with('/'))
         .map(|dir| Path::new(dir).join(name))
         .find(|file| file.is_file() && access(file, Access::EXEC_OK).is_ok())
+}
+
+/// Which start of this machine it is; empty where nobody knows.
+pub(crate) fn boot() -> String {
+    fs::read_text(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default()
 }
 
 /// Ends this process at once, without unwinding.

@@ -124,9 +124,9 @@ pub(crate) fn changed(path: &Path) -> io::Result<Option<Duration>> {
     }
 }
 
-fn set_times(path: &Path, to: Timespec) -> io::Result<()> {
+fn set_times(path: &Path, moment: Timespec) -> io::Result<()> {
     // Of both or of none: to say `now`, leave to write is enough, which a group has.
-    let times = Timestamps { last_access: to, last_modification: to };
+    let times = Timestamps { last_access: moment, last_modification: moment };
     Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
