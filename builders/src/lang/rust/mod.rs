@@ -101,6 +101,13 @@ impl Builder for Rust {
         let mut resolve: Vec<Step> = server().collect();
         if manifest.fetches() {
             steps.insert(0, deed("config", "where packages come from, and nothing else", sources));
+            let why = "cargo gets another one, and tokens are not kept";
+            steps.extend(
+                settings
+                    .own
+                    .iter()
+                    .map(|path| deed(&format!("forget {path}"), why, write(crate_file(path.as_str()), ""))),
+            );
             resolve.extend(steps.clone());
             if let Some(lock) = &lock {
                 let why = "the function's own, with our server added";
