@@ -131,7 +131,10 @@ impl<'a> Cache<'a> {
         let near = |packed: &Packed| self.held(packed.tree).map(Tree::Near);
         let trees = image.trees.into_iter();
         let trees = trees.map(|(part, packed)| (part, near(&packed).unwrap_or(Tree::Far(packed)))).collect();
-        Some(Found { record, trees })
+        let found = Found { record, trees };
+        // Where all are here and the node's record is not, or not any more, nobody else would say so.
+        self.note(&found);
+        Some(found)
     }
 
     fn held(&self, tree: Sha256) -> Option<Held> {
@@ -264,8 +267,10 @@ impl<'a> Cache<'a> {
         }
         let records = self.node.as_ref().map(|node| node.records(layer)).unwrap_or_default();
         let changes = |record: &Record| keyed.inputs.changes_since(&record.inputs);
-        if records.iter().any(|record| record.key == keyed.key) {
-            return "built anew: what was resolved is older than INJECTOR_RESOLVE_MAX_AGE".to_owned();
+        if let Some(record) = records.iter().find(|record| record.key == keyed.key) {
+            let is_old = self.is_old(record);
+            let old = "what was resolved is older than INJECTOR_RESOLVE_MAX_AGE";
+            return format!("built anew: {}", if is_old { old } else { "what the cache has of it is broken" });
         }
         let similar = |record: &&Record| is_related(&record.inputs, &keyed.inputs);
         match records.iter().filter(similar).map(changes).min_by_key(Vec::len) {

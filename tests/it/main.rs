@@ -9,6 +9,8 @@
 
 mod arrival;
 mod cache;
+mod cache_faults;
+mod cache_trouble;
 mod cache_mount;
 mod cache_registry;
 mod cache_upkeep;
@@ -17,6 +19,8 @@ mod contract;
 mod deploy;
 mod documents;
 mod explain;
+#[path = "../faults/faults.rs"]
+mod faults;
 mod fixtures;
 mod go_server;
 mod hostile;

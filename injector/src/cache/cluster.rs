@@ -96,14 +96,18 @@ impl Cluster {
             1,
             || (),
             |(shard, blob), ()| {
-                let mut unpack = Unpack::new(shard, roots, times)?;
+                let mut unpack = Unpack::new(shard, roots, times).map_err(Trouble::from)?;
                 registry.blob(blob.digest, blob.size, until, &mut |bytes| {
-                    unpack.write_all(bytes).map_err(Trouble::from)
+                    unpack.write_all(bytes).map_err(|error| Unfetched::Unpacking(error.into()))
                 })?;
-                Ok(unpack.finish()?)
+                Ok(unpack.finish().map_err(Trouble::from)?)
             },
         );
-        fetched.map(drop)
+        match fetched {
+            Ok(_) => Ok(()),
+            Err(Unfetched::Unpacking(trouble)) => Err(trouble),
+            Err(Unfetched::Asking(error)) => self.ask(|_| Err(error)),
+        }
     }
 
     /// Pushes an entry, and says which one the tag names then: the first one that somebody pushed.
@@ -197,6 +201,17 @@ impl Cluster {
         }
         Ok(answer?)
     }
+}
+
+/// Why a tree was not fetched.
+#[derive(Debug, thiserror::Error)]
+enum Unfetched {
+    /// The registry did not give it.
+    #[error("{0}")]
+    Asking(#[from] RegistryError),
+    /// It could not be put where it belongs, or is not what it should be.
+    #[error("{0}")]
+    Unpacking(#[from] Trouble),
 }
 
 /// When a tag is set.

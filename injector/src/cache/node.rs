@@ -199,7 +199,7 @@ impl Node {
         let dir = self.place(tree);
         let lock = match share::lock_within(&dir.join(LEASE), Kind::Shared, PATIENCE) {
             Ok(Taken::Held(lock)) => Some(lock),
-            Ok(Taken::Unsupported(_)) => None,
+            Ok(Taken::Unsupported) => None,
             Ok(Taken::Absent | Taken::Busy) => return Ok(None),
             Err(source) => return Err(self.refuses("read", source)),
         };
@@ -222,7 +222,7 @@ impl Node {
         // Taken now, so that neither what is being made nor what was just stored is ever without.
         let lock = match share::lock(&lease, Kind::Shared).map_err(wrong)? {
             Taken::Held(lock) => Some(lock),
-            Taken::Unsupported(_) | Taken::Busy | Taken::Absent => None,
+            Taken::Unsupported | Taken::Busy | Taken::Absent => None,
         };
         let tree = self.fill(&making.dir, make).inspect_err(|_| collect::make_room(self))?;
         Ok(self.publish(making, tree, lock)?)
@@ -254,11 +254,13 @@ impl Node {
                     making.keep();
                     return Ok(Held { tree, files: dir.join(FILES), dir, lock });
                 }
-                Err(error) if is_taken(&error) => {
-                    if let Some(held) = self.hold(tree)? {
-                        return Ok(held);
-                    }
-                }
+                Err(error) if is_taken(&error) => match self.hold(tree) {
+                    Ok(Some(held)) if held.is_whole() => return Ok(held),
+                    // One that is just going still has its lease.
+                    Ok(None) if fs::is_file(&dir.join(LEASE)) => {}
+                    // Whoever gets it next would find out, and make ours once more.
+                    _ => self.discard(tree)?,
+                },
                 Err(source) => return Err(self.refuses("written", source)),
             }
         }
@@ -391,6 +393,11 @@ impl Held {
             return Err(wrong("its manifest has another digest".to_owned()));
         }
         Manifest::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// Whether it is what it should be, read to the last byte.
+    fn is_whole(&self) -> bool {
+        self.manifest().is_ok_and(|manifest| tree::verify(&manifest, &self.files).is_ok())
     }
 }
 

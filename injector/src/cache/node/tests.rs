@@ -153,6 +153,30 @@ fn what_a_crash_left_unwritten_is_found_before_a_function_runs_from_it() {
 }
 
 #[test]
+fn a_tree_that_was_changed_makes_room_for_the_same_one() {
+    let shop = Shop::new();
+    let tree = shop.store("a").tree;
+    let spoils: [fn(&Path); 5] = [
+        |tree| std_fs::write(tree.join(FILES).join("file"), "b").expect("written"),
+        |tree| std_fs::write(tree.join(FILES).join("more"), "").expect("written"),
+        |tree| std_fs::remove_file(tree.join(MANIFEST)).expect("removed"),
+        |tree| std_fs::remove_file(tree.join(LEASE)).expect("removed"),
+        |tree| {
+            std_fs::remove_file(tree.join(LEASE)).expect("removed");
+            std::os::unix::fs::symlink("size", tree.join(LEASE)).expect("a link");
+        },
+    ];
+    for spoil in spoils {
+        spoil(&shop.node.place(tree));
+        let stored = shop.store("a");
+        assert_eq!(stored.tree, tree);
+        let held = shop.node.hold(tree).expect("read").expect("there");
+        assert!(held.is_whole());
+    }
+    assert_eq!(shop.names(TMP), [""; 0]);
+}
+
+#[test]
 fn a_record_that_is_none_is_told_and_gives_way() {
     let shop = Shop::new();
     let record = shop.put(Layer::Deps, 1, &[(Part::Deps, key(7))]);
