@@ -148,6 +148,13 @@ impl<'a> Cache<'a> {
         most.is_some_and(|most| age > most)
     }
 
+    /// Lets an entry of the node's cache count as used.
+    pub(crate) fn used(&self, layer: Layer, keyed: &Keyed) {
+        if let Some(node) = &self.node {
+            node.touch(layer, keyed.key);
+        }
+    }
+
     /// Puts parts of an entry into directories, which are there and empty. Where that fails, something may be left there.
     pub(crate) fn place(&self, found: &mut Found, parts: &[(Part, &Path)]) -> Option<()> {
         let fetches = found.trees.values().any(|tree| matches!(tree, Tree::Far(_)));
@@ -270,7 +277,10 @@ impl<'a> Cache<'a> {
         if let Some(record) = records.iter().find(|record| record.key == keyed.key) {
             let is_old = self.is_old(record);
             let old = "what was resolved is older than INJECTOR_RESOLVE_MAX_AGE";
-            return format!("built anew: {}", if is_old { old } else { "what the cache has of it is broken" });
+            return format!(
+                "built anew: {}",
+                if is_old { old } else { "what the cache has of it is broken" }
+            );
         }
         let similar = |record: &&Record| is_related(&record.inputs, &keyed.inputs);
         match records.iter().filter(similar).map(changes).min_by_key(Vec::len) {

@@ -158,7 +158,9 @@ fn a_tree_that_is_broken_is_made_anew() {
             "demo/__init__.py",
         ),
         (
-            Box::new(move |node| file("files/demo/__init__.py")(node).ancestors().nth(2).expect("files").to_owned()),
+            Box::new(move |node| {
+                file("files/demo/__init__.py")(node).ancestors().nth(2).expect("files").to_owned()
+            }),
             // Gone between the look-up and the copy.
             Box::new(|path| fs::remove_dir_all(path).expect("removed")),
             "",
@@ -262,7 +264,8 @@ fn a_cache_without_locks() {
     let every = node.every_file();
     let locks: Vec<String> = every.iter().map(|file| file.display().to_string()).collect();
     let locks = locks.iter().filter(|file| file.contains("/lock/") || file.ends_with("/lease"));
-    let mut words: Vec<&str> = "strace -f -qq -o /dev/null -e trace=flock -e inject=flock:error=ENOLCK".split(' ').collect();
+    let mut words: Vec<&str> =
+        "strace -f -qq -o /dev/null -e trace=flock -e inject=flock:error=ENOLCK".split(' ').collect();
     for lock in locks {
         words.extend(["-P", lock.as_str()]);
     }

@@ -30,8 +30,15 @@ fn what_a_room_must_not_touch_it_does_not_name() {
 
 #[test]
 fn no_file_silences_a_lint_without_a_reason() {
-    let files =
-        files(&["builders", "injector", "runtimes-config", "tests/it", "tests/fuzz/targets", "tests/xtask", "tests/faults"]);
+    let files = files(&[
+        "builders",
+        "injector",
+        "runtimes-config",
+        "tests/it",
+        "tests/fuzz/targets",
+        "tests/xtask",
+        "tests/faults",
+    ]);
     let culprits: Vec<String> = files
         .iter()
         .filter(|(path, _)| is_rust(path))

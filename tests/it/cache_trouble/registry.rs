@@ -164,7 +164,9 @@ fn a_registry_that_stalls() {
 
 #[test]
 fn a_registry_that_takes_nothing() {
-    for (status, said) in [(507, "answers 507 "), (403, "its login is missing or wrong"), (413, "answers 413 ")] {
+    for (status, said) in
+        [(507, "answers 507 "), (403, "its login is missing or wrong"), (413, "answers 413 ")]
+    {
         let Some(node) = node() else { return };
         let oci = Oci::start();
         oci.plan(move |asked| is_push(asked).then_some(Fault::Status(status)));

@@ -97,7 +97,9 @@ impl RegistryError {
     /// Whether the registry itself is in trouble, and would be with anything else that it were asked.
     pub(crate) fn is_of_registry(&self) -> bool {
         match self {
-            RegistryError::Login { .. } | RegistryError::Network { .. } | RegistryError::TookTooLong { .. } => true,
+            RegistryError::Login { .. }
+            | RegistryError::Network { .. }
+            | RegistryError::TookTooLong { .. } => true,
             RegistryError::Status { code, .. } => *code >= 500 || *code == 429,
             RegistryError::Wrong { .. }
             | RegistryError::Strange { .. }
