@@ -296,22 +296,31 @@ impl<'a> Cache<'a> {
         layers: &[(Layer, &Keyed, &[Package])],
         scratch: &Path,
     ) -> Option<Kept> {
-        let node = self.node.as_ref().filter(|node| node.access() == Access::Full);
+        let mut node = self.node.as_ref().filter(|node| node.access() == Access::Full);
         let mut trees: BTreeMap<Part, (Manifest, PathBuf)> = BTreeMap::new();
         let mut held = BTreeMap::new();
         for (part, (dir, known)) in &made.trees {
             let deps = trees.get(&Part::Deps).map(|(manifest, _)| manifest.digest()).transpose();
-            let stored = deps.map_err(Trouble::from).and_then(|deps| match node {
-                Some(node) => {
-                    let stored = self.store(node, *part, dir, *known, deps)?;
-                    let source = (stored.manifest()?, stored.files.clone());
-                    held.insert(*part, stored);
-                    Ok(source)
-                }
-                None => Ok((taken(*part, dir, None, deps)?, dir.clone())),
+            let deps = self.or_warn("what was built cannot be cached", deps)?;
+            let stored = node.and_then(|node| {
+                let stored = self.store(node, *part, dir, *known, deps);
+                let stored = stored.and_then(|held| Ok((held.manifest()?, held)));
+                self.or_warn("what was built cannot be cached", stored)
             });
-            trees.insert(*part, self.or_warn("what was built cannot be cached", stored)?);
+            let source = if let Some((manifest, stored)) = stored {
+                let source = (manifest, stored.files.clone());
+                held.insert(*part, stored);
+                source
+            } else {
+                // The registry may still take it.
+                node = None;
+                self.cluster.as_ref().filter(|_| self.caching.push.is_some())?;
+                let manifest = taken(*part, dir, None, deps);
+                (self.or_warn("what was built cannot be cached", manifest)?, dir.clone())
+            };
+            trees.insert(*part, source);
         }
+        let mut until = self.caching.push.map(|patience| host::within(patience));
         let mut kept = None;
         for (layer, keyed, packages) in layers {
             let wanted: &[Part] = match layer {
@@ -325,9 +334,14 @@ impl<'a> Cache<'a> {
             if let Some(node) = node {
                 self.or_warn("what was built cannot be cached", node.put(&record))?;
             }
-            kept = match self.pushed(&record, &parts, scratch) {
+            kept = match until.and_then(|until| self.pushed(&record, &parts, scratch, until)) {
                 Some(Pushed::Theirs) => self.far(*layer, keyed).map(Kept::Theirs),
-                _ => None,
+                Some(Pushed::Ours) => None,
+                // What did not take the one does not take the other.
+                None => {
+                    until = None;
+                    None
+                }
             };
             if kept.is_none() && node.is_some() {
                 let near = wanted
@@ -345,18 +359,15 @@ impl<'a> Cache<'a> {
         kept
     }
 
-    /// Pushes an entry, if that is asked for.
+    /// Pushes an entry, if there is a registry.
     fn pushed(
         &self,
         record: &Record,
         parts: &BTreeMap<Part, (Manifest, PathBuf)>,
         scratch: &Path,
+        until: Instant,
     ) -> Option<Pushed> {
-        let (cluster, patience) = (self.cluster.as_ref()?, self.caching.push?);
-        if record.progress == Progress::Partial {
-            return None;
-        }
-        let until = host::within(patience);
+        let cluster = self.cluster.as_ref().filter(|_| record.progress == Progress::Whole)?;
         let how = if self.caching.refresh == Refresh::Yes { Tagged::Anew } else { Tagged::First };
         self.or_warn("nothing was pushed", cluster.push(record, parts, how, scratch, until))
     }

@@ -15,16 +15,50 @@ use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 use super::chance::Chance;
 
 /// How long a pod may take: a registry that stalls costs twice ten seconds.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// How large a disk is.
 const DISK: &str = "size=48m,mode=0777";
 /// How many editions of a function there are.
 pub(crate) const EDITIONS: usize = 2;
 /// What functions ask for, and of how many files of which size that is.
-pub(crate) const PACKAGES: [(&str, usize, usize); 4] =
-    [("none", 0, 0), ("small", 3, 400), ("many", 120, 3000), ("large", 7, 600_000)];
+pub(crate) const PACKAGES: [(&str, usize, usize); 5] =
+    [("none", 0, 0), ("small", 3, 400), ("many", 120, 3000), ("large", 7, 600_000), (CRATE, 40, 2000)];
+/// What a function in Rust asks for: cargo leaves more than a tree of dependencies, and goes by files' times.
+const CRATE: &str = "crate";
 /// The disks.
 pub(crate) const DISKS: [&str; 3] = ["volumes", "cache", "tmp"];
+
+/// An interpreter, pip and a compiler in one, which cost nothing; `@/` is where the world is.
+const PYTHON: &str = r#"#!/bin/sh
+case "$*" in
+'-I -B -c '*)
+    echo '{"version":"3.12.4","facts":{"implementation":"cpython","pip":"24.0","leans-on":"@/bin"}}' ;;
+*'/pip.py install '*)
+    for last; do case "$before" in --target) deps=$last ;; -r) file=$last ;; esac; before=$last; done
+    read -r package <"$file"
+    cp -a "@/packages/$package/." "$deps" ;;
+esac
+"#;
+const RUSTC: &str = "#!/bin/sh\necho release: 1.95.0\necho host: x86_64-unknown-linux-gnu\n";
+/// The program that it makes holds all that is needed to make it.
+const CARGO: &str = r#"#!/bin/sh
+[ "$1" = -vV ] && { echo release: 1.95.0; exit; }
+for last; do case "$before" in --manifest-path) crate=${last%/*} ;; esac; before=$last; done
+case "$1" in
+fetch)
+    mkdir -p "$CARGO_HOME/registry"
+    cp -a "@/packages/crate/crate/." "$CARGO_HOME/registry"
+    echo 'version = 4' >"$crate/Cargo.lock" ;;
+metadata) echo '{"packages":[],"workspace_members":[],"resolve":{"nodes":[],"root":null}}' ;;
+build)
+    dir=$CARGO_TARGET_DIR/x86_64-unknown-linux-gnu/release
+    mkdir -p "$dir"
+    cat "$crate/hello.rs" "$crate/Cargo.lock" "$CARGO_HOME"/registry/part-*/* >"$dir/kubeless-function"
+    chmod +x "$dir/kubeless-function" ;;
+esac
+"#;
+const MANIFEST: &str = "lib.path = \"hello.rs\"\n[package]\nname = \"hello\"\nversion = \"1.0.0\"\n\
+                        [dependencies]\ncrate = \"1\"\n";
 
 /// A machine, with functions on it.
 pub(crate) struct World {
@@ -143,27 +177,23 @@ impl World {
             for edition in 0..EDITIONS {
                 let source = self.source(number, edition);
                 fs::create_dir_all(&source).expect("a directory");
-                let text = format!("def hello(event, context):\n    return {edition}\n");
-                fs::write(source.join("hello.py"), text).expect("written");
+                let put = |name: &str, text: String| fs::write(source.join(name), text).expect("written");
+                if *package == CRATE {
+                    put("hello.rs", format!("pub fn hello() -> u32 {{ {edition} }}\n"));
+                    put("Cargo.toml", MANIFEST.to_owned());
+                    continue;
+                }
+                put("hello.py", format!("def hello(event, context):\n    return {edition}\n"));
                 if *files > 0 {
-                    fs::write(source.join("requirements.txt"), format!("{package}\n")).expect("written");
+                    put("requirements.txt", format!("{package}\n"));
                 }
             }
         }
-        // An interpreter, pip and a compiler in one, which cost nothing.
-        let home = self.home.display();
-        let python = format!(
-            "#!/bin/sh\n\
-             case \"$*\" in\n\
-             '-I -B -c '*) echo '{{\"version\":\"3.12.4\",\"facts\":{{\"implementation\":\"cpython\",\"pip\":\"24.0\",\"leans-on\":\"{home}/bin\"}}}}' ;;\n\
-             *'/pip.py install '*)\n\
-             for last; do case \"$before\" in --target) deps=$last ;; -r) file=$last ;; esac; before=$last; done\n\
-             read -r package <\"$file\"; cp -a \"{home}/packages/$package/.\" \"$deps\" ;;\n\
-             esac\n"
-        );
-        let file = self.home.join("bin/python3");
-        fs::write(&file, python).expect("written");
-        fs::set_permissions(&file, Permissions::from_mode(0o755)).expect("a mode");
+        for (name, script) in [("python3", PYTHON), ("rustc", RUSTC), ("cargo", CARGO)] {
+            let file = self.home.join("bin").join(name);
+            fs::write(&file, script.replace("@/", &format!("{}/", self.home.display()))).expect("written");
+            fs::set_permissions(&file, Permissions::from_mode(0o755)).expect("a mode");
+        }
     }
 
     fn source(&self, function: usize, edition: usize) -> PathBuf {

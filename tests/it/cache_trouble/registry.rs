@@ -4,6 +4,7 @@ use std::net::TcpListener;
 
 use super::{assert_right, assert_warned, node, warnings};
 use crate::faults::oci::{Asked, Fault, Oci};
+use crate::support::machine::Mounted;
 use crate::support::pod::Ended;
 use crate::support::shared::Node;
 
@@ -173,12 +174,30 @@ fn a_registry_that_takes_nothing() {
         for (name, cache) in [("one", ""), ("two", "cache")] {
             let ended = build(&node, name, cache, &oci.reference(), &["--cache-push"]);
             assert_warned(&node, name, &ended, &["nothing was pushed: ", said]);
+            let asked = oci.asked();
+            let pushes = asked.iter().filter(|asked| is_push(asked)).count();
+            assert_eq!(pushes, 1, "who refuses one thing is not brought another: {asked:?}");
+            oci.plan(move |asked| is_push(asked).then_some(Fault::Status(status)));
         }
         oci.plan(|_| None);
         let ended = build(&node, "three", "", &oci.reference(), &["--cache-push"]);
         assert_right(&node, "three", &ended);
         assert_fetched(&node, "four", "", &oci);
     }
+}
+
+#[test]
+fn a_registry_gets_what_a_full_node_cannot_keep() {
+    let Some(node) = node() else { return };
+    let Some(_mounted) = Mounted::tmpfs(&node.pod.dir("cache"), "size=1m,mode=0777") else { return };
+    let oci = Oci::start();
+    let ended = build(&node, "one", "cache", &oci.reference(), &["--cache-push"]);
+    assert_warned(&node, "one", &ended, &["what was built cannot be cached: ", "No space left on device"]);
+    assert_fetched(&node, "two", "", &oci);
+    // And back again.
+    let ended = build(&node, "three", "cache", &oci.reference(), &[]);
+    ended.expect(0, &["(cached)"]);
+    assert_warned(&node, "three", &ended, &["No space left on device"]);
 }
 
 #[test]
