@@ -190,7 +190,10 @@ impl<'a> Cache<'a> {
     /// Brings a tree from the registry to the node's cache and to where it is wanted, at once; without the node's cache,
     /// if that has no room.
     fn fetched(&self, part: Part, packed: &Packed, to: Option<&Path>) -> Result<Option<Held>, Trouble> {
-        let Some(cluster) = &self.cluster else { return Ok(None) };
+        let node = self.node.as_ref().filter(|node| node.access() == Access::Full);
+        let Some(cluster) = self.cluster.as_ref().filter(|_| node.is_some() || to.is_some()) else {
+            return Ok(None);
+        };
         let manifest = cluster.manifest(packed)?;
         let mut bare = manifest.clone();
         if part == Part::Tree {
@@ -199,7 +202,7 @@ impl<'a> Cache<'a> {
         }
         let lay = || to.map_or(Ok(()), |to| tree::lay(&bare, to));
         lay()?;
-        let Some(node) = self.node.as_ref().filter(|node| node.access() == Access::Full) else {
+        let Some(node) = node else {
             return cluster.fetch(part, packed, &manifest, to.as_slice()).map(|()| None);
         };
         let stored = node.store(|near: &Path| {
