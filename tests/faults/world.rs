@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 use super::chance::Chance;
 
 /// How long a pod may take: a registry that stalls costs twice ten seconds.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// How large a disk is.
 const DISK: &str = "size=48m,mode=0777";
 /// How many editions of a function there are.

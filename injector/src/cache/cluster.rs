@@ -20,7 +20,7 @@ use crate::sys::{fs, host, parallel};
 /// How long a look-up may take.
 const LOOK_UP: Duration = Duration::from_secs(15);
 /// How long a tree may take.
-const FETCH: Duration = Duration::from_secs(300);
+const FETCH: Duration = Duration::from_mins(5);
 
 /// How long after a tag was set somebody who looked before that may set it: one answer, and one request.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ impl Cluster {
 
     /// Looks up an entry.
     pub(crate) fn find(&self, layer: Layer, keyed: &Keyed) -> Result<Option<(Record, Image)>, Trouble> {
-        let until = Instant::now() + LOOK_UP;
+        let until = host::within(LOOK_UP);
         let Some((bytes, _)) =
             self.ask(|registry| registry.manifest(Name::Tag(&tag(layer, keyed.key)), until))?
         else {
@@ -70,7 +70,7 @@ impl Cluster {
 
     /// What a tree holds.
     pub(crate) fn manifest(&self, packed: &Packed) -> Result<Manifest, Trouble> {
-        let until = Instant::now() + LOOK_UP;
+        let until = host::within(LOOK_UP);
         let bytes = self.ask(|registry| read(registry, packed.manifest, until))?;
         Ok(Manifest::from_compressed(&bytes, packed.tree)?)
     }
@@ -83,7 +83,7 @@ impl Cluster {
         manifest: &Manifest,
         roots: &[&Path],
     ) -> Result<(), Trouble> {
-        let until = Instant::now() + FETCH;
+        let until = host::within(FETCH);
         let times = if part == Part::Kept { Times::Kept } else { Times::Dropped };
         let shards = tree::cut(manifest, tree::COUNT);
         if shards.len() != packed.shards.len() {

@@ -106,7 +106,7 @@ fn sweep(node: &Node, now: Duration) {
     for made in in_room(TMP).into_iter().filter(|path| is_older(path, GRACE)) {
         let may_go = match share::lock(&made.join(LEASE), Kind::Exclusive) {
             Ok(Taken::Held(_) | Taken::Absent) => true,
-            Ok(Taken::Unsupported(_)) => is_older(&made, PROMISE),
+            Ok(Taken::Unsupported) => is_older(&made, PROMISE),
             Ok(Taken::Busy) | Err(_) => false,
         };
         if may_go {
@@ -117,7 +117,7 @@ fn sweep(node: &Node, now: Duration) {
     for lock in
         in_room(LOCKS).into_iter().filter(|path| !path.ends_with(COLLECT) && is_older(path, FORGOTTEN))
     {
-        if let Ok(Taken::Held(_) | Taken::Unsupported(_)) = share::lock(&lock, Kind::Exclusive) {
+        if let Ok(Taken::Held(_) | Taken::Unsupported) = share::lock(&lock, Kind::Exclusive) {
             let _ = fs::remove(&lock);
         }
     }

@@ -124,8 +124,8 @@ pub(super) fn look(dir: &Path, last: Option<Duration>) -> (Use, Option<Lock>) {
             _ => (Use::Free, Some(lock)),
         },
         // Nobody can say whether the promise was kept.
-        Ok(Taken::Unsupported(_)) if promised(&lease).is_some() => (Use::Promised, None),
-        Ok(Taken::Unsupported(_) | Taken::Absent) => (Use::Free, None),
+        Ok(Taken::Unsupported) if promised(&lease).is_some() => (Use::Promised, None),
+        Ok(Taken::Unsupported | Taken::Absent) => (Use::Free, None),
     }
 }
 

@@ -107,10 +107,14 @@ impl Distribution {
         json!({ "auths": { host: { "auth": STANDARD.encode(format!("{USER}:{PASSWORD}")) } } }).to_string()
     }
 
-    /// The file in which it has a blob, by the hexadecimal digits of its digest.
-    pub(crate) fn blob(&self, hex: &str) -> PathBuf {
+    /// The files in which it has blobs, manifests among them: each in a directory that has its digest as a name.
+    pub(crate) fn blobs(&self) -> Vec<PathBuf> {
         let blobs = self.dir.path().join("storage/docker/registry/v2/blobs/sha256");
-        blobs.join(&hex[..2]).join(hex).join("data")
+        let below = |dir: &PathBuf| {
+            let entries = fs::read_dir(dir).expect("a directory");
+            entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()
+        };
+        below(&blobs).iter().flat_map(below).map(|blob| blob.join("data")).collect()
     }
 }
 

@@ -2,7 +2,9 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "these tests are what happens to a cache"
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "these tests are what happens to a cache, and say what they skip"
 )]
 
 use std::cell::Cell;
@@ -93,7 +95,7 @@ fn what_is_stored_is_found_whole_and_equal_trees_are_one() {
     assert_eq!(shop.names(TMP), [""; 0]);
 
     let held = shop.node.hold(one.tree).expect("read").expect("there");
-    assert!(held._lock.is_some());
+    assert!(held.lock.is_some());
     assert_eq!(held.manifest().expect("whole").digest().expect("a digest"), one.tree);
     assert_eq!(std_fs::read_to_string(held.files.join("file")).expect("there"), "a");
     assert!(shop.node.hold(key(9)).expect("read").is_none());
@@ -129,6 +131,25 @@ fn a_tree_that_was_changed_is_told_and_does_not_come_back() {
     }
     assert_eq!((shop.names(TMP), shop.names(TREES)), (vec![], vec![]));
     assert!(shop.store("a").manifest().is_ok());
+}
+
+#[test]
+fn what_a_crash_left_unwritten_is_found_before_a_function_runs_from_it() {
+    let shop = Shop::new();
+    let held = shop.store("a");
+    let (file, lease) = (held.files.join("file"), held.dir.join(LEASE));
+    std_fs::write(&file, "b").expect("written");
+    // Whoever made it in this start of the machine, or looked since, need not look again.
+    shop.node.lease(held.tree).expect("promised");
+    std_fs::write(&lease, "an earlier one").expect("written");
+    let said = shop.node.lease(held.tree).expect_err("it is broken").to_string();
+    assert!(said.ends_with("is broken: file has other content than it had"), "{said}");
+    std_fs::write(&file, "a").expect("written");
+    shop.node.lease(held.tree).expect("promised");
+    assert_eq!(std_fs::read_to_string(&lease).expect("there"), host::boot());
+    assert!(!host::boot().is_empty());
+    let said = shop.node.lease(key(9)).expect_err("there is none").to_string();
+    assert!(said.ends_with("it is not there"), "{said}");
 }
 
 #[test]
@@ -272,7 +293,7 @@ fn a_cache_that_can_only_be_read_is_read() {
     assert_eq!(node.access(), Access::ReadOnly);
     let record = node.record(Layer::Deps, key(1)).expect("read").expect("there");
     let held = node.hold(record.parts[&Part::Deps]).expect("read").expect("there");
-    assert!(held._lock.is_some() && held.manifest().is_ok());
+    assert!(held.lock.is_some() && held.manifest().is_ok());
     let said = format!("the cache {} can only be read", tmpfs.0.path().display());
     for error in [
         node.put(&record).expect_err("not written"),
