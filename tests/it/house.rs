@@ -70,8 +70,17 @@ fn every_file_says_what_it_is_for_and_fits_in_one_reading() {
 
 #[test]
 fn nothing_is_left_for_later() {
-    let rooms =
-        [".ci", "builders", "deploy", "examples", "injector", "runtimes-config", "tests/it", "tests/xtask"];
+    let rooms = [
+        ".ci",
+        "builders",
+        "deploy",
+        "examples",
+        "injector",
+        "runtimes-config",
+        "tests/faults",
+        "tests/it",
+        "tests/xtask",
+    ];
     let mut culprits = Vec::new();
     for (path, text) in files(&rooms) {
         culprits.extend(postponed(&path, &text));
