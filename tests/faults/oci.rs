@@ -114,6 +114,18 @@ impl Oci {
         lock(&self.shared).asked.clone()
     }
 
+    /// Changes something that it has, a blob or a manifest, for good; all numbers are taken modulo what there is.
+    pub(crate) fn spoil(&self, which: usize, at: usize) {
+        let mut shared = lock(&self.shared);
+        let Shared { blobs, manifests, .. } = &mut *shared;
+        let count = (blobs.len() + manifests.len()).max(1);
+        let bytes = blobs.values_mut().chain(manifests.values_mut()).nth(which % count);
+        let length = bytes.as_ref().map_or(1, |bytes| bytes.len().max(1));
+        if let Some(byte) = bytes.and_then(|bytes| bytes.get_mut(at % length)) {
+            *byte ^= 1;
+        }
+    }
+
     /// Forgets all that it has.
     pub(crate) fn forget(&self) {
         let mut shared = lock(&self.shared);

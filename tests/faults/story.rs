@@ -44,6 +44,8 @@ enum Trouble {
     Damaged(Damage, Option<u32>),
     /// The registry does that: once at this request, or from there on.
     Registry(Fault, usize, Lasts),
+    /// Something in the registry changes for good.
+    Spoiled(usize, usize),
 }
 
 /// How long something goes on.
@@ -72,7 +74,7 @@ struct Story<'a> {
     /// The volumes so far, and that of a pod that was killed, for its next attempt.
     volumes: usize,
     again: Option<String>,
-    /// Whether the registry has lost something that it took.
+    /// Whether the registry has lost or changed something that it took.
     is_lost: bool,
     /// What happened.
     told: String,
@@ -175,6 +177,9 @@ impl Story<'_> {
                     let damage = if chance.is(1, 3) { Damage::Flipped } else { *chance.any(&Damage::ALL) };
                     return Trouble::Damaged(damage, during);
                 }
+                7 if has_cluster && chance.is(1, 4) => {
+                    return Trouble::Spoiled(chance.below(1000), chance.below(1_000_000));
+                }
                 7.. if has_cluster => {
                     let fault = fault(chance, self.options.stalls);
                     let lasts = if chance.is(1, 3) { Lasts::On } else { Lasts::Once };
@@ -269,6 +274,11 @@ impl Story<'_> {
                     self.damage(damage);
                 }
                 damage.name()
+            }
+            Trouble::Spoiled(which, at) => {
+                self.is_lost = true;
+                self.oci.spoil(which, at);
+                "spoiled"
             }
             Trouble::Registry(fault, number, lasts) => {
                 self.is_lost |= fault == Fault::Forgotten;
