@@ -183,7 +183,9 @@ impl Story<'_> {
                 7.. if has_cluster => {
                     let fault = fault(chance, self.options.stalls);
                     let lasts = if chance.is(1, 3) { Lasts::On } else { Lasts::Once };
-                    return Trouble::Registry(fault, chance.below(REQUESTS), lasts);
+                    // A restore asks for less than a push.
+                    let number = chance.below(REQUESTS).min(chance.below(REQUESTS));
+                    return Trouble::Registry(fault, number, lasts);
                 }
                 _ => {}
             }
