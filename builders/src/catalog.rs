@@ -34,6 +34,9 @@ pub struct Runtime {
     /// Extensions or names of further files whose text the builder may read.
     #[serde(default)]
     pub texts: Vec<String>,
+    /// Files that say exactly what is resolved: with one of them, what was resolved does not age.
+    #[serde(default)]
+    pub locks: Vec<String>,
     /// Misspelt names of manifests, each with the name that was meant.
     #[serde(default)]
     pub near_misses: BTreeMap<String, String>,

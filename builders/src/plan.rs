@@ -413,6 +413,16 @@ pub enum ForeignCode {
     Impossible,
 }
 
+/// Where what a build leaves in `<kept>` is of use to another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Serves {
+    /// At any path.
+    Anywhere,
+    /// Only at the path at which it was made, and with the times that its files had: elsewhere it is made again.
+    InPlace,
+}
+
 /// What shall be done with a function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
@@ -426,6 +436,8 @@ pub struct Plan {
     pub resolves_from: ResolvesFrom,
     /// Whether code of dependencies may run.
     pub foreign_code: ForeignCode,
+    /// Where what `resolve` and `compile` leave in `<kept>` serves.
+    pub kept: Serves,
     /// Makes what is launched: offline, from the function, `<deps>` and `<kept>`.
     pub compile: Vec<Step>,
     /// Asks whether what was made can be launched.

@@ -63,6 +63,10 @@ pub struct Identity {
     pub facts: BTreeMap<String, String>,
 }
 
+/// What a probe lists beside facts: the files and directories on which its answer depends, apart from the program, one a
+/// line. Whoever remembers answers takes it out of them.
+pub const LEANS_ON: &str = "leans-on";
+
 /// A fact in which the tool that launches differs from the one that built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {

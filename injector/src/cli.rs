@@ -356,11 +356,12 @@ fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
 }
 
 fn caching(args: CacheArgs) -> Result<Caching, RequestError> {
-    let seconds = |name, value| Ok::<_, RequestError>(number::<u32>(name, value)?.map(|seconds| Duration::from_secs(seconds.into())));
+    let seconds = |name, value| {
+        Ok::<_, RequestError>(number::<u32>(name, value)?.map(|seconds| Duration::from_secs(seconds.into())))
+    };
     let dir = path(args.cache_dir);
     let mounted = path(args.cache_mount).or_else(|| dir.clone());
-    let is_mounted =
-        choice("INJECTOR_CACHE_MODE", args.cache_mode, [("copy", false), ("mount", true)])?;
+    let is_mounted = choice("INJECTOR_CACHE_MODE", args.cache_mode, [("copy", false), ("mount", true)])?;
     let mode = match (is_mounted, mounted) {
         (false, _) => Mode::Copy,
         (true, Some(mounted)) if dir.is_some() => Mode::Mount(mounted),

@@ -17,6 +17,7 @@ mod cache;
 mod keep;
 mod verdict;
 mod execute;
+mod make;
 mod publish;
 mod launch;
 mod runtimes;

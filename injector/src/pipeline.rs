@@ -7,16 +7,19 @@ use builders::assets;
 use builders::catalog::{Catalog, CatalogError, RuntimeName};
 use builders::detect::{Detected, detect};
 use builders::error::PlanError;
-use builders::function::{BadHandler, Handler, Sha256};
-use builders::plan::{Dir, ForeignCode, Plan};
+use builders::function::{BadHandler, Handler, RelPath, Sha256};
+use builders::plan::Plan;
 use builders::toolchain::{Policy, Toolchain};
-use builders::{Builder, Inputs, Package, builder};
+use builders::{Builder, Inputs, builder};
 
 use crate::arrival::{Arrived, arrive};
 use crate::cli::{Build, Environment, Replay};
-use crate::execute::{Outputs, Section, Workshop};
+use crate::cache::node::Node;
+use crate::cache::{Cache, Resolution};
+use crate::execute::Workshop;
 use crate::failure::{Failure, Stage};
 use crate::keep::Keep;
+use crate::make::{Cached, Job};
 use crate::provision::{self, ProvisionError, TempDir};
 use crate::publish::{self, Built, Receipt};
 use crate::report::words;
@@ -24,8 +27,9 @@ use crate::report::{Reporter, Running};
 use crate::surroundings::{self, Surroundings};
 use crate::survey::{self, Survey, SurveyError};
 use crate::sys::{fs, signal};
-use crate::toolbox::{Probed, Remembered};
-use crate::{keys, toolbox, verdict};
+use crate::toolbox::{Memory, Probed};
+use crate::keys::{self, Keys};
+use crate::{toolbox, verdict};
 
 /// A function of which all is known that can be known before anything is written.
 pub(crate) struct Prepared {
@@ -95,11 +99,26 @@ impl Prepared {
         })
     }
 
+    /// On what the result depends.
+    pub(crate) fn keys(&self, plan: &Plan, toolchain: &Toolchain, request: &Build) -> Result<Keys, Failure> {
+        let settings = self.surroundings.inputs(&self.detected.runtime);
+        let salt = request.cache.salt.as_deref();
+        keys::of(&self.survey.function, plan, toolchain, settings, salt)
+            .map_err(|error| Failure::Bug(error.to_string()))
+    }
+
+    /// Whether a lock file says what is resolved.
+    pub(crate) fn resolution(&self) -> Resolution {
+        let Prepared { detected, survey, .. } = self;
+        let is_lock = |path: &RelPath| detected.runtime.locks.iter().any(|lock| lock == path.as_str());
+        if survey.function.files.keys().any(is_lock) { Resolution::Locked } else { Resolution::Free }
+    }
+
     /// Finds the tools, and asks each what it is.
-    pub(crate) fn probe(&self, remembered: &mut Remembered) -> Result<Probed, Failure> {
+    pub(crate) fn probe(&self, memory: &mut dyn Memory) -> Result<Probed, Failure> {
         let Detected { runtime, name, .. } = &self.detected;
         let function = &self.survey.function;
-        Ok(toolbox::probe(self.builder, runtime, name, function, &self.surroundings, remembered)?)
+        Ok(toolbox::probe(self.builder, runtime, name, function, &self.surroundings, memory)?)
     }
 }
 
@@ -172,8 +191,12 @@ fn run(
     let rooms = rooms?;
     let Prepared { surroundings, detected, .. } = &mut prepared;
     surroundings.furnish(&rooms.scratch, &detected.runtime, request.ca_file.as_deref())?;
+    let node = request.cache.dir.as_deref().map(Node::open);
     let mut remembered = keep.as_ref().map(Keep::remembered).unwrap_or_default();
-    let probed = prepared.probe(&mut remembered);
+    let probed = match (&node, &keep) {
+        (Some(Ok(node)), None) => prepared.probe(&mut &*node),
+        _ => prepared.probe(&mut remembered),
+    };
     go_on(Stage::Provision)?;
     let mut probed = probed?;
     if let Some(keep) = &keep {
@@ -187,12 +210,11 @@ fn run(
     let Prepared { arrived, survey, builder, surroundings, detected, .. } = &prepared;
     let function = &survey.function;
     rooms.preflight(function, &plan.executes)?;
-    rooms.stage(survey)?;
     clock.lap("provision");
 
     let bug = |what: &str| Failure::Bug(what.to_owned());
-    let key = keys::build(function, &plan, &toolchain).map_err(|error| bug(&error.to_string()))?;
-    let inputs = keys::verdict(key, &surroundings.inherited());
+    let keys = prepared.keys(&plan, &toolchain, request)?;
+    let inputs = keys::verdict(keys.build.key, &surroundings.inherited());
     *identity = Some(inputs);
     if request.replay == Replay::On
         && let Some(failure) = verdict::last(&rooms.volume, inputs)
@@ -212,13 +234,15 @@ fn run(
         timeout: request.timeout,
         reporter,
     };
-    let deps = keys::deps(function, &plan, &toolchain, &surroundings.settings, &surroundings.inherited())
-        .map_err(|error| bug(&error.to_string()))?;
-    let packages = carry_out(&workshop, &plan, keep.as_ref(), deps, &mut clock)?;
+    let cache = Cache::open(&request.cache, node, prepared.resolution(), reporter);
+    let job = Job { workshop: &workshop, plan: &plan, keys: &keys, cache: &cache, keep: keep.as_ref(), survey };
+    let ready = job.make(&mut clock)?;
 
     reporter.stage(Stage::Publish);
     go_on(Stage::Publish)?;
-    workshop.withhold_credentials()?;
+    if ready.cached != Cached::Build {
+        workshop.withhold_credentials()?;
+    }
     let built = Built {
         runtime: versioned(detected, &toolchain),
         builder: builder.id(),
@@ -226,61 +250,14 @@ fn run(
         origin: arrived.as_ref().map(|arrived| arrived.origin.clone()),
         function,
         toolchain: &toolchain,
-        packages,
-        key,
+        packages: ready.packages,
+        key: keys.build.key,
+        cached: ready.cached,
+        mounted: ready.mounted,
         launch: plan.launch,
         durations: clock.laps,
     };
     Ok(publish::publish(&rooms, built)?)
-}
-
-/// Carries out the plan's sections, and returns the packages that were resolved: now, or for `deps` in an earlier build.
-fn carry_out(
-    workshop: &Workshop<'_>,
-    plan: &Plan,
-    keep: Option<&Keep>,
-    deps: Sha256,
-    clock: &mut Clock,
-) -> Result<Vec<Package>, Failure> {
-    let mut packages = Vec::new();
-    for (section, steps) in [
-        (Section::Check, &plan.check),
-        (Section::Resolve, &plan.resolve),
-        (Section::Compile, &plan.compile),
-        (Section::Verify, &plan.verify),
-    ] {
-        if steps.is_empty() {
-            continue;
-        }
-        workshop.reporter.stage(section.stage());
-        let keep = keep.filter(|_| section == Section::Resolve);
-        if let Some(kept) = keep.and_then(|keep| keep.restore(deps, &workshop.rooms.dir(Dir::Deps))) {
-            packages.extend(kept);
-            workshop.withhold_credentials()?;
-            workshop
-                .reporter
-                .step(section.name(), "kept from an earlier build")
-                .done(clock.lap(section.name()));
-            continue;
-        }
-        if keep.is_some() && plan.foreign_code == ForeignCode::Possible {
-            workshop.rooms.clear_kept()?;
-        }
-        let outputs = workshop.run(section, steps)?;
-        packages.extend(resolved(workshop.builder, &outputs));
-        if section == Section::Resolve {
-            // The code of dependencies has run, and no step so far puts anything there.
-            workshop.rooms.clear_tree()?;
-        }
-        if let Some(keep) = keep {
-            workshop.withhold_credentials()?;
-            if let Err(error) = keep.store(deps, &packages, &workshop.rooms.dir(Dir::Deps)) {
-                workshop.reporter.warn(&format!("the dependencies cannot be kept: {}", fs::plain(&error)));
-            }
-        }
-        clock.lap(section.name());
-    }
-    Ok(packages)
 }
 
 /// The runtimes that are allowed: those that are built in, as far as the operator's file leaves them.
@@ -324,10 +301,6 @@ fn versioned(detected: &Detected, toolchain: &Toolchain) -> RuntimeName {
     RuntimeName { id: runtime.id.clone(), version: version.cloned() }
 }
 
-fn resolved(builder: &dyn Builder, outputs: &Outputs) -> Vec<Package> {
-    outputs.iter().flat_map(|(step, output)| builder.packages(step, output)).collect()
-}
-
 /// Where temporary directories are made.
 pub(crate) fn scratch_parent(request: &Build, env: &Environment) -> PathBuf {
     request.scratch.clone().or_else(|| env.get("TMPDIR").map(PathBuf::from)).unwrap_or_else(|| "/tmp".into())
@@ -350,7 +323,7 @@ pub(crate) fn go_on(stage: Stage) -> Result<(), Failure> {
 }
 
 /// How long each stage takes.
-struct Clock {
+pub(crate) struct Clock {
     last: Instant,
     laps: Vec<(&'static str, Duration)>,
 }
@@ -360,7 +333,8 @@ impl Clock {
         Clock { last: Instant::now(), laps: Vec::new() }
     }
 
-    fn lap(&mut self, name: &'static str) -> Duration {
+    /// Ends a lap, and says how long it was.
+    pub(crate) fn lap(&mut self, name: &'static str) -> Duration {
         let took = self.last.elapsed();
         self.laps.push((name, took));
         self.last = Instant::now();

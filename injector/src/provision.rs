@@ -245,10 +245,33 @@ impl Rooms {
         planted.try_for_each(|name| fs::remove(&self.staging.join(name))).map_err(wrong)
     }
 
-    /// Leaves nothing of what is kept.
-    pub(crate) fn clear_kept(&self) -> Result<(), ProvisionError> {
-        let cleared = fs::remove(&self.kept).and_then(|()| fs::create_dirs(&self.kept));
-        cleared.map_err(|source| ProvisionError::Keep { path: self.kept.clone(), source })
+    /// Leaves nothing in a room.
+    pub(crate) fn empty(&self, dir: Dir) -> Result<(), ProvisionError> {
+        let path = self.dir(dir);
+        let emptied = fs::remove(&path).and_then(|()| fs::create_dirs(&path));
+        emptied.map_err(|source| match dir {
+            Dir::Kept => ProvisionError::Keep { path, source },
+            _ => ProvisionError::Volume { path, source },
+        })
+    }
+
+    /// Whether there is nothing in a room.
+    pub(crate) fn is_empty(&self, dir: Dir) -> bool {
+        fs::names(&self.dir(dir)).is_ok_and(|names| names.is_empty())
+    }
+
+    /// Makes the rooms of the tree anew, with nothing in them.
+    pub(crate) fn reset(&self) -> Result<(), ProvisionError> {
+        self.empty(Dir::Tree)?;
+        Dir::PUBLISHED.into_iter().try_for_each(|dir| self.empty(dir))
+    }
+
+    /// Leaves nothing in the tree but links: their names there, and where they lead.
+    pub(crate) fn link_to(&self, links: &[(OsString, PathBuf)]) -> Result<(), ProvisionError> {
+        self.empty(Dir::Tree)?;
+        let wrong = |source| ProvisionError::Volume { path: self.volume.clone(), source };
+        let mut links = links.iter();
+        links.try_for_each(|(name, to)| fs::link(to, &self.staging.join(name))).map_err(wrong)
     }
 
     /// Where a place is.

@@ -12,6 +12,8 @@ use builders::plan::{Dir, Launch, Place};
 use builders::toolchain::Toolchain;
 use serde::{Deserialize, Serialize};
 
+use crate::cache::Mounted;
+use crate::make::Cached;
 use crate::provision::Rooms;
 use crate::report::credentials;
 use crate::report::redact::Redactor;
@@ -58,6 +60,12 @@ pub(crate) struct Receipt {
     pub(crate) files: u64,
     /// How many bytes they have.
     pub(crate) bytes: u64,
+    /// How much of it came from a cache.
+    #[serde(default)]
+    pub(crate) cached: Cached,
+    /// The directories of a cache in which it really is, as the function's container sees them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) mounted: Vec<String>,
     /// How the function is started.
     pub(crate) launch: Launch,
     /// How long each stage took, in milliseconds.
@@ -124,6 +132,10 @@ pub(crate) struct Built<'a> {
     pub(crate) packages: Vec<Package>,
     /// The digest of all that the build was made of.
     pub(crate) key: Sha256,
+    /// How much of it came from a cache.
+    pub(crate) cached: Cached,
+    /// Where it really is, if links lead there, and how much that is.
+    pub(crate) mounted: Option<(Mounted, Usage)>,
     /// How the function is started.
     pub(crate) launch: Launch,
     /// How long each stage took.
@@ -133,7 +145,10 @@ pub(crate) struct Built<'a> {
 /// Publishes the staged tree.
 pub(crate) fn publish(rooms: &Rooms, built: Built<'_>) -> Result<Receipt, PublishError> {
     let wrong = |source| PublishError::Io { volume: rooms.volume.display().to_string(), source };
-    let usage = fs::open_to_all(&rooms.staging).map_err(wrong)?;
+    let usage = match (&built.mounted, built.cached) {
+        (Some((_, usage)), _) => *usage,
+        _ => fs::open_to_all(&rooms.staging).map_err(wrong)?,
+    };
     let receipt = receipt(built, usage);
     let mut text = serde_json::to_vec_pretty(&receipt)?;
     text.push(b'\n');
@@ -208,6 +223,8 @@ fn receipt(built: Built<'_>, usage: Usage) -> Receipt {
         key: built.key,
         files: usage.files,
         bytes: usage.bytes,
+        cached: built.cached,
+        mounted: built.mounted.map(|(mounted, _)| mounted.trees).unwrap_or_default(),
         launch: built.launch,
         durations: built
             .durations

@@ -9,8 +9,10 @@ use builders::function::Function;
 use builders::toolchain::{Settings, references};
 
 use crate::cli::Environment;
+use crate::keys::{self, Inputs, Kind};
 use crate::provision::ProvisionError;
 use crate::report::credentials;
+use crate::report::redact::Redactor;
 use crate::sys::fs;
 
 /// What tools see of the environment: rebuilt from an allow-list, never inherited.
@@ -157,6 +159,32 @@ impl Surroundings {
     pub(crate) fn inherited(&self) -> BTreeMap<String, String> {
         let home = self.env.get("HOME").and_then(|home| home.strip_suffix("/home")).unwrap_or("\0");
         self.env.iter().map(|(name, value)| (name.clone(), value.replace(home, "<scratch>"))).collect()
+    }
+
+    /// On what of it a result depends: variables and configuration, with `***` for each credential, and without the way
+    /// out (proxies and roots), which leads to the same packages.
+    pub(crate) fn inputs(&self, runtime: &Runtime) -> Inputs {
+        let clients = &runtime.environment.ca;
+        let roots: Vec<String> = clients
+            .iter()
+            .flat_map(|client| [Some(&client.replaces), client.adds.as_ref(), client.directories.as_ref()])
+            .flatten()
+            .map(|variable| self.spelt(variable))
+            .collect();
+        let leads_out = |name: &str| {
+            is_proxy(name) || [ROOTS, "SSL_CERT_DIR"].contains(&name) || roots.iter().any(|root| root == name)
+        };
+        // Every build has its own.
+        let is_scratch = |name: &str| ["HOME", "TMPDIR"].contains(&name);
+        let redactor = Redactor::new(self.secrets.iter().cloned());
+        let mut inputs = Inputs::default();
+        for (name, value) in self.inherited().iter().filter(|(name, _)| !leads_out(name) && !is_scratch(name)) {
+            inputs.add(Kind::Setting, name, keys::short(redactor.text(value).as_bytes()));
+        }
+        for (path, text) in &self.settings.files {
+            inputs.add(Kind::Setting, path, keys::short(redactor.text(text).as_bytes()));
+        }
+        inputs
     }
 
     /// Reads the configuration files that tools will read: the system's and the user's own, and those to which

@@ -10,7 +10,8 @@ use builders::catalog::{Runtime, RuntimeName, ToolSpec};
 use builders::diagnostic::Output;
 use builders::function::{Function, Sha256};
 use builders::plan::Capture;
-use builders::toolchain::{Identity, Policy, Tool, Toolchain};
+use builders::toolchain::{Identity, LEANS_ON, Policy, Tool, Toolchain};
+use serde::{Deserialize, Serialize};
 
 use crate::cli::{Build, Environment};
 use crate::keys;
@@ -51,34 +52,91 @@ pub(crate) struct Probed {
     pub(crate) lacking: BTreeMap<String, ProvisionError>,
 }
 
-/// What tools said of themselves in earlier builds.
-pub(crate) type Remembered = BTreeMap<Sha256, Identity>;
+/// What a tool said of itself, and the files on which that depends beside its program, each with its stamp.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Known {
+    identity: Identity,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    leans_on: BTreeMap<String, Option<String>>,
+}
+
+/// Where answers of tools outlive a build.
+pub(crate) trait Memory {
+    /// What was answered.
+    fn recall(&self, key: Sha256) -> Option<Known>;
+    /// Keeps an answer for the next build, which asks again where this fails.
+    fn remember(&mut self, key: Sha256, known: &Known);
+}
+
+/// Answers of tools, in memory.
+pub(crate) type Remembered = BTreeMap<Sha256, Known>;
+
+impl Memory for Remembered {
+    fn recall(&self, key: Sha256) -> Option<Known> {
+        self.get(&key).cloned()
+    }
+
+    fn remember(&mut self, key: Sha256, known: &Known) {
+        self.insert(key, known.clone());
+    }
+}
+
+impl Known {
+    /// What a tool said now.
+    fn now(mut identity: Identity) -> Self {
+        let leans_on = identity.facts.remove(LEANS_ON).unwrap_or_default();
+        let stamped = |path: &str| (path.to_owned(), fs::stamp(Path::new(path)).ok());
+        Known { leans_on: leans_on.lines().map(stamped).collect(), identity }
+    }
+
+    /// Whether the tool would say the same.
+    fn holds(&self) -> bool {
+        self.leans_on.iter().all(|(path, stamp)| fs::stamp(Path::new(path)).ok() == *stamp)
+    }
+}
+
+/// Under which key a tool's answer is remembered; `None` if it must be asked. One that is a script leads anywhere, as
+/// version managers' shims do. The runtime's own tool must say on what its answer depends: an interpreter may have other
+/// packages now.
+fn key(
+    builder: &dyn Builder,
+    spec: &ToolSpec,
+    program: &Path,
+    env: &BTreeMap<String, String>,
+) -> Option<Sha256> {
+    const ELF: &[u8] = b"\x7fELF";
+    if spec.versioned && fs::start(program, ELF.len()).ok()? != ELF {
+        return None;
+    }
+    Some(keys::tool(&fs::stamp(program).ok()?, &builder.probe(&spec.name), env))
+}
 
 /// Looks for the tools that the function needs, and asks each what it is. That of the runtime's own version must be
-/// there, and is always asked: an interpreter may have other packages now. Whether the others must, the plan says; what they
-/// said in a build with the same environment still holds, as long as their programs are the same files.
+/// there; whether the others must, the plan says. What they said in a build with the same environment still holds, as long
+/// as their programs are the same files, and those on which they lean.
 pub(crate) fn probe(
     builder: &dyn Builder,
     runtime: &Runtime,
     name: &RuntimeName,
     function: &Function,
     surroundings: &Surroundings,
-    remembered: &mut Remembered,
+    memory: &mut dyn Memory,
 ) -> Result<Probed, ProvisionError> {
     let env = surroundings.inherited();
     let mut probed = Probed::default();
     for spec in runtime.tools.iter().filter(|spec| builder.needs(&spec.name, function)) {
-        let mut asked = |program: &Path| {
-            let ask = || ask(builder, &spec.name, program, &surroundings.env);
-            let key = fs::stamp(program).ok().filter(|_| !spec.versioned);
-            let key = key.map(|stamp| keys::tool(&stamp, &builder.probe(&spec.name), &env));
-            let Some(key) = key else { return ask() };
-            if let Some(known) = remembered.get(&key) {
-                return Ok(known.clone());
+        let mut identity = |program: &Path| {
+            let key = key(builder, spec, program, &env);
+            if let Some(known) = key.and_then(|key| memory.recall(key)).filter(Known::holds) {
+                return Ok(known.identity);
             }
-            ask().inspect(|identity| drop(remembered.insert(key, identity.clone())))
+            let known = asked(builder, &spec.name, program, &surroundings.env)?;
+            if let Some(key) = key.filter(|_| !spec.versioned || !known.leans_on.is_empty()) {
+                memory.remember(key, &known);
+            }
+            Ok(known.identity)
         };
-        match find(runtime, spec, name, surroundings.path(), &mut asked) {
+        match find(runtime, spec, name, surroundings.path(), &mut identity) {
             Ok(found) => {
                 probed.toolchain.tools.insert(spec.name.clone(), found.tool);
                 probed.programs.insert(spec.name.clone(), found.program);
@@ -150,6 +208,16 @@ pub(crate) fn ask(
     program: &Path,
     env: &BTreeMap<String, String>,
 ) -> Result<Identity, String> {
+    asked(builder, tool, program, env).map(|known| known.identity)
+}
+
+/// The same, with that on which the answer depends.
+fn asked(
+    builder: &dyn Builder,
+    tool: &str,
+    program: &Path,
+    env: &BTreeMap<String, String>,
+) -> Result<Known, String> {
     let command = Command {
         program: program.to_owned(),
         args: builder.probe(tool).into_iter().map(OsString::from).collect(),
@@ -164,7 +232,7 @@ pub(crate) fn ask(
         stdout: outcome.stdout.text(),
         stderr: outcome.stderr.text(),
     };
-    builder.identify(tool, &output).ok_or_else(|| {
+    builder.identify(tool, &output).map(Known::now).ok_or_else(|| {
         let said = [output.stderr.trim(), output.stdout.trim()].join(" ");
         let first = said.trim().lines().next().unwrap_or_default();
         format!("{}: {first}", outcome.ended)

@@ -8,9 +8,7 @@ const ARCHES = { x64: 'x86_64', arm64: 'aarch64', ia32: 'i686', arm: 'armv7l', p
 const { version, versions, arch } = process;
 
 /** glibc says its version in Node's report, which is quick only without the network's interfaces. */
-function libc() {
-    process.report.excludeNetwork = true;
-    const { header, sharedObjects } = process.report.getReport();
+function libc({ header, sharedObjects }) {
     const loader = sharedObjects.find((path) => path.includes('/ld-musl-'));
     return loader ? musl(loader) : header.glibcVersionRuntime && `glibc ${header.glibcVersionRuntime}`;
 }
@@ -21,5 +19,9 @@ function musl(loader) {
     return ['musl', ...(/Version (\S+)/.exec(stderr) ?? []).slice(1)].join(' ');
 }
 
-const facts = { abi: versions.modules, arch: ARCHES[arch] ?? arch, libc: libc() };
+process.report.excludeNetwork = true;
+const report = process.report.getReport();
+const facts = { abi: versions.modules, arch: ARCHES[arch] ?? arch, libc: libc(report) };
+// What must be the same for the answer to be.
+facts['leans-on'] = report.sharedObjects.filter((path) => path.startsWith('/')).join('\n');
 console.log(JSON.stringify({ version: version.slice(1), facts }));

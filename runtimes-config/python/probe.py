@@ -15,6 +15,7 @@ def facts():
     yield "libc", libc()
     yield "arch", os.uname().machine
     yield "pip", pip()
+    yield "leans-on", "\n".join(leans_on())
 
 
 def libc():
@@ -49,6 +50,16 @@ def pip():
             continue
         return lines[0].partition("=")[2].strip().strip("\"'") if lines else None
     return None
+
+
+def leans_on():
+    """What must be the same for the answer to be: what is loaded, where modules are, and pip."""
+    with open("/proc/self/maps") as maps:
+        loaded = {line.split()[-1] for line in maps if "/" in line}
+    yield from sorted(path for path in loaded if ".so" in path and "/lib" in path and "lib-dynload" not in path)
+    for folder in sys.path:
+        yield folder
+        yield folder + "/pip/__init__.py"
 
 
 def quoted(text):

@@ -8,6 +8,7 @@
 )]
 
 mod arrival;
+mod cache;
 mod container;
 mod contract;
 mod deploy;

@@ -2,6 +2,7 @@
 
 mod findings;
 mod plans;
+mod reach;
 mod refusals;
 mod settings;
 #[path = "../support/mod.rs"]

@@ -2,6 +2,7 @@
 
 mod findings;
 mod plans;
+mod reach;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;

@@ -82,6 +82,11 @@ impl Console {
         Running { console: self.clone(), line, stage, step }
     }
 
+    /// Says something that is no step.
+    pub(crate) fn note(&self, stage: &str, text: &str) {
+        self.print(&format!("{}: {}\n", plain(stage), plain(text)));
+    }
+
     /// Says something that does not stop the run.
     pub(crate) fn warning(&self, text: &str) {
         let label = self.styled(DOUBTFUL, "warning:");

@@ -105,6 +105,11 @@ impl Reporter {
         }
     }
 
+    /// Says something of a section of the plan.
+    pub(crate) fn note(&self, section: &str, text: &str) {
+        self.console.note(section, &self.redactor.text(text));
+    }
+
     /// Says something that a person should know and that fails nothing.
     pub(crate) fn warn(&self, text: &str) {
         self.console.warning(&self.redactor.text(text));

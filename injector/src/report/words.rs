@@ -18,6 +18,7 @@ use crate::cli::RequestError;
 use crate::execute::{Cause, MORE_ROOM, StepFailure};
 use crate::failure::{Failure, Stage};
 use crate::launch::LaunchError;
+use crate::make::Cached;
 use crate::pipeline::Prepared;
 use crate::pod::PodError;
 use crate::provision::{ProvisionError, user};
@@ -82,7 +83,13 @@ pub(crate) fn ready(receipt: &Receipt) -> String {
     };
     let milliseconds: u64 = receipt.durations.values().sum();
     let tenths = milliseconds / 100;
-    format!("ready: {}{packages}, {}.{} s, {}", receipt.runtime, tenths / 10, tenths % 10, receipt.key)
+    let cached = match receipt.cached {
+        Cached::Nothing => "",
+        Cached::Deps => " (deps cached)",
+        Cached::Build => " (cached)",
+    };
+    let Receipt { runtime, key, .. } = receipt;
+    format!("ready: {runtime}{packages}, {}.{} s{cached}, {key}", tenths / 10, tenths % 10)
 }
 
 /// What `FUNC_RUNTIME` may be.

@@ -15,6 +15,7 @@ pub(crate) mod host;
 pub(crate) mod memory;
 pub(crate) mod mount;
 mod race;
+pub(crate) mod share;
 pub(crate) mod signal;
 pub(crate) mod tree;
 pub(crate) mod unpack;

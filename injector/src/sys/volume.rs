@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use rustix::fs::{FlockOperation, OFlags, StatVfsMountFlags, flock, statvfs};
+use rustix::io::{FdFlags, fcntl_setfd};
 
 /// What a file system has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +49,14 @@ pub(crate) fn space(path: &Path) -> io::Result<Space> {
 
 /// An exclusive lock, held as long as the value lives; the kernel frees it when its holder dies.
 #[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "its descriptor holds the lock")] fs::File);
+pub(crate) struct Lock(pub(super) fs::File);
+
+impl Lock {
+    /// Leaves the lock to the program that this process becomes.
+    pub(crate) fn outlive_exec(&self) -> io::Result<()> {
+        Ok(fcntl_setfd(&self.0, FdFlags::empty())?)
+    }
+}
 
 /// How waiting for a lock ended.
 #[derive(Debug)]
@@ -70,12 +79,18 @@ pub(crate) fn lock(
     let mut options = fs::OpenOptions::new();
     // Whoever wrote here before may have put a link or a FIFO in its place.
     options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
-    let file = options.create(true).truncate(false).write(true).open(path)?;
+    options.create(true).truncate(false).write(true);
+    let mut file = options.open(path)?;
     let begun = Instant::now();
     let mut waiting = Some(waiting);
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Locked::Held(Lock(file))),
+            Ok(()) if is_at(&file, path)? => return Ok(Locked::Held(Lock(file))),
+            // Whoever tidies up took it away before we had it.
+            Ok(()) => {
+                file = options.open(path)?;
+                continue;
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => {}
             Err(error) => return Err(error.into()),
         }
@@ -89,6 +104,16 @@ pub(crate) fn lock(
             waiting();
         }
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether this file still has this name.
+pub(super) fn is_at(file: &fs::File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(there) => Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -15,5 +15,6 @@ pub(crate) mod registry;
 pub(crate) mod rust;
 pub(crate) mod secrets;
 pub(crate) mod server;
+pub(crate) mod shared;
 pub(crate) mod site;
 pub(crate) mod wire;

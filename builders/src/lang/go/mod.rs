@@ -13,7 +13,7 @@ use crate::diagnostic::{Diagnostic, Output};
 use crate::entry::{self, foreign, misspelt, tool};
 use crate::error::PlanError;
 use crate::function::{Function, Handler, RelPath};
-use crate::plan::{Dir, ForeignCode, Launch, Place, Plan, Program, ResolvesFrom, Secrets, Step};
+use crate::plan::{Dir, ForeignCode, Launch, Place, Plan, Program, ResolvesFrom, Secrets, Serves, Step};
 use crate::toolchain::Identity;
 use crate::{Builder, Inputs, Package};
 use commands::{build, server, syntax, verify};
@@ -69,6 +69,8 @@ impl Builder for Go {
             check,
             resolve: modules.steps,
             foreign_code: ForeignCode::Impossible,
+            // With `-trimpath`, its cache knows no directory.
+            kept: Serves::Anywhere,
             resolves_from: ResolvesFrom::Files(modules.files),
             compile: vec![build(&file, modules.sums)],
             verify: vec![verify()],

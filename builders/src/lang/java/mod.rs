@@ -15,7 +15,7 @@ use crate::diagnostic::{Diagnostic, Output};
 use crate::entry::{foreign, misspelt, tool};
 use crate::error::PlanError;
 use crate::function::Function;
-use crate::plan::{Arg, Dir, ForeignCode, Launch, Place, Plan, Program, Secrets, Step};
+use crate::plan::{Arg, Dir, ForeignCode, Launch, Place, Plan, Program, Secrets, Serves, Step};
 use crate::steps::{Bare, requires};
 use crate::toolchain::{BuildScripts, Identity, Tool};
 use crate::{Builder, Inputs, Package};
@@ -89,6 +89,7 @@ impl Builder for Java {
             because,
             check: Vec::new(),
             foreign_code: ForeignCode::Possible,
+            kept: Serves::Anywhere,
             resolves_from: maven::resolves_from(inputs.function, pom.as_ref(), &compiler),
             resolve,
             compile: compile::compile(inputs, &sources, pom.as_ref(), &compiler, &settings),

@@ -11,7 +11,7 @@ use crate::diagnostic::{Blame, Diagnostic};
 use crate::entry::tool;
 use crate::error::PlanError;
 use crate::function::{Function, RelPath};
-use crate::plan::{Action, Arg, Capture, Dir, Network, Place, Step};
+use crate::plan::{Action, Arg, Capture, Dir, Network, Place, ResolvesFrom, Step};
 use crate::steps::{helper, offline, run, scratch};
 use crate::toolchain::{BuildScripts, Tool, Version};
 
@@ -46,6 +46,8 @@ pub(super) struct Install {
     pub(super) because: Vec<String>,
     /// The steps; none where there are no dependencies.
     pub(super) steps: Vec<Step>,
+    /// On which files they depend.
+    pub(super) resolves_from: ResolvesFrom,
     /// The dependency files that the installer reads or writes.
     pub(super) manifests: BTreeSet<Place>,
     /// Values that no output may show.
@@ -60,6 +62,7 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
     let mut done = Install {
         because: Vec::new(),
         steps: Vec::new(),
+        resolves_from: ResolvesFrom::Files(BTreeSet::new()),
         manifests: written(function),
         secrets: BTreeMap::new(),
         root: Dir::Source,
@@ -105,6 +108,12 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
         done.root = Dir::Deps;
         done.because.push(format!("the function is launched from a copy beside its dependencies: {why}"));
     }
+    done.resolves_from = match whole {
+        None if !names_places(function, manifest, lock) => {
+            ResolvesFrom::Files(read(function, manifest, lock).cloned().collect())
+        }
+        _ => ResolvesFrom::All,
+    };
     done.steps.extend(copies(function, manifest, lock, whole));
 
     let added = settings::added(inputs, installer, &configured);
@@ -264,17 +273,33 @@ fn copies(
     if let Some(why) = whole {
         return vec![copy(Dir::Source.into(), Dir::Deps.into(), &why)];
     }
-    let files = [Some(manifest.path), lock.map(|lock| lock.path), function.top(".npmrc")];
     let place = |dir, path: &str| Place { dir, path: path.parse().ok() };
-    files
-        .into_iter()
-        .flatten()
+    read(function, manifest, lock)
         .map(|path| {
             // A dependency file may be named otherwise, by the environment; installers know one name.
             let name = if path == manifest.path { PACKAGE } else { path.name() };
             copy(place(Dir::Source, path.as_str()), place(Dir::Deps, name), "what the installer reads")
         })
         .collect()
+}
+
+/// The files that the installer reads where it need not see the whole function.
+fn read<'a>(
+    function: &'a Function,
+    manifest: &Manifest<'a>,
+    lock: Option<Lock<'a>>,
+) -> impl Iterator<Item = &'a RelPath> {
+    [Some(manifest.path), lock.map(|lock| lock.path), function.top(".npmrc")].into_iter().flatten()
+}
+
+/// Whether they name files by absolute paths, where the function itself may be mounted.
+fn names_places(function: &Function, manifest: &Manifest<'_>, lock: Option<Lock<'_>>) -> bool {
+    let named = |path: &RelPath| {
+        let text = function.text(path).unwrap_or_default();
+        ["file:/", "link:/"].iter().any(|begin| text.contains(begin))
+    };
+    manifest.dependencies.iter().any(|wanted| wanted.wanted.trim().starts_with('/'))
+        || read(function, manifest, lock).any(named)
 }
 
 /// The dependency files of a function, its copies, and what installers write beside them.

@@ -15,7 +15,7 @@ use crate::entry::{self, misspelt, tool};
 use crate::error::PlanError;
 use crate::function::{Function, Handler, RelPath};
 use crate::plan::{
-    Action, Arg, Capture, Dir, ForeignCode, Launch, Place, Plan, Program, ResolvesFrom, Secrets, Step,
+    Action, Arg, Capture, Dir, ForeignCode, Launch, Place, Plan, Program, Secrets, Serves, Step,
 };
 use crate::steps::{Bare, helper, offline, requires, run, scratch, server};
 use crate::toolchain::{Identity, Tool};
@@ -72,7 +72,8 @@ impl Builder for Nodejs {
             launch: launch(node, install.root, &file, &handler, bare),
             resolve: install.steps,
             foreign_code: ForeignCode::Possible,
-            resolves_from: ResolvesFrom::All,
+            kept: Serves::Anywhere,
+            resolves_from: install.resolves_from,
             manifests: install.manifests,
             refers: BTreeSet::new(),
             secrets: Secrets(install.secrets),

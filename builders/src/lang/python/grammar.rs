@@ -4,19 +4,26 @@
 
 /// Reads one requirement. What has a `/` or an archive's name is a path or a URL, which only the tool can judge.
 pub(super) fn entry(text: &str, file: &str, line: u32) -> Result<Entry, Malformed> {
-    let of = |name, origin| Entry { name, origin, file: file.to_owned(), line, constraint: false };
+    let of = |name, target: Option<&str>| Entry {
+        name,
+        origin: target.map_or(Origin::Index, origin),
+        is_remote: target.is_none_or(is_remote),
+        file: file.to_owned(),
+        line,
+        constraint: false,
+    };
     let before_marker = text.split(';').next().unwrap_or(text).trim();
     if let Some((name, target)) = before_marker.split_once('@') {
         let name = name.split('[').next().unwrap_or(name).trim();
         if is_name(name) {
-            return Ok(of(Some(normalise(name)), origin(target.trim())));
+            return Ok(of(Some(normalise(name)), Some(target.trim())));
         }
     }
     if before_marker.contains('/') || before_marker.starts_with('.') || is_archive(before_marker) {
-        return Ok(of(None, origin(before_marker)));
+        return Ok(of(None, Some(before_marker)));
     }
     let name = package(text)?;
-    Ok(of(Some(normalise(name)), Origin::Index))
+    Ok(of(Some(normalise(name)), None))
 }
 
 /// One requirement and its place.
@@ -26,6 +33,8 @@ pub(super) struct Entry {
     pub(super) name: Option<String>,
     /// Where the package comes from.
     pub(super) origin: Origin,
+    /// Whether it is not one of the function's files, whatever they are.
+    pub(super) is_remote: bool,
     /// The file, as its author named it.
     pub(super) file: String,
     /// The line, from 1, on which it begins.
@@ -103,6 +112,14 @@ fn is_archive(text: &str) -> bool {
     [".whl", ".zip", ".gz", ".tgz", ".tar", ".bz2", ".tbz", ".xz", ".txz", ".tlz", ".lz", ".lzma"]
         .iter()
         .any(|ending| text.ends_with(ending))
+}
+
+/// Whether a text is a URL that leads to another machine.
+pub(super) fn is_remote(text: &str) -> bool {
+    let scheme = text.trim().split_once("://").map_or("", |(scheme, _)| scheme);
+    let is_scheme = scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c));
+    // `git+file://` names a repository on this one.
+    is_scheme && !scheme.is_empty() && !scheme.to_ascii_lowercase().ends_with("file")
 }
 
 fn origin(target: &str) -> Origin {

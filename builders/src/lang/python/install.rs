@@ -8,13 +8,14 @@ use super::grammar::Origin;
 use super::lock;
 use super::lock::Locked;
 use super::manifest::Manifest;
+use super::reach;
 use super::requirements::{Hashed, Requirements};
 use super::settings::{self, Translation};
 use crate::Inputs;
 use crate::diagnostic::{Blame, Diagnostic};
 use crate::entry::tool;
 use crate::error::PlanError;
-use crate::plan::{Action, Arg, Capture, Dir, Network, Place, Step};
+use crate::plan::{Action, Arg, Capture, Dir, Network, Place, ResolvesFrom, Step};
 use crate::steps::{helper, offline, run, scratch};
 use crate::toolchain::{BuildScripts, Tool};
 
@@ -22,12 +23,14 @@ use crate::toolchain::{BuildScripts, Tool};
 const CHOICE: &str = "INJECTOR_PYTHON_INSTALLER";
 
 /// How the dependencies come in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Install {
     /// What was decided and why.
     pub(super) because: Vec<String>,
     /// The steps; none where there are no dependencies.
     pub(super) steps: Vec<Step>,
+    /// On which files they depend.
+    pub(super) resolves_from: ResolvesFrom,
     /// The dependency files that the installer reads.
     pub(super) manifests: BTreeSet<Place>,
     /// Variables to which they refer.
@@ -40,6 +43,9 @@ pub(super) struct Install {
 pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install, PlanError> {
     let manifest = Manifest::of(inputs.function)?;
     let mut done = Install {
+        because: Vec::new(),
+        steps: Vec::new(),
+        resolves_from: reach::of(inputs, &manifest),
         secrets: manifest.secrets(inputs.function),
         manifests: manifest
             .texts(inputs.function)
@@ -50,7 +56,6 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
             .map(|path| Place::new(Dir::Source, path.clone()))
             .collect(),
         refers: manifest.refers(inputs.function),
-        ..Install::default()
     };
     if let Manifest::None(why) = manifest {
         done.because.push(why);
@@ -211,7 +216,7 @@ fn refuse_builds(manifest: &Manifest) -> Result<(), PlanError> {
                 .hint("name a wheel instead, or ask the operator for INJECTOR_BUILD_SCRIPTS=allow"),
         ))
     };
-    if let Manifest::Lock(_, Locked { unhashed }) = manifest
+    if let Manifest::Lock(_, Locked { unhashed, .. }) = manifest
         && let Some(name) = unhashed.first()
     {
         return refuse(name, manifest.name(), None);

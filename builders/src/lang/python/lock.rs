@@ -188,6 +188,8 @@ struct Dist {
 pub(super) struct Locked {
     /// Packages that have no hash, because they come from a directory or a repository.
     pub(super) unhashed: Vec<String>,
+    /// Whether all of them come from other machines.
+    pub(super) is_remote: bool,
 }
 
 /// Reads a lock and compares it with the project's dependencies.
@@ -209,8 +211,13 @@ pub(super) fn lock(text: &str, dependencies: &[Dependency]) -> Result<Locked, Pl
     let hashless = |package: &&Package| {
         ["git", "directory", "editable"].iter().any(|kind| package.source.contains_key(*kind))
     };
-    let unhashed = lock.package.iter().filter(|package| !is_root(package)).filter(hashless);
-    Ok(Locked { unhashed: unhashed.map(|package| package.name.clone()).collect() })
+    let others = || lock.package.iter().filter(|package| !is_root(package));
+    // registry = "https://…", url = "https://…", git = "https://…"; path, directory, editable and virtual are none.
+    let far = |source: &toml::Value| source.as_str().is_some_and(grammar::is_remote);
+    Ok(Locked {
+        unhashed: others().filter(hashless).map(|package| package.name.clone()).collect(),
+        is_remote: others().all(|package| package.source.values().all(far)),
+    })
 }
 
 /// A package's extras and version specifiers, as far as they can be compared: `None` where uv writes them otherwise.

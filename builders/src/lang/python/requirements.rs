@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::grammar::{Entry, entry};
+use super::grammar::{Entry, entry, is_remote};
 use crate::diagnostic::Diagnostic;
 use crate::entry::text;
 use crate::error::PlanError;
@@ -21,6 +21,8 @@ pub(super) struct Requirements {
     pub(super) files: BTreeSet<(RelPath, Kind)>,
     /// Whether any line has a hash.
     pub(super) hashed: Hashed,
+    /// Whether a line may name further files in words that only the installer understands.
+    pub(super) is_vague: bool,
 }
 
 /// Whether what is downloaded is compared with hashes.
@@ -104,6 +106,7 @@ fn read_file(
     for line in logical_lines(text) {
         let lead = line.text.len() - line.text.trim_start().len();
         let (requirement, options) = split_options(&line.text);
+        found.is_vague |= options.iter().any(|(name, _)| name.is_empty());
         let located = |message: &str, hint: &str| {
             Diagnostic::new(message).at(path.as_str(), Some(line.number()), None).hint(hint)
         };
@@ -127,6 +130,7 @@ fn read_file(
                     let kind = if name == "--constraint" { Kind::Constraints } else { kind };
                     // pip fetches URLs and expands variables itself.
                     if value.contains("://") || value.contains("${") {
+                        found.is_vague |= !is_remote(&value);
                         continue;
                     }
                     let target =
@@ -216,7 +220,8 @@ fn comment(text: &str) -> Option<&str> {
         .find(|before| before.is_empty() || before.ends_with(char::is_whitespace))
 }
 
-/// Splits a line into its requirement and its options, as pip does: options begin at the first word with a dash.
+/// Splits a line into its requirement and its options, as pip does: options begin at the first word with a dash. One
+/// that is not known here has no name.
 fn split_options(text: &str) -> (&str, Vec<(&'static str, String)>) {
     let start = words(text).find(|(_, word)| word.starts_with('-')).map_or(text.len(), |(at, _)| at);
     let (requirement, rest) = text.split_at(start);
@@ -224,6 +229,7 @@ fn split_options(text: &str) -> (&str, Vec<(&'static str, String)>) {
     let mut words = words(rest).map(|(_, word)| word);
     while let Some(word) = words.next() {
         let Some((name, takes_value, inline)) = option(word) else {
+            options.extend(word.starts_with('-').then(|| ("", word.to_owned())));
             continue;
         };
         let value = match inline {

@@ -15,7 +15,7 @@ use crate::entry::{misspelt, tool};
 use crate::error::PlanError;
 use crate::function::Function;
 use crate::plan::{
-    Action, Dir, ForeignCode, Launch, Network, Place, Plan, Program, ResolvesFrom, Secrets, Step,
+    Action, Dir, ForeignCode, Launch, Network, Place, Plan, Program, ResolvesFrom, Secrets, Serves, Step,
 };
 use crate::steps::offline;
 use crate::toolchain::{BuildScripts, Identity};
@@ -134,6 +134,9 @@ impl Builder for Rust {
             check: Vec::new(),
             resolve,
             foreign_code: ForeignCode::Possible,
+            // cargo writes absolute paths and times of files into its fingerprints, and compiles anew what does not agree:
+            // https://doc.rust-lang.org/nightly/nightly-rustc/cargo/core/compiler/fingerprint/index.html
+            kept: Serves::InPlace,
             resolves_from: ResolvesFrom::Files(manifest::files(inputs.function)),
             compile: steps,
             verify: Vec::new(),
