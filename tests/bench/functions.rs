@@ -141,14 +141,6 @@ impl Language {
             Language::Java => "java",
         }
     }
-
-    /// Whether what is launched is made by a compiler.
-    pub(super) fn is_compiled(self) -> bool {
-        match self {
-            Language::Python | Language::Nodejs => false,
-            Language::Go | Language::Rust | Language::Java => true,
-        }
-    }
 }
 
 /// Edits a handler: puts a number into its text, and that text at its end if it holds none.

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use super::registry::Registry;
 use super::room::{Room, clear};
@@ -42,12 +42,16 @@ pub(super) struct Rounds {
 pub(super) struct Pod {
     command: Command,
     volume: PathBuf,
+    /// What it must say, so that nothing else is measured.
+    says: Option<&'static str>,
 }
 
 /// A pod whose init container has ended well.
 pub(super) struct Built {
     /// How long it took.
     pub(super) time: Duration,
+    /// What it and its tools said.
+    pub(super) story: String,
     volume: PathBuf,
 }
 
@@ -80,13 +84,13 @@ impl Site {
         let volume = self.room.fresh("volume");
         let mut command = self.tool(&self.binary.display().to_string());
         command.arg("build").arg(function).arg("--volume").arg(&volume);
-        command.arg("--termination-log").arg(self.room.tmp().join("termination-log"));
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("INJECTOR_") {
                 command.env_remove(name);
             }
         }
-        Pod { command, volume }
+        command.env("INJECTOR_TERMINATION_LOG", self.room.tmp().join("termination-log"));
+        Pod { command, volume, says: None }
     }
 
     /// A function's files, copied to where they may be changed.
@@ -101,6 +105,18 @@ impl Pod {
     /// With a variable.
     pub(super) fn with(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.command.env(name, value.into());
+        self
+    }
+
+    /// It gets the whole function from a cache, or it fails.
+    pub(super) fn restores(mut self) -> Self {
+        self.says = Some("(cached)");
+        self
+    }
+
+    /// It gets the dependencies from a cache, or it fails.
+    pub(super) fn restores_dependencies(mut self) -> Self {
+        self.says = Some("(deps cached)");
         self
     }
 
@@ -126,8 +142,14 @@ impl Pod {
 
     /// Lets it run.
     pub(super) fn build(mut self) -> anyhow::Result<Built> {
-        let (time, _) = timed(&mut self.command)?;
-        Ok(Built { time, volume: self.volume })
+        let (time, story) = timed(&mut self.command)?;
+        let built = Built { time, story, volume: self.volume };
+        if self.says.is_some_and(|says| !built.story.contains(says)) {
+            let story = built.story.clone();
+            built.clear();
+            bail!("the build was no restore: {story}");
+        }
+        Ok(built)
     }
 
     /// Lets it run, and says its peak of memory in MiB; it alone, without the tools that it starts.

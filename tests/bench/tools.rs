@@ -32,6 +32,7 @@ const VERSIONS: [(&str, &[&str]); 9] = [
 pub(super) struct Tools {
     path: OsString,
     python: PathBuf,
+    installer: &'static str,
 }
 
 impl Tools {
@@ -50,13 +51,14 @@ impl Tools {
             ("pnpm", test::npm("pnpm", PNPM, "pnpm")),
             ("bun", bun()),
         ];
+        let installer = if found[0].1.is_ok() { "uv" } else { "pip" };
         for (tool, found) in found {
             match found {
                 Ok(bin) => path.push(bin),
                 Err(reason) => eprintln!("{tool} cannot be had: {}", words(&reason)),
             }
         }
-        Ok(Tools { path: env::join_paths(path)?, python })
+        Ok(Tools { path: env::join_paths(path)?, python, installer })
     }
 
     /// The directories of programs.
@@ -67,6 +69,11 @@ impl Tools {
     /// The same, with another one before them.
     pub(super) fn path_after(&self, first: PathBuf) -> anyhow::Result<OsString> {
         Ok(env::join_paths(std::iter::once(first).chain(env::split_paths(&self.path)))?)
+    }
+
+    /// The quickest installer of Python's packages that is there.
+    pub(super) fn installer(&self) -> &'static str {
+        self.installer
     }
 
     /// The interpreter itself.
