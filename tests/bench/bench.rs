@@ -26,7 +26,7 @@ use std::time::Instant;
 use anyhow::ensure;
 use clap::Args;
 
-use functions::{FUNCTIONS, Function, Language};
+use functions::{FUNCTIONS, Function, Language, Weight};
 use report::Report;
 use room::Room;
 use site::Site;
@@ -43,6 +43,9 @@ pub(crate) struct Options {
     /// Where all is measured [default: in memory]
     #[arg(long, value_name = "DIR")]
     room: Option<PathBuf>,
+    /// The injector that is measured [default: one that is compiled for it]
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
     /// Puts the results into tests/bench/results.json, docs/performance.md and docs/performance.svg
     #[arg(long)]
     write: bool,
@@ -81,15 +84,12 @@ const SECTIONS: [(&str, Section); 9] = [
 ///
 /// # Errors
 /// When nothing can be measured at all, or a file cannot be written. What cannot be measured is a row that says so.
-pub(crate) fn run(
-    binary: impl FnOnce() -> anyhow::Result<PathBuf>,
-    options: &Options,
-) -> anyhow::Result<()> {
+pub(crate) fn run(binary: impl FnOnce() -> anyhow::Result<PathBuf>, options: &Options) -> anyhow::Result<()> {
     if options.draw {
         return document::write(&document::read()?);
     }
     let choice = Choice::of(&options.what)?;
-    let binary = binary()?;
+    let binary = options.binary.clone().map_or_else(binary, Ok)?;
     let begun = Instant::now();
     let site = Site::new(&binary, Room::new(options.room.as_deref())?, options.rounds)?;
     let mut report = Report::new(&site);
@@ -122,7 +122,7 @@ fn measure(site: &Site, choice: &Choice, report: &mut Report) {
                 }
                 Ok(())
             });
-        } else if choice.has(Section::Scale) {
+        } else if choice.has(Section::Scale) && function.weight == Weight::Heavy {
             report.section(function.title, |report| {
                 scale::restores(site, function, &stock::Stock::of(site, function)?, report);
                 Ok(())

@@ -47,7 +47,9 @@ pub(super) fn kubeless(language: Language) -> &'static str {
 pub(super) fn cold<'a>(series: &mut Series<'a>, site: &'a Site, function: &'a Function, source: &'a Path) {
     match function.language {
         Language::Python => {
-            add(series, site, kubeless(function.language), move |to| Ok(pip(site, source, "--prefix", to, None)));
+            add(series, site, kubeless(function.language), move |to| {
+                Ok(pip(site, source, "--prefix", to, None))
+            });
             add(series, site, PIP, move |to| Ok(pip(site, source, "--target", to, None)));
             let cache = site.room.fresh("pip-cache");
             warm(series, site, PIP_WARM, move |to| Ok(pip(site, source, "--target", to, Some(&cache))));

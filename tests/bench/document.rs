@@ -62,8 +62,13 @@ fn goals(results: &Results) -> String {
             Found::Figure(_) if row.met() == Some(true) => "met".to_owned(),
             Found::Figure(_) => "**not met**".to_owned(),
         };
-        let _ =
-            writeln!(table, "| {} | {} | {} | {figure} | {reach} | {verdict} |", row.id, row.what, row.goal());
+        let _ = writeln!(
+            table,
+            "| {} | {} | {} | {figure} | {reach} | {verdict} |",
+            row.id,
+            row.what,
+            row.goal()
+        );
     }
     table
 }
@@ -87,10 +92,8 @@ fn times(results: &Results) -> String {
     let mut text = String::new();
     for function in &FUNCTIONS {
         let Some(times) = results.times.get(function.name) else { continue };
-        let mut medians: Vec<(f64, &String)> = times
-            .iter()
-            .filter_map(|(who, taken)| Some((Figure::of(taken.clone())?.median, who)))
-            .collect();
+        let mut medians: Vec<(f64, &String)> =
+            times.iter().filter_map(|(who, taken)| Some((Figure::of(taken.clone())?.median, who))).collect();
         medians.sort_by(|one, other| one.0.total_cmp(&other.0));
         let listed: Vec<String> =
             medians.iter().map(|(time, who)| format!("{who} {}", spoken(*time))).collect();

@@ -1,5 +1,7 @@
 //! The table as it comes into being: a row is printed as soon as it is known, and a fault in one loses no other.
 
+use std::fmt::Write as _;
+
 use super::functions::Function;
 use super::results::{Found, Goal, Results, Row, Unit};
 use super::series::{Times, words};
@@ -8,25 +10,22 @@ use super::site::Site;
 /// What was found so far.
 pub(super) struct Report {
     results: Results,
+    /// A section's title that no row stands below yet.
+    title: Option<String>,
 }
 
 impl Report {
     /// Of this machine.
     pub(super) fn new(site: &Site) -> Self {
-        let results =
-            Results { machine: machine(), versions: site.tools.versions(), ..Results::default() };
+        let results = Results { machine: machine(), versions: site.tools.versions(), ..Results::default() };
         println!("{}", results.machine);
         println!("{:<4}{:<78}{:>10}  {:<19}{:>9}", "", "what", "figure", "least – most", "goal");
-        Report { results }
+        Report { results, title: None }
     }
 
     /// Measures what belongs together; if it fails as a whole, a row says so.
-    pub(super) fn section(
-        &mut self,
-        title: &str,
-        measure: impl FnOnce(&mut Report) -> anyhow::Result<()>,
-    ) {
-        println!("{title}");
+    pub(super) fn section(&mut self, title: &str, measure: impl FnOnce(&mut Report) -> anyhow::Result<()>) {
+        self.title = Some(title.to_owned());
         if let Err(reason) = measure(self) {
             let found = Found::Failed(words(&reason));
             self.row("", title, Unit::Count, found, None);
@@ -35,6 +34,9 @@ impl Report {
 
     /// One more row.
     pub(super) fn row(&mut self, id: &str, what: &str, unit: Unit, found: Found, goal: Option<Goal>) {
+        if let Some(title) = self.title.take() {
+            println!("{title}");
+        }
         let row = Row { id: id.to_owned(), what: what.to_owned(), unit, found, goal };
         let (figure, reach) = row.figure();
         let verdict = match row.met() {
@@ -45,9 +47,20 @@ impl Report {
         let goal = row.goal();
         println!("{:<4}{what:<78}{figure:>10}  {reach:<19}{goal:>9}  {verdict}", row.id);
         if let Found::Failed(reason) = &row.found {
-            println!("    {reason}");
+            // One fault often spoils several rows in turn.
+            let told = |old: &Row| matches!(&old.found, Found::Failed(old) if old == reason);
+            if !self.results.rows.iter().any(told) {
+                println!("    {reason}");
+            }
         }
         self.results.rows.push(row);
+    }
+
+    /// Something that is no figure.
+    pub(super) fn note(&mut self, text: &str) {
+        if let Some(title) = &mut self.title {
+            let _ = write!(title, ": {text}");
+        }
     }
 
     /// A row about a function.

@@ -66,10 +66,7 @@ impl Site {
     /// The cluster's registry; started when it is first asked for.
     pub(super) fn registry(&self) -> Result<&Registry, String> {
         let start = || Registry::start(&self.room.fresh_dir("registry")?);
-        self.registry
-            .get_or_init(|| start().map_err(|reason| words(&reason)))
-            .as_ref()
-            .map_err(String::clone)
+        self.registry.get_or_init(|| start().map_err(|reason| words(&reason))).as_ref().map_err(String::clone)
     }
 
     /// A tool, as one would start it without us.
@@ -145,9 +142,9 @@ impl Pod {
         let (time, story) = timed(&mut self.command)?;
         let built = Built { time, story, volume: self.volume };
         if self.says.is_some_and(|says| !built.story.contains(says)) {
-            let story = built.story.clone();
+            let last = built.story.lines().last().unwrap_or_default().to_owned();
             built.clear();
-            bail!("the build was no restore: {story}");
+            bail!("the build was no restore: {last}");
         }
         Ok(built)
     }

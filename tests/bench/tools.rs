@@ -88,8 +88,7 @@ impl Tools {
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
             let number = said.split_whitespace().find(|word| word.contains('.'))?;
             let number = number.trim_start_matches(|c: char| !c.is_ascii_digit()).trim_end_matches('.');
-            let number: String =
-                number.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+            let number: String = number.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
             output.status.success().then_some((tool.to_owned(), number))
         };
         VERSIONS.into_iter().filter_map(version).collect()
@@ -104,7 +103,15 @@ fn bun() -> anyhow::Result<PathBuf> {
     if !bin.join("bun").exists() {
         fs::create_dir_all(&home)?;
         let mut npm = Command::new("npm");
-        npm.args(["install", "--global", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"]);
+        npm.args([
+            "install",
+            "--global",
+            "--silent",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--prefix",
+        ]);
         timed(npm.arg(&home).arg(format!("@oven/{package}@{BUN}")))?;
     }
     Ok(bin.canonicalize()?)

@@ -4,9 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::competitors::{
-    self, BUN_COPIED, NPM_WARM, PNPM_COPIED, UV_COPIED, UV_COPIED_COMPILED, UV_LINKED,
-};
+use super::competitors::{self, BUN_COPIED, NPM_WARM, PNPM_COPIED, UV_COPIED, UV_COPIED_COMPILED, UV_LINKED};
 use super::functions::{Function, Language, Weight};
 use super::report::Report;
 use super::results::{Goal, Unit};
@@ -33,7 +31,7 @@ pub(super) fn rows(
     choice: &Choice,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    println!("    {}", stock.size());
+    report.note(&stock.size());
     let mut series = Series::default();
     series.add(RAW, || {
         let to = site.room.fresh("raw");
@@ -64,28 +62,38 @@ pub(super) fn rows(
     let heavy = function.weight == Weight::Heavy;
     let goal = |most: f64| heavy.then_some(Goal::AtMost(most));
     if choice.has(Section::Node) {
-        report.of(function, "P2", "node's cache / raw", Unit::Ratio, times.ratio(NODE, RAW), goal(1.3));
         let others: &[(&str, Option<f64>)] = match function.language {
-            Language::Python => {
-                &[(TAR, Some(0.85)), (COPY, None), (UV_COPIED, Some(0.45)), (UV_COPIED_COMPILED, Some(0.45)), (UV_LINKED, None)]
-            }
-            Language::Nodejs => {
-                &[(TAR, None), (COPY, None), (NPM_WARM, Some(0.1)), (PNPM_COPIED, None), (BUN_COPIED, None)]
-            }
-            Language::Go | Language::Rust | Language::Java => &[(TAR, None), (COPY, None)],
+            Language::Python => &[
+                (RAW, Some(1.3)),
+                (TAR, Some(0.85)),
+                (COPY, None),
+                (UV_COPIED, Some(0.45)),
+                (UV_COPIED_COMPILED, Some(0.45)),
+                (UV_LINKED, None),
+            ],
+            Language::Nodejs => &[
+                (RAW, Some(1.3)),
+                (TAR, None),
+                (COPY, None),
+                (NPM_WARM, Some(0.1)),
+                (PNPM_COPIED, None),
+                (BUN_COPIED, None),
+            ],
+            Language::Go | Language::Rust | Language::Java => &[(RAW, None), (TAR, None), (COPY, None)],
         };
         for (other, most) in others {
             let what = format!("node's cache / {other}");
             let goal = most.and_then(goal);
-            let id = if goal.is_some() { "P2" } else { "" };
-            report.of(function, id, &what, Unit::Ratio, times.ratio(NODE, other), goal);
+            let p2 = if goal.is_some() { "P2" } else { "" };
+            report.of(function, p2, &what, Unit::Ratio, times.ratio(NODE, other), goal);
         }
         report.of(function, "", "node's cache", Unit::Milliseconds, times.alone(NODE, 1e3), None);
     }
     if choice.has(Section::Registry) {
         for who in [CLUSTER_ALONE, CLUSTER] {
             let what = who.trim_start_matches("injector, ");
-            report.of(function, "P2", &format!("{what} / raw"), Unit::Ratio, times.ratio(who, RAW), goal(1.3));
+            let p2 = if heavy { "P2" } else { "" };
+            report.of(function, p2, &format!("{what} / raw"), Unit::Ratio, times.ratio(who, RAW), goal(1.3));
             report.of(function, "", what, Unit::Milliseconds, times.alone(who, 1e3), None);
         }
     }
