@@ -3,18 +3,25 @@
 //! No cache ever fails a build: whatever one does is a miss, one warning, and the function is built as it would be
 //! without.
 
+pub(crate) mod collect;
+pub(crate) mod contents;
+pub(crate) mod cluster;
+mod image;
 pub(crate) mod node;
 pub(crate) mod record;
+pub(crate) mod upkeep;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use builders::Package;
 use builders::function::Sha256;
 
+use self::cluster::{Cluster, Pushed, Tagged};
+use self::image::Packed;
 use self::node::{Access, Flight, Held, Node, NodeError, Turn};
 use self::record::{Layer, Part, Progress, Record, SCHEMA};
 use crate::cli::{Caching, Mode, Refresh};
@@ -27,6 +34,7 @@ use crate::sys::{fs, host};
 pub(crate) struct Cache<'a> {
     caching: &'a Caching,
     node: Option<Node>,
+    cluster: Option<Cluster>,
     reporter: &'a Reporter,
     /// Whether what was resolved can be another thing tomorrow.
     resolution: Resolution,
@@ -47,7 +55,15 @@ pub(crate) enum Resolution {
 pub(crate) struct Found {
     /// What it says of itself.
     pub(crate) record: Record,
-    trees: BTreeMap<Part, Held>,
+    trees: BTreeMap<Part, Tree>,
+}
+
+/// A tree of an entry.
+enum Tree {
+    /// It is in the node's cache.
+    Near(Held),
+    /// It is in the registry.
+    Far(Packed),
 }
 
 /// What a build made, for the caches.
@@ -64,79 +80,167 @@ pub(crate) struct Made {
 const DEPS: &str = "deps";
 
 impl<'a> Cache<'a> {
-    /// Opens the caches that somebody asked for.
-    pub(crate) fn open(
+    /// The caches that somebody asked for.
+    pub(crate) fn new(
         caching: &'a Caching,
         node: Option<Result<Node, NodeError>>,
+        cluster: Option<Cluster>,
         resolution: Resolution,
         reporter: &'a Reporter,
     ) -> Self {
-        let mut cache = Cache { caching, node: None, reporter, resolution, warned: Cell::new(false) };
+        let warned = Cell::new(false);
+        let mut cache = Cache { caching, node: None, cluster, reporter, resolution, warned };
         cache.node = node.and_then(|node| cache.or_warn("the node's cache cannot be used", node));
         cache
     }
 
     /// Whether there is none.
     pub(crate) fn is_absent(&self) -> bool {
-        self.node.is_none()
+        self.node.is_none() && self.cluster.is_none()
     }
 
-    /// Looks up an entry.
+    /// Looks up an entry: on the node, then in the registry.
     pub(crate) fn find(&self, layer: Layer, keyed: &Keyed) -> Option<Found> {
         if self.caching.refresh == Refresh::Yes {
             return None;
         }
+        self.near(layer, keyed).or_else(|| self.far(layer, keyed))
+    }
+
+    fn near(&self, layer: Layer, keyed: &Keyed) -> Option<Found> {
         let node = self.node.as_ref()?;
-        let record = self.or_warn("an entry of the node's cache cannot be read", node.record(layer, keyed.key))??;
-        let is_old = self.caching.resolve_max_age.filter(|_| self.resolution == Resolution::Free).is_some_and(
-            |most| Duration::from_secs(host::now().saturating_sub(record.resolved)) > most,
-        );
-        if is_old {
+        let record =
+            self.or_warn("an entry of the cache cannot be read", node.record(layer, keyed.key))??;
+        if self.is_old(&record) {
             return None;
         }
         let mut trees = BTreeMap::new();
         for (part, tree) in &record.parts {
-            let held = self.or_warn("a tree of the node's cache cannot be read", node.hold(*tree))??;
-            trees.insert(*part, held);
+            trees.insert(*part, Tree::Near(self.held(*tree)?));
         }
         Some(Found { record, trees })
     }
 
-    /// Puts a part of an entry into `to`. Where that fails, nothing of it stays there.
-    pub(crate) fn place(&self, found: &Found, part: Part, to: &Path) -> Option<()> {
-        let held = found.trees.get(&part)?;
-        let times = if part == Part::Kept { Times::Kept } else { Times::Dropped };
-        let skip = |path: &str| if part == Part::Tree && path == DEPS { Skip::Yes } else { Skip::No };
-        let put = held
-            .manifest()
-            .map_err(Trouble::from)
-            .and_then(|manifest| Ok(tree::put(&manifest, &held.files, to, &skip, times)?));
-        if let Err(trouble) = put {
-            if let (Trouble::Broken(_), Some(node)) = (&trouble, &self.node) {
-                // Where it cannot go, each pod finds out by itself.
-                let _ = node.discard(held.tree);
-            }
-            self.warn(&format!("the cache's {} are not used: {trouble}", part.name()));
+    fn far(&self, layer: Layer, keyed: &Keyed) -> Option<Found> {
+        let cluster = self.cluster.as_ref()?;
+        let (record, image) = self.or_warn("the registry is of no use", cluster.find(layer, keyed))??;
+        if self.is_old(&record) {
             return None;
+        }
+        // Parts of it may have been fetched before, for another entry.
+        let near = |packed: &Packed| self.held(packed.tree).map(Tree::Near);
+        let trees = image.trees.into_iter();
+        let trees = trees.map(|(part, packed)| (part, near(&packed).unwrap_or(Tree::Far(packed)))).collect();
+        Some(Found { record, trees })
+    }
+
+    fn held(&self, tree: Sha256) -> Option<Held> {
+        self.or_warn("a tree of the cache cannot be read", self.node.as_ref()?.hold(tree))?
+    }
+
+    /// Whether what was resolved shall be resolved again.
+    fn is_old(&self, record: &Record) -> bool {
+        let age = Duration::from_secs(host::now().saturating_sub(record.resolved));
+        let most = self.caching.resolve_max_age.filter(|_| self.resolution == Resolution::Free);
+        most.is_some_and(|most| age > most)
+    }
+
+    /// Puts parts of an entry into directories, which are there and empty. Where that fails, something may be left there.
+    pub(crate) fn place(&self, found: &mut Found, parts: &[(Part, &Path)]) -> Option<()> {
+        let fetches = found.trees.values().any(|tree| matches!(tree, Tree::Far(_)));
+        for (part, to) in parts {
+            self.place_part(found, *part, Some(to))?;
+        }
+        if fetches {
+            self.note(found);
         }
         Some(())
     }
 
+    fn place_part(&self, found: &mut Found, part: Part, to: Option<&Path>) -> Option<()> {
+        let placed = match found.trees.get(&part)? {
+            Tree::Near(held) => to.map_or(Ok(()), |to| copy(part, held, to)),
+            Tree::Far(packed) => self.fetched(part, packed, to).map(|held| {
+                found.trees.extend(held.map(|held| (part, Tree::Near(held))));
+            }),
+        };
+        placed
+            .inspect_err(|trouble| {
+                if let (Trouble::Broken(_), Some(node), Some(Tree::Near(held))) =
+                    (trouble, &self.node, found.trees.get(&part))
+                {
+                    // Where it cannot go, each pod finds out by itself.
+                    let _ = node.discard(held.tree);
+                }
+                self.warn(&format!("the cache is of no use: {trouble}"));
+            })
+            .ok()
+    }
+
+    /// Brings a tree from the registry to the node's cache and to where it is wanted, at once; without the node's cache,
+    /// if that has no room.
+    fn fetched(&self, part: Part, packed: &Packed, to: Option<&Path>) -> Result<Option<Held>, Trouble> {
+        let Some(cluster) = &self.cluster else { return Ok(None) };
+        let manifest = cluster.manifest(packed)?;
+        let mut bare = manifest.clone();
+        if part == Part::Tree {
+            // Where the tree is wanted, its dependencies are, too.
+            bare.0.remove(DEPS);
+        }
+        let lay = || to.map_or(Ok(()), |to| tree::lay(&bare, to));
+        lay()?;
+        let Some(node) = self.node.as_ref().filter(|node| node.access() == Access::Full) else {
+            return cluster.fetch(part, packed, &manifest, to.as_slice()).map(|()| None);
+        };
+        let stored = node.store(|near: &Path| {
+            tree::lay(&manifest, near)?;
+            let roots: Vec<&Path> = [near].into_iter().chain(to).collect();
+            cluster.fetch(part, packed, &manifest, &roots)?;
+            Ok::<_, Trouble>(manifest.clone())
+        });
+        match (stored, to) {
+            (Ok(held), _) => Ok(Some(held)),
+            (Err(Trouble::Failed(why)), Some(to)) => {
+                self.warn(&format!("the node's cache cannot be used: {why}"));
+                fs::remove(to).and_then(|()| fs::create_dirs(to))?;
+                lay()?;
+                cluster.fetch(part, packed, &manifest, &[to]).map(|()| None)
+            }
+            (Err(trouble), _) => Err(trouble),
+        }
+    }
+
+    /// Lets the node's cache know an entry whose trees it has now.
+    fn note(&self, found: &Found) {
+        let is_here = found.trees.values().all(|tree| matches!(tree, Tree::Near(_)));
+        if let (true, Some(node)) = (is_here, &self.node) {
+            self.or_warn("the node's cache cannot be used", node.put(&found.record));
+        }
+    }
+
     /// What to link where, instead of copying an entry: names in the published tree, and where they are in the
     /// function's container. `None` where nothing is mounted there.
-    pub(crate) fn mounted(&self, found: &Found) -> Option<Mounted> {
+    pub(crate) fn mounted(&self, found: &mut Found) -> Option<Mounted> {
         let Mode::Mount(at) = &self.caching.mode else { return None };
         let node = self.node.as_ref()?;
-        let tree = found.trees.get(&Part::Tree)?;
-        let names = self.or_warn("a tree of the node's cache cannot be read", fs::names(&tree.files))?;
-        let dirs: BTreeMap<Part, PathBuf> =
-            found.trees.iter().map(|(part, held)| (*part, Node::place_at(at, held.tree))).collect();
-        for held in found.trees.values() {
-            self.or_warn("an entry of the node's cache cannot be leased", node.lease(held.tree))?;
+        for part in [Part::Deps, Part::Tree] {
+            self.place_part(found, part, None)?;
         }
-        let files = dirs.get(&Part::Tree)?.join("files");
-        let links = names.into_iter().map(|name| (name.clone(), files.join(name))).collect();
-        Some(Mounted { links, trees: dirs.into_values().map(|dir| dir.display().to_string()).collect() })
+        let mut dirs = BTreeMap::new();
+        let mut links = Vec::new();
+        for (part, tree) in &found.trees {
+            // Where the node's cache could not take it, nothing is there to be mounted.
+            let Tree::Near(held) = tree else { return None };
+            self.or_warn("an entry of the cache cannot be leased", node.lease(held.tree))?;
+            let dir = Node::place_at(at, held.tree);
+            if *part == Part::Tree {
+                let names = self.or_warn("a tree of the cache cannot be read", fs::names(&held.files))?;
+                links.extend(names.into_iter().map(|name| (name.clone(), dir.join("files").join(name))));
+            }
+            dirs.insert(*part, dir.display().to_string());
+        }
+        self.note(found);
+        Some(Mounted { links, trees: dirs.into_values().collect() })
     }
 
     /// Takes the right to make an entry; waits for another pod that has it. There may be an entry afterwards.
@@ -156,43 +260,90 @@ impl<'a> Cache<'a> {
     /// Why nothing was found: what differs from the most similar entry, in words.
     pub(crate) fn why(&self, layer: Layer, keyed: &Keyed) -> String {
         if self.caching.refresh == Refresh::Yes {
-            return "made again, as INJECTOR_REFRESH asks".to_owned();
+            return "built anew: INJECTOR_REFRESH asks for it".to_owned();
         }
         let records = self.node.as_ref().map(|node| node.records(layer)).unwrap_or_default();
         let changes = |record: &Record| keyed.inputs.changes_since(&record.inputs);
         if records.iter().any(|record| record.key == keyed.key) {
-            return "what was resolved is older than INJECTOR_RESOLVE_MAX_AGE, or not whole".to_owned();
+            return "built anew: what was resolved is older than INJECTOR_RESOLVE_MAX_AGE".to_owned();
         }
         let similar = |record: &&Record| is_related(&record.inputs, &keyed.inputs);
         match records.iter().filter(similar).map(changes).min_by_key(Vec::len) {
-            None => "nothing is cached for this function yet".to_owned(),
-            Some(changes) => list(changes.as_slice()),
+            None => "nothing for this function yet".to_owned(),
+            Some(changes) => format!("built anew: {}", list(changes.as_slice())),
         }
     }
 
-    /// Keeps what was made, as entries of these layers; gives the last one.
-    pub(crate) fn keep(&self, made: &Made, layers: &[(Layer, &Keyed, &[Package])]) -> Option<Found> {
-        let node = self.node.as_ref().filter(|node| node.access() == Access::Full)?;
-        let mut trees = BTreeMap::new();
+    /// Keeps what was made, as entries of these layers; gives what all pods have of the last one.
+    pub(crate) fn keep(
+        &self,
+        made: &Made,
+        layers: &[(Layer, &Keyed, &[Package])],
+        scratch: &Path,
+    ) -> Option<Kept> {
+        let node = self.node.as_ref().filter(|node| node.access() == Access::Full);
+        let mut trees: BTreeMap<Part, (Manifest, PathBuf)> = BTreeMap::new();
+        let mut held = BTreeMap::new();
         for (part, (dir, known)) in &made.trees {
-            let deps = trees.get(&Part::Deps).map(|held: &Held| held.tree);
-            let stored = self.store(node, *part, dir, *known, deps);
+            let deps = trees.get(&Part::Deps).map(|(manifest, _)| manifest.digest()).transpose();
+            let stored = deps.map_err(Trouble::from).and_then(|deps| match node {
+                Some(node) => {
+                    let stored = self.store(node, *part, dir, *known, deps)?;
+                    let source = (stored.manifest()?, stored.files.clone());
+                    held.insert(*part, stored);
+                    Ok(source)
+                }
+                None => Ok((taken(*part, dir, None, deps)?, dir.clone())),
+            });
             trees.insert(*part, self.or_warn("what was built cannot be cached", stored)?);
         }
-        let mut last = None;
+        let mut kept = None;
         for (layer, keyed, packages) in layers {
             let wanted: &[Part] = match layer {
                 Layer::Deps => &[Part::Deps, Part::Kept],
                 Layer::Build => &[Part::Deps, Part::Tree],
             };
-            let parts: BTreeMap<Part, &Held> =
-                wanted.iter().filter_map(|part| Some((*part, trees.get(part)?))).collect();
-            let record = record(made, *layer, keyed, packages, &parts).and_then(|record| Ok(node.put(&record).map(|()| record)?));
-            last = Some(self.or_warn("what was built cannot be cached", record)?);
+            let parts: BTreeMap<Part, (Manifest, PathBuf)> =
+                wanted.iter().filter_map(|part| Some((*part, trees.get(part)?.clone()))).collect();
+            let record = self
+                .or_warn("what was built cannot be cached", record(made, *layer, keyed, packages, &parts))?;
+            if let Some(node) = node {
+                self.or_warn("what was built cannot be cached", node.put(&record))?;
+            }
+            kept = match self.pushed(&record, &parts, scratch) {
+                Some(Pushed::Theirs) => self.far(*layer, keyed).map(Kept::Theirs),
+                _ => None,
+            };
+            if kept.is_none() && node.is_some() {
+                let near = wanted
+                    .iter()
+                    .filter_map(|part| Some((*part, Tree::Near(self.held(held.get(part)?.tree)?))));
+                kept = Some(Kept::Ours(Found { trees: near.collect(), record }));
+            }
         }
-        let record = last?;
-        trees.retain(|part, _| record.parts.contains_key(part));
-        Some(Found { record, trees })
+        if let Some(node) = node {
+            self.or_warn(
+                "the cache cannot be tidied up",
+                collect::collect_if_due(node, self.caching.max_size),
+            );
+        }
+        kept
+    }
+
+    /// Pushes an entry, if that is asked for.
+    fn pushed(
+        &self,
+        record: &Record,
+        parts: &BTreeMap<Part, (Manifest, PathBuf)>,
+        scratch: &Path,
+    ) -> Option<Pushed> {
+        let (cluster, patience) = (self.cluster.as_ref()?, self.caching.push?);
+        if record.progress == Progress::Partial {
+            return None;
+        }
+        let until = Instant::now() + patience;
+        let how = if self.caching.refresh == Refresh::Yes { Tagged::Anew } else { Tagged::First };
+        self.or_warn("nothing was pushed", cluster.push(record, parts, how, scratch, until))
     }
 
     /// Stores one tree, unless the node has it.
@@ -204,24 +355,13 @@ impl<'a> Cache<'a> {
         known: Option<Sha256>,
         deps: Option<Sha256>,
     ) -> Result<Held, Trouble> {
-        let times = if part == Part::Kept { Times::Kept } else { Times::Dropped };
-        let link = deps.filter(|_| part == Part::Tree);
-        let skip = |path: &str| if link.is_some() && path == DEPS { Skip::Yes } else { Skip::No };
         if let Some(known) = known
-            && tree::take(dir, None, &skip, times)?.digest()? == known
+            && taken(part, dir, None, deps)?.digest()? == known
             && let Some(held) = node.hold(known)?
         {
             return Ok(held);
         }
-        node.store(|to: &Path| {
-            let mut manifest = tree::take(dir, Some(to), &skip, times)?;
-            if let Some(deps) = link {
-                let target = format!("../../{}/files", deps.hex());
-                fs::link(Path::new(&target), &to.join(DEPS))?;
-                manifest.0.insert(DEPS.to_owned(), Entry::Link(target));
-            }
-            Ok::<Manifest, Trouble>(manifest)
-        })
+        node.store(|to: &Path| taken(part, dir, Some(to), deps))
     }
 
     /// The result; of what went wrong, a person hears.
@@ -237,6 +377,42 @@ impl<'a> Cache<'a> {
     }
 }
 
+/// What all pods have of an entry that was made here.
+pub(crate) enum Kept {
+    /// What was made here.
+    Ours(Found),
+    /// What another pod had pushed before.
+    Theirs(Found),
+}
+
+/// Takes a tree, into the node's cache or where it is; in the place of its dependencies, a link leads to theirs.
+fn taken(part: Part, dir: &Path, to: Option<&Path>, deps: Option<Sha256>) -> Result<Manifest, Trouble> {
+    let link = deps.filter(|_| part == Part::Tree).map(|deps| format!("../../{}/files", deps.hex()));
+    let mut manifest = tree::take(dir, to, &beside_deps(part), times(part))?;
+    if let Some(link) = link {
+        if let Some(to) = to {
+            fs::link(Path::new(&link), &to.join(DEPS))?;
+        }
+        manifest.0.insert(DEPS.to_owned(), Entry::Link(link));
+    }
+    Ok(manifest)
+}
+
+/// Copies a tree from the node's cache.
+fn copy(part: Part, held: &Held, to: &Path) -> Result<(), Trouble> {
+    Ok(tree::put(&held.manifest()?, &held.files, to, &beside_deps(part), times(part))?)
+}
+
+/// Whether the times of its files are of any use.
+fn times(part: Part) -> Times {
+    if part == Part::Kept { Times::Kept } else { Times::Dropped }
+}
+
+/// Passes over the dependencies in a published tree: they are a tree of their own.
+fn beside_deps(part: Part) -> impl Fn(&str) -> Skip {
+    move |path| if part == Part::Tree && path == DEPS { Skip::Yes } else { Skip::No }
+}
+
 /// How a function reaches what lies in a mounted cache.
 pub(crate) struct Mounted {
     /// Names in the published tree, and where they lead.
@@ -248,7 +424,7 @@ pub(crate) struct Mounted {
 impl Found {
     /// The digest of one of its trees.
     pub(crate) fn tree(&self, part: Part) -> Option<Sha256> {
-        self.trees.get(&part).map(|held| held.tree)
+        self.record.parts.get(&part).copied()
     }
 }
 
@@ -270,8 +446,13 @@ impl From<TreeError> for Trouble {
             TreeError::Source { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Trouble::Failed(said)
             }
-            TreeError::Source { .. } | TreeError::Wrong { .. } => Trouble::Broken(said),
+            TreeError::Source { .. }
+            | TreeError::Wrong { .. }
+            | TreeError::Garbled(_)
+            | TreeError::Short
+            | TreeError::Long => Trouble::Broken(said),
             TreeError::Target { .. }
+            | TreeError::Stream(_)
             | TreeError::Changed(_)
             | TreeError::Special(_)
             | TreeError::Name(_) => Trouble::Failed(said),
@@ -288,7 +469,7 @@ impl From<NodeError> for Trouble {
 
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
-        Trouble::Failed(fs::plain(&error))
+        error.downcast::<TreeError>().map_or_else(|error| Trouble::Failed(fs::plain(&error)), Trouble::from)
     }
 }
 
@@ -303,19 +484,21 @@ fn record(
     layer: Layer,
     keyed: &Keyed,
     packages: &[Package],
-    parts: &BTreeMap<Part, &Held>,
+    parts: &BTreeMap<Part, (Manifest, PathBuf)>,
 ) -> Result<Record, Trouble> {
     let mut usage = fs::Usage::default();
-    for held in parts.values() {
-        let tree = held.manifest()?.usage();
+    let mut trees = BTreeMap::new();
+    for (part, (manifest, _)) in parts {
+        let tree = manifest.usage();
         usage = fs::Usage { files: usage.files + tree.files, bytes: usage.bytes + tree.bytes };
+        trees.insert(*part, manifest.digest()?);
     }
     Ok(Record {
         schema: SCHEMA,
         layer,
         key: keyed.key,
         inputs: keyed.inputs.clone(),
-        parts: parts.iter().map(|(part, held)| (*part, held.tree)).collect(),
+        parts: trees,
         packages: packages.to_vec(),
         files: usage.files,
         bytes: usage.bytes,

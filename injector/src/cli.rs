@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one reader of arguments and environment")]
 
 mod args;
+mod cache;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,11 +16,13 @@ use builders::toolchain::BuildScripts;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use self::args::{BuildArgs, CacheArgs, Cli, Command, LimitArgs};
+use self::args::{BuildArgs, Cli, Command, LimitArgs};
+pub(crate) use self::cache::{Upkeep, UpkeepDeed};
 use crate::content::{BadContentType, Bytes, Carrier, ContentType, Limits};
 use crate::report::console::Look;
 use crate::sys::fetch::{Address, BadAddress};
 use crate::sys::fs;
+use crate::sys::registry::{BadReference, Reference};
 
 /// What is to be done.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ pub(crate) enum Verb {
         /// The operator's file.
         config: Option<PathBuf>,
     },
+    /// Looks after a node's cache.
+    Cache(Upkeep),
     /// Explains an exit code; without one, the pods on standard input, or all codes.
     Explain(Option<u8>),
     /// Prints a text that the parser made: help or version.
@@ -126,7 +131,7 @@ pub(crate) struct Caching {
     /// How a function gets what is cached.
     pub(crate) mode: Mode,
     /// The registry that the cluster's pods share.
-    pub(crate) registry: Option<String>,
+    pub(crate) registry: Option<Reference>,
     /// Whether what is built here is pushed, and how long that may take.
     pub(crate) push: Option<Duration>,
     /// What else a result depends on.
@@ -137,6 +142,13 @@ pub(crate) struct Caching {
     pub(crate) resolve_max_age: Option<Duration>,
     /// Whether what the cache has is passed over.
     pub(crate) refresh: Refresh,
+}
+
+impl Caching {
+    /// Whether there is any cache.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.dir.is_some() || self.registry.is_some()
+    }
 }
 
 /// How a function gets what is cached.
@@ -238,9 +250,20 @@ pub(crate) enum RequestError {
         /// Why it should not be, and what to do.
         reason: &'static str,
     },
+    /// A value that is needed.
+    #[error("{name} is not set: {reason}")]
+    Missing {
+        /// The flag's variable.
+        name: &'static str,
+        /// What it is for.
+        reason: &'static str,
+    },
     /// Where the function is.
     #[error("FUNC_URL: {0}")]
     Address(BadAddress),
+    /// Where the cluster's cache is.
+    #[error("INJECTOR_CACHE_REGISTRY: {0}")]
+    Registry(#[from] BadReference),
     /// The runtime's name.
     #[error("FUNC_RUNTIME: {0}")]
     Runtime(#[from] BadRuntimeName),
@@ -309,6 +332,7 @@ fn parse(cli: Cli, env: Environment) -> Result<Request, RequestError> {
         }
         Command::Install { dest } => Verb::Install { dest },
         Command::Runtimes { config } => Verb::Runtimes { config: path(config) },
+        Command::Cache { command } => Verb::Cache(cache::upkeep(command)?),
         Command::Explain { code } => {
             let digits = code.map(|code| code.trim_start_matches(['E', 'e']).to_owned());
             Verb::Explain(number("CODE", digits)?)
@@ -351,43 +375,9 @@ fn parse_build(args: BuildArgs) -> Result<Build, RequestError> {
         timeout: timeout(args.timeout)?,
         config: path(args.config),
         ca_file: path(args.ca_file),
-        cache: caching(args.cache)?,
+        cache: cache::caching(args.cache)?,
     })
 }
-
-fn caching(args: CacheArgs) -> Result<Caching, RequestError> {
-    let seconds = |name, value| {
-        Ok::<_, RequestError>(number::<u32>(name, value)?.map(|seconds| Duration::from_secs(seconds.into())))
-    };
-    let dir = path(args.cache_dir);
-    let mounted = path(args.cache_mount).or_else(|| dir.clone());
-    let is_mounted = choice("INJECTOR_CACHE_MODE", args.cache_mode, [("copy", false), ("mount", true)])?;
-    let mode = match (is_mounted, mounted) {
-        (false, _) => Mode::Copy,
-        (true, Some(mounted)) if dir.is_some() => Mode::Mount(mounted),
-        (true, _) => {
-            let reason = "there is no cache to mount: set INJECTOR_CACHE_DIR, too";
-            return Err(RequestError::Unexpected { name: "INJECTOR_CACHE_MODE", reason });
-        }
-    };
-    let patience = seconds("INJECTOR_CACHE_PUSH_TIMEOUT", args.cache_push_timeout)?;
-    Ok(Caching {
-        dir,
-        mode,
-        registry: text(args.cache_registry),
-        push: args.cache_push.then(|| patience.unwrap_or(PUSH_TIMEOUT)),
-        salt: text(args.cache_salt),
-        max_size: size("INJECTOR_CACHE_MAX_SIZE", args.cache_max_size)?
-            .map_or(Some(CACHE_MAX_SIZE), |size| (size > 0).then_some(size)),
-        resolve_max_age: seconds("INJECTOR_RESOLVE_MAX_AGE", args.resolve_max_age)?,
-        refresh: if args.refresh { Refresh::Yes } else { Refresh::No },
-    })
-}
-
-/// How long a push may take, unless somebody says otherwise.
-const PUSH_TIMEOUT: Duration = Duration::from_secs(120);
-/// The most bytes that the cache's directory may have, unless somebody says otherwise.
-const CACHE_MAX_SIZE: u64 = 10 << 30;
 
 /// Where a laptop's builds go: into the function's directory, or that of its one file.
 fn beside(function: &Path) -> PathBuf {

@@ -210,7 +210,13 @@ impl Workshop<'_> {
                 Some(text) => fs::write(&path(to), text.as_bytes()),
                 None => return Err(Failure::Bug(format!("there is no embedded file {id}"))),
             },
-            Action::Copy { from, to } => self.make_way(to).and_then(|()| fs::copy(&path(from), &path(to))),
+            Action::Copy { from, to } if to.dir == Dir::Kept && to.path.is_some() => {
+                // Of what was removed since an earlier build, nothing may stay, and what is there now is new to a tool that
+                // compares times, whatever clock the machine had where the rest was made.
+                let copied = fs::remove(&path(to)).and_then(|()| fs::copy(&path(from), &path(to)));
+                copied.and_then(|()| fs::postdate(&path(to)))
+            }
+            Action::Copy { from, to } => fs::copy(&path(from), &path(to)),
             Action::Link { from, to } => fs::link(&self.link_target(from, to), &path(to)),
             Action::Inspect { file } => match fs::read(&path(file)) {
                 Ok(bytes) => return self.inspected(section, step, bytes.as_deref()).map(|()| None),
@@ -218,11 +224,6 @@ impl Workshop<'_> {
             },
         };
         done.map(|()| None).map_err(|error| self.failed(section, step, Cause::Io(error)).into())
-    }
-
-    /// Removes what an earlier build has left in the place of a copy: of what was removed since, nothing may stay.
-    fn make_way(&self, to: &Place) -> io::Result<()> {
-        if to.dir == Dir::Kept && to.path.is_some() { fs::remove(&self.rooms.place(to)) } else { Ok(()) }
     }
 
     /// Asks the builder what is wrong with a file.

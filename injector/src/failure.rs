@@ -9,6 +9,7 @@ use builders::error::{DetectError, PlanError};
 use builders::function::BadHandler;
 
 use crate::arrival::ArrivalError;
+use crate::cache::upkeep::UpkeepError;
 use crate::cli::RequestError;
 use crate::execute::StepFailure;
 use crate::launch::LaunchError;
@@ -105,6 +106,8 @@ pub(crate) enum Failure {
         /// What the operating system said.
         source: io::Error,
     },
+    /// All is not well with a cache that an operator looks after.
+    Upkeep(UpkeepError),
     /// What was to be explained is no pod.
     Explain(PodError),
     /// What failed before, on the same inputs, would fail again.
@@ -150,7 +153,7 @@ impl Failure {
             Failure::Step(failure) => failure.stage.code(failure.blame),
             Failure::Publish(_) => Stage::Publish.code(Platform),
             Failure::Launch(error) => error.code(),
-            Failure::Install { .. } => Stage::Provision.code(Platform),
+            Failure::Install { .. } | Failure::Upkeep(_) => Stage::Provision.code(Platform),
             Failure::Replayed { code, .. } => *code,
             Failure::Terminated { signal, .. } => signal.exit_status(),
             Failure::Bug(_) => Failure::BUG,
@@ -198,5 +201,6 @@ from!(
     Step(StepFailure),
     Publish(PublishError),
     Launch(LaunchError),
+    Upkeep(UpkeepError),
     Explain(PodError),
 );

@@ -5,15 +5,19 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use builders::builder;
 use builders::diagnostic::Blame;
 use builders::plan::{Arg, Dir, Piece, Place, Program};
 use builders::toolchain::Mismatch;
 
+use crate::cache::node::LEASE;
 use crate::cli::Environment;
 use crate::failure::{Failure, Stage};
 use crate::publish::{FUNCTION, RECEIPT, Receipt, SCHEMA};
+use crate::sys::share::{self, Kind, Taken};
+use crate::sys::volume::Lock;
 use crate::sys::{fs, host};
 use crate::toolbox;
 
@@ -67,6 +71,15 @@ pub(crate) enum LaunchError {
         /// This machine's.
         found: String,
     },
+    /// The cache in which the function lies is not there.
+    #[error("the function lies in a cache, which is not mounted here at {}", .0.display())]
+    NoCache(PathBuf),
+    /// The cache has it no more.
+    #[error("the function lies in a cache, which has it no more: {} has gone", .0.display())]
+    Gone(PathBuf),
+    /// The cache does not let us have it.
+    #[error("the function lies in a cache, and cannot be read there: {}", fs::plain(.0))]
+    Closed(io::Error),
     /// The program could not be started.
     #[error("{} cannot be started: {}", program.display(), fs::plain(source))]
     Exec {
@@ -81,7 +94,11 @@ impl LaunchError {
     /// The exit status.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            LaunchError::Nothing(_) | LaunchError::Receipt { .. } => Stage::Publish.code(Blame::Platform),
+            LaunchError::Nothing(_)
+            | LaunchError::Receipt { .. }
+            | LaunchError::NoCache(_)
+            | LaunchError::Gone(_)
+            | LaunchError::Closed(_) => Stage::Publish.code(Blame::Platform),
             LaunchError::Mismatch { .. } | LaunchError::Architecture { .. } => {
                 Stage::Provision.code(Blame::Author)
             }
@@ -106,6 +123,7 @@ pub(crate) fn launch(volume: &Path, env: &Environment) -> Result<Infallible, Fai
         .ok_or_else(|| LaunchError::Nothing(shown.clone()))?;
     let receipt = read_receipt(&bytes).map_err(unreadable)?;
 
+    let _held = receipt.mounted.iter().map(|tree| hold(Path::new(tree))).collect::<Result<Vec<_>, _>>()?;
     let program = find(&receipt, &root, env)?;
     let resolve = |arg: &Arg| arg.0.iter().map(|piece| resolve(piece, &root)).collect::<OsString>();
     let args: Vec<OsString> = receipt.launch.args.iter().map(resolve).collect();
@@ -114,6 +132,28 @@ pub(crate) fn launch(volume: &Path, env: &Environment) -> Result<Infallible, Fai
     variables.extend(receipt.launch.env.iter().map(|(name, value)| (name.into(), resolve(value))));
     let source = host::become_program(&program, &args, &variables);
     Err(LaunchError::Exec { program, source }.into())
+}
+
+/// Holds a tree of a mounted cache, so that nobody takes it away as long as the server runs.
+fn hold(tree: &Path) -> Result<Option<Lock>, LaunchError> {
+    // Whoever only looks whether it is in use holds it for no longer.
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let lock = match share::lock_within(&tree.join(LEASE), Kind::Shared, PATIENCE) {
+        Ok(Taken::Held(lock)) => Some(lock),
+        // What the build was promised must do.
+        Ok(Taken::Unsupported(_)) => None,
+        Ok(Taken::Busy) => return Err(LaunchError::Gone(tree.to_owned())),
+        Ok(Taken::Absent) => {
+            let trees = tree.parent().unwrap_or(tree);
+            return Err(match trees.ancestors().nth(2) {
+                Some(cache) if !fs::is_dir(trees) => LaunchError::NoCache(cache.to_owned()),
+                _ => LaunchError::Gone(tree.to_owned()),
+            });
+        }
+        Err(error) => return Err(LaunchError::Closed(error)),
+    };
+    lock.as_ref().map_or(Ok(()), Lock::outlive_exec).map_err(LaunchError::Closed)?;
+    Ok(lock)
 }
 
 fn read_receipt(bytes: &[u8]) -> Result<Receipt, String> {

@@ -13,6 +13,7 @@ mod surroundings;
 mod toolbox;
 mod provision;
 mod keys;
+mod docker;
 mod cache;
 mod keep;
 mod verdict;
@@ -32,7 +33,9 @@ pub mod fuzzing;
 
 use std::process::ExitCode;
 
-use cli::{Format, Request, Verb};
+use cache::collect::Bounds;
+use cache::upkeep::{self, UpkeepError};
+use cli::{Format, Request, Upkeep, UpkeepDeed, Verb};
 use failure::{Failure, Stage};
 use pod::PodError;
 use report::Reporter;
@@ -70,15 +73,8 @@ fn obey(request: Request, reporter: &mut Reporter) -> Result<u8, Failure> {
         Verb::Plan(build, format) => {
             sys::prepare(last_words::on_late_signal).map_err(|error| Failure::Bug(error.to_string()))?;
             reporter.keep_to_yourself();
-            let prepared = pipeline::prepare(&build, &env, reporter)?;
-            let probed = prepared.probe(&mut toolbox::Remembered::new());
-            pipeline::go_on(Stage::Provision)?;
-            let mut probed = probed?;
-            let plan = prepared.plan(&mut probed)?;
-            reporter.print(&match format {
-                Format::Text => words::plan(&prepared, &probed.toolchain, &plan),
-                Format::Json => words::plan_as_json(&prepared, &probed.toolchain, &plan)?,
-            });
+            let plan = pipeline::plan(&build, &env, format, reporter)?;
+            reporter.print(&plan);
             Ok(0)
         }
         Verb::Launch { volume } => match launch::launch(&volume, &env)? {},
@@ -91,6 +87,7 @@ fn obey(request: Request, reporter: &mut Reporter) -> Result<u8, Failure> {
             reporter.print(&runtimes::list(&catalog, &env));
             Ok(0)
         }
+        Verb::Cache(upkeep) => look_after(&upkeep, reporter),
         Verb::Explain(code) => {
             let fed = if code.is_none() { sys::host::fed().map_err(PodError::from)? } else { None };
             reporter.print(&match fed {
@@ -104,4 +101,30 @@ fn obey(request: Request, reporter: &mut Reporter) -> Result<u8, Failure> {
             Ok(0)
         }
     }
+}
+
+/// Does what an operator asks of a cache.
+fn look_after(Upkeep { dir, deed }: &Upkeep, reporter: &Reporter) -> Result<u8, Failure> {
+    match deed {
+        UpkeepDeed::List(format) => {
+            let contents = upkeep::list(dir)?;
+            reporter.print(&match format {
+                Format::Text => words::upkeep::listing(&contents),
+                Format::Json => words::upkeep::listing_as_json(&contents)?,
+            });
+        }
+        UpkeepDeed::Collect { max_size, max_age } => {
+            let bounds = Bounds { size: *max_size, age: *max_age };
+            reporter.print(&words::upkeep::collected(&upkeep::collect(dir, bounds)?));
+        }
+        UpkeepDeed::Verify => {
+            let verified = upkeep::verify(dir)?;
+            reporter.print(&words::upkeep::verified(&verified));
+            if !verified.broken.is_empty() {
+                let (broken, trees) = (verified.broken.len(), verified.trees);
+                return Err(UpkeepError::Broken { dir: dir.clone(), broken, trees }.into());
+            }
+        }
+    }
+    Ok(0)
 }

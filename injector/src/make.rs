@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::node::Turn;
 use crate::cache::record::{Layer, Part, Progress};
-use crate::cache::{Cache, Found, Made, Mounted};
+use crate::cache::{Cache, Found, Kept, Made, Mounted};
 use crate::execute::{Section, Workshop};
 use crate::failure::{Failure, Stage};
 use crate::keep::Keep;
@@ -85,8 +85,7 @@ impl Job<'_> {
             return Ok(ready);
         }
         if !self.cache.is_absent() {
-            let why = self.cache.why(Layer::Build, build);
-            self.workshop.reporter.note("cache", &format!("nothing for this function: {why}"));
+            self.workshop.reporter.note("cache", &self.cache.why(Layer::Build, build));
         }
         let made = self.build(clock);
         if let (Some(turn), Err(failure)) = (turn, &made) {
@@ -97,34 +96,29 @@ impl Job<'_> {
 
     /// The whole tree, if a cache has it.
     fn restored(&self, clock: &mut Clock) -> Result<Option<Ready>, Failure> {
-        let Some(found) = self.cache.find(Layer::Build, &self.keys.build) else { return Ok(None) };
-        let begun = self.workshop.reporter.step("cache", &format!("the function as it was built, {}", size(&found)));
-        let mounted = self.cache.mounted(&found);
-        let placed = match &mounted {
-            Some(mounted) => self.workshop.rooms.link_to(&mounted.links).map(Some)?,
-            None => {
-                self.workshop.rooms.empty(Dir::Tree)?;
-                self.placed(&found, &[(Part::Tree, Dir::Tree), (Part::Deps, Dir::Deps)])
-            }
-        };
+        let Some(mut found) = self.cache.find(Layer::Build, &self.keys.build) else { return Ok(None) };
+        let what = format!("the function as it was built, {}", size(&found));
+        let begun = self.workshop.reporter.step("cache", &what);
+        let placed = self.published(&mut found)?;
         go_on(Stage::Provision)?;
-        if placed.is_none() {
+        let Some(mounted) = placed else {
             self.workshop.rooms.reset()?;
             begun.failed(clock.lap("restore"));
             return Ok(None);
-        }
+        };
         begun.done(clock.lap("restore"));
-        let usage = fs::Usage { files: found.record.files, bytes: found.record.bytes };
-        Ok(Some(Ready {
-            packages: found.record.packages,
-            cached: Cached::Build,
-            mounted: mounted.map(|mounted| (mounted, usage)),
-        }))
+        Ok(Some(Ready { packages: found.record.packages, cached: Cached::Build, mounted }))
     }
 
-    /// Puts parts of an entry into rooms.
-    fn placed(&self, found: &Found, parts: &[(Part, Dir)]) -> Option<()> {
-        parts.iter().try_for_each(|(part, dir)| self.cache.place(found, *part, &self.workshop.rooms.dir(*dir)))
+    /// Puts a whole entry into the staging room: links, where the function's container mounts the cache, else a copy.
+    fn published(&self, found: &mut Found) -> Result<Option<Option<(Mounted, fs::Usage)>>, Failure> {
+        if let Some(mounted) = self.linked(found)? {
+            return Ok(Some(Some(mounted)));
+        }
+        let rooms = self.workshop.rooms;
+        rooms.empty(Dir::Tree)?;
+        let (tree, deps) = (rooms.dir(Dir::Tree), rooms.dir(Dir::Deps));
+        Ok(self.cache.place(found, &[(Part::Tree, &tree), (Part::Deps, &deps)]).map(|()| None))
     }
 
     /// Carries out the plan, as far as no cache has done so.
@@ -134,9 +128,9 @@ impl Job<'_> {
         clock.lap("stage");
         self.section(Section::Check, &plan.check, clock)?;
         let mut resolved = self.dependencies(clock)?;
-        let compiled = self
-            .section(Section::Compile, &plan.compile, clock)
-            .and_then(|packages| Ok([packages, self.section(Section::Verify, &plan.verify, clock)?].concat()));
+        let compiled = self.section(Section::Compile, &plan.compile, clock).and_then(|packages| {
+            Ok([packages, self.section(Section::Verify, &plan.verify, clock)?].concat())
+        });
         let turn = resolved.turn.take();
         let packages = match compiled {
             Ok(packages) => packages,
@@ -148,10 +142,10 @@ impl Job<'_> {
                 return Err(failure);
             }
         };
-        let mounted = self.keep(&resolved, &packages, Progress::Whole, clock)?;
+        let ready = self.keep(&resolved, &packages, Progress::Whole, clock)?;
         drop(turn);
-        let cached = if matches!(resolved.from, Some((_, Progress::Whole))) { Cached::Deps } else { Cached::Nothing };
-        Ok(Ready { packages: [resolved.packages, packages].concat(), cached, mounted })
+        let is_whole = matches!(resolved.from, Some((_, Progress::Whole)));
+        Ok(Ready { cached: if is_whole { Cached::Deps } else { Cached::Nothing }, ..ready })
     }
 
     /// Carries out a section of the plan; gives the packages of which its tools tell.
@@ -201,10 +195,14 @@ impl Job<'_> {
 
     /// The dependencies, if a cache has them.
     fn cached(&self, clock: &mut Clock) -> Result<Option<Resolved>, Failure> {
-        let Some(found) = self.cache.find(Layer::Deps, &self.keys.deps) else { return Ok(None) };
+        let Some(mut found) = self.cache.find(Layer::Deps, &self.keys.deps) else { return Ok(None) };
         let rooms = self.workshop.rooms;
-        let begun = self.workshop.reporter.step("resolve", &format!("dependencies as they were resolved, {}", size(&found)));
-        if self.placed(&found, &[(Part::Deps, Dir::Deps), (Part::Kept, Dir::Kept)]).is_none() {
+        let begun = self
+            .workshop
+            .reporter
+            .step("resolve", &format!("dependencies as they were resolved, {}", size(&found)));
+        let (deps, kept) = (rooms.dir(Dir::Deps), rooms.dir(Dir::Kept));
+        if self.cache.place(&mut found, &[(Part::Deps, &deps), (Part::Kept, &kept)]).is_none() {
             rooms.empty(Dir::Deps)?;
             rooms.empty(Dir::Kept)?;
             begun.failed(clock.lap("restore"));
@@ -246,14 +244,14 @@ impl Job<'_> {
         compiled: &[Package],
         progress: Progress,
         clock: &mut Clock,
-    ) -> Result<Option<(Mounted, fs::Usage)>, Failure> {
+    ) -> Result<Ready, Failure> {
         let Job { workshop, plan, keys, cache, .. } = self;
+        let all = [resolved.packages.as_slice(), compiled].concat();
         if cache.is_absent() {
-            return Ok(None);
+            return Ok(Ready { packages: all, ..Ready::default() });
         }
         workshop.withhold_credentials()?;
         let rooms = workshop.rooms;
-        let all = [resolved.packages.as_slice(), compiled].concat();
         let known = resolved.from.map(|(tree, _)| tree);
         let mut trees = BTreeMap::from([(Part::Deps, (rooms.dir(Dir::Deps), known))]);
         let mut layers: Vec<(Layer, &Keyed, &[Package])> = Vec::new();
@@ -267,13 +265,41 @@ impl Job<'_> {
             trees.insert(Part::Tree, (rooms.dir(Dir::Tree), None));
             layers.push((Layer::Build, &keys.build, &all));
         }
-        let found = cache.keep(&Made { resolved: resolved.at, progress, trees }, &layers);
+        let made = Made { resolved: resolved.at, progress, trees };
+        let kept = cache.keep(&made, &layers, &rooms.dir(Dir::Scratch));
         clock.lap("cache");
-        let Some(found) = found.filter(|_| progress == Progress::Whole) else { return Ok(None) };
-        let Some(mounted) = cache.mounted(&found) else { return Ok(None) };
-        rooms.link_to(&mounted.links)?;
-        let usage = fs::Usage { files: found.record.files, bytes: found.record.bytes };
-        Ok(Some((mounted, usage)))
+        let mut ready = Ready { packages: all, ..Ready::default() };
+        match kept.filter(|_| progress == Progress::Whole) {
+            Some(Kept::Ours(mut found)) => ready.mounted = self.linked(&mut found)?,
+            // All replicas shall be equal: what others have counts, not what was made here.
+            Some(Kept::Theirs(mut found)) => {
+                ready.mounted = self.linked(&mut found)?;
+                if ready.mounted.is_some() || self.adopted(&mut found)? {
+                    ready.packages = found.record.packages;
+                }
+            }
+            None => {}
+        }
+        Ok(ready)
+    }
+
+    /// Fills the staging room with links, if the function's container mounts the cache.
+    fn linked(&self, found: &mut Found) -> Result<Option<(Mounted, fs::Usage)>, Failure> {
+        let Some(mounted) = self.cache.mounted(found) else { return Ok(None) };
+        self.workshop.rooms.link_to(&mounted.links)?;
+        Ok(Some((mounted, fs::Usage { files: found.record.files, bytes: found.record.bytes })))
+    }
+
+    /// Puts an entry in the place of what was made here; that stays where this fails.
+    fn adopted(&self, found: &mut Found) -> Result<bool, Failure> {
+        let rooms = self.workshop.rooms;
+        let beside = rooms.beside()?;
+        let deps = beside.join(Dir::Deps.name());
+        let placed = self.cache.place(found, &[(Part::Tree, &beside), (Part::Deps, &deps)]);
+        if placed.is_some() {
+            rooms.exchange(&beside)?;
+        }
+        Ok(placed.is_some())
     }
 }
 

@@ -8,18 +8,22 @@ use builders::catalog::{Catalog, CatalogError, RuntimeName};
 use builders::detect::{Detected, detect};
 use builders::error::PlanError;
 use builders::function::{BadHandler, Handler, RelPath, Sha256};
-use builders::plan::Plan;
+use builders::plan::{Plan, Serves};
 use builders::toolchain::{Policy, Toolchain};
 use builders::{Builder, Inputs, builder};
 
 use crate::arrival::{Arrived, arrive};
-use crate::cli::{Build, Environment, Replay};
+use crate::cache::cluster::Cluster;
 use crate::cache::node::Node;
 use crate::cache::{Cache, Resolution};
+use crate::cli::{Build, Environment, Format, Replay};
+use crate::docker::Docker;
 use crate::execute::Workshop;
 use crate::failure::{Failure, Stage};
 use crate::keep::Keep;
+use crate::keys::{self, Keys};
 use crate::make::{Cached, Job};
+use crate::network::WayOut;
 use crate::provision::{self, ProvisionError, TempDir};
 use crate::publish::{self, Built, Receipt};
 use crate::report::words;
@@ -27,8 +31,7 @@ use crate::report::{Reporter, Running};
 use crate::surroundings::{self, Surroundings};
 use crate::survey::{self, Survey, SurveyError};
 use crate::sys::{fs, signal};
-use crate::toolbox::{Memory, Probed};
-use crate::keys::{self, Keys};
+use crate::toolbox::{Memory, Probed, Remembered};
 use crate::{toolbox, verdict};
 
 /// A function of which all is known that can be known before anything is written.
@@ -149,6 +152,29 @@ pub(crate) fn dry_run(request: Build, env: &Environment, reporter: &mut Reporter
     Ok(build(&Build { volume: volume.path.clone(), ..request }, env, reporter))
 }
 
+/// Says what a build would do, and what of it the caches have.
+pub(crate) fn plan(
+    request: &Build,
+    env: &Environment,
+    format: Format,
+    reporter: &mut Reporter,
+) -> Result<String, Failure> {
+    let mut prepared = prepare(request, env, reporter)?;
+    let probed = prepared.probe(&mut Remembered::new());
+    go_on(Stage::Provision)?;
+    let mut probed = probed?;
+    let plan = prepared.plan(&mut probed)?;
+    prepared.surroundings.pass(env, &plan.refers);
+    let keys = prepared.keys(&plan, &probed.toolchain, request)?;
+    let node = request.cache.dir.as_deref().map(Node::look);
+    let cluster = cluster(request, env, reporter)?;
+    let cache = Cache::new(&request.cache, node, cluster, prepared.resolution(), reporter);
+    match format {
+        Format::Text => Ok(words::plan(&prepared, &probed.toolchain, &plan, &keys, &cache)),
+        Format::Json => words::plan_as_json(&prepared, &probed.toolchain, &plan, &keys, &cache),
+    }
+}
+
 /// Runs all stages, anew where the function changes between survey and copy.
 fn settle(
     request: &Build,
@@ -188,10 +214,11 @@ fn run(
         waiting("the volume");
     });
     go_on(Stage::Provision)?;
-    let rooms = rooms?;
+    let mut rooms = rooms?;
     let Prepared { surroundings, detected, .. } = &mut prepared;
     surroundings.furnish(&rooms.scratch, &detected.runtime, request.ca_file.as_deref())?;
     let node = request.cache.dir.as_deref().map(Node::open);
+    let cluster = cluster(request, env, reporter)?;
     let mut remembered = keep.as_ref().map(Keep::remembered).unwrap_or_default();
     let probed = match (&node, &keep) {
         (Some(Ok(node)), None) => prepared.probe(&mut &*node),
@@ -222,6 +249,14 @@ fn run(
         return Err(failure);
     }
 
+    if plan.kept == Serves::InPlace
+        && keep.is_none()
+        && request.cache.is_wanted()
+        // As long as the directory that it is in is the same.
+        && let Some(dir) = TempDir::named(&scratch_parent(request, env), &keys.deps.key.hex()[..16])
+    {
+        rooms.keep_in(dir)?;
+    }
     let workshop = Workshop {
         builder: *builder,
         runtime: &detected.runtime,
@@ -234,8 +269,9 @@ fn run(
         timeout: request.timeout,
         reporter,
     };
-    let cache = Cache::open(&request.cache, node, prepared.resolution(), reporter);
-    let job = Job { workshop: &workshop, plan: &plan, keys: &keys, cache: &cache, keep: keep.as_ref(), survey };
+    let cache = Cache::new(&request.cache, node, cluster, prepared.resolution(), reporter);
+    let job =
+        Job { workshop: &workshop, plan: &plan, keys: &keys, cache: &cache, keep: keep.as_ref(), survey };
     let ready = job.make(&mut clock)?;
 
     reporter.stage(Stage::Publish);
@@ -258,6 +294,19 @@ fn run(
         durations: clock.laps,
     };
     Ok(publish::publish(&rooms, built)?)
+}
+
+/// The cluster's cache, if somebody asked for one.
+fn cluster(request: &Build, env: &Environment, reporter: &mut Reporter) -> Result<Option<Cluster>, Failure> {
+    let Some(reference) = &request.cache.registry else { return Ok(None) };
+    let mounted = Path::new(surroundings::MOUNTED);
+    let WayOut { network, secrets, unread } = WayOut::find(env, request.ca_file.as_deref(), mounted)?;
+    let docker = Docker::find(env, mounted, reference);
+    reporter.hide(secrets.into_iter().chain(docker.secrets));
+    for unread in unread.iter().chain(&docker.unread) {
+        reporter.warn(unread);
+    }
+    Ok(Some(Cluster::new(reference.clone(), network, docker.login)))
 }
 
 /// The runtimes that are allowed: those that are built in, as far as the operator's file leaves them.

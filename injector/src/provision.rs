@@ -27,6 +27,8 @@ pub(crate) struct Rooms {
     pub(crate) scratch: PathBuf,
     /// Outside the volume: what makes the next build cheap.
     kept: PathBuf,
+    /// Its directory, if it is not that of the scratch room or somebody's own.
+    kept_in: Option<TempDir>,
     /// Whether another run may use the volume: not as long as this lives.
     _lock: Lock,
 }
@@ -212,11 +214,12 @@ pub(crate) fn provision(
     };
     let staging = private.join("staging");
     fs::remove(&staging).map_err(wrong)?;
+    fs::remove(&staging.with_extension("beside")).map_err(wrong)?;
     for dir in Dir::PUBLISHED {
         fs::create_dirs(&staging.join(dir.name())).map_err(wrong)?;
     }
     fs::create_dirs(&kept).map_err(|source| ProvisionError::Scratch { path: kept.clone(), source })?;
-    Ok(Rooms { volume, staging, scratch, kept, _lock: lock })
+    Ok(Rooms { volume, staging, scratch, kept, kept_in: None, _lock: lock })
 }
 
 impl Rooms {
@@ -245,6 +248,16 @@ impl Rooms {
         planted.try_for_each(|name| fs::remove(&self.staging.join(name))).map_err(wrong)
     }
 
+    /// Lets what is kept be in a directory of its own, outside the volume.
+    pub(crate) fn keep_in(&mut self, dir: TempDir) -> Result<(), ProvisionError> {
+        let kept = dir.path.join("kept");
+        if !kept.starts_with(&self.volume) {
+            fs::create_dirs(&kept).map_err(|source| ProvisionError::Keep { path: kept.clone(), source })?;
+            (self.kept, self.kept_in) = (kept, Some(dir));
+        }
+        Ok(())
+    }
+
     /// Leaves nothing in a room.
     pub(crate) fn empty(&self, dir: Dir) -> Result<(), ProvisionError> {
         let path = self.dir(dir);
@@ -264,6 +277,20 @@ impl Rooms {
     pub(crate) fn reset(&self) -> Result<(), ProvisionError> {
         self.empty(Dir::Tree)?;
         Dir::PUBLISHED.into_iter().try_for_each(|dir| self.empty(dir))
+    }
+
+    /// A directory beside the tree, with nothing in it.
+    pub(crate) fn beside(&self) -> Result<PathBuf, ProvisionError> {
+        let path = self.staging.with_extension("beside");
+        let made = fs::remove(&path).and_then(|()| fs::create_dirs(&path));
+        made.map_err(|source| ProvisionError::Volume { path: path.clone(), source })?;
+        Ok(path)
+    }
+
+    /// Puts a directory beside the tree in the tree's place.
+    pub(crate) fn exchange(&self, beside: &Path) -> Result<(), ProvisionError> {
+        let exchanged = fs::remove(&self.staging).and_then(|()| fs::rename(beside, &self.staging));
+        exchanged.map_err(|source| ProvisionError::Volume { path: self.volume.clone(), source })
     }
 
     /// Leaves nothing in the tree but links: their names there, and where they lead.
@@ -349,6 +376,7 @@ impl Rooms {
 impl Drop for Rooms {
     fn drop(&mut self) {
         let _ = fs::remove(&self.staging);
+        let _ = fs::remove(&self.staging.with_extension("beside"));
     }
 }
 
@@ -393,9 +421,25 @@ impl TempDir {
     }
 }
 
+impl TempDir {
+    /// The one with these 16 digits in its name, for what is of use at one path only; `None` where somebody else has it.
+    pub(crate) fn named(parent: &Path, digits: &str) -> Option<Self> {
+        let path = fs::temp_dir(parent, digits);
+        fs::create_private_dir(&path).ok().filter(|()| fs::is_own_dir(&path))?;
+        let Ok(Locked::Held(lock)) = claim(&path) else { return None };
+        // What a killed run left may be anything.
+        let left = fs::names(&path).ok()?.into_iter().filter(|name| name != LOCK);
+        left.map(|name| fs::remove(&path.join(name))).collect::<io::Result<()>>().ok()?;
+        Some(TempDir { path, _lock: Some(lock) })
+    }
+}
+
+/// The file whose lock says that a directory is in use.
+const LOCK: &str = ".lock";
+
 /// Takes a directory, unless somebody has it.
 fn claim(dir: &Path) -> io::Result<Locked> {
-    volume::lock(&dir.join(".lock"), Duration::ZERO, || {}, &|| true)
+    volume::lock(&dir.join(LOCK), Duration::ZERO, || {}, &|| true)
 }
 
 impl Drop for TempDir {

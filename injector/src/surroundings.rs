@@ -178,7 +178,8 @@ impl Surroundings {
         let is_scratch = |name: &str| ["HOME", "TMPDIR"].contains(&name);
         let redactor = Redactor::new(self.secrets.iter().cloned());
         let mut inputs = Inputs::default();
-        for (name, value) in self.inherited().iter().filter(|(name, _)| !leads_out(name) && !is_scratch(name)) {
+        for (name, value) in self.inherited().iter().filter(|(name, _)| !leads_out(name) && !is_scratch(name))
+        {
             inputs.add(Kind::Setting, name, keys::short(redactor.text(value).as_bytes()));
         }
         for (path, text) in &self.settings.files {

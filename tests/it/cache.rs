@@ -13,7 +13,7 @@ fn the_first_pod_builds_and_the_second_one_gets_the_same() {
     let Some(node) = Node::python() else { return };
     let first = node.build("one");
     first.expect(0, &["ready: python", "1 package"]);
-    assert!(first.stderr.contains("cache: nothing is cached for this function yet"), "{}", first.stderr);
+    assert!(first.stderr.contains("cache: nothing for this function yet\n"), "{}", first.stderr);
     assert!(!first.stderr.contains("warning"), "{}", first.stderr);
     let calls = node.pod.calls();
     let second = node.build("two");
@@ -37,7 +37,7 @@ fn an_edited_handler_resolves_nothing_anew() {
     let edited = node.build("two");
     edited.expect(0, &["(deps cached)", "1 package"]);
     assert_eq!(node.installed(), 1);
-    assert!(edited.stderr.contains("cache: nothing for this function: hello.py changed\n"), "{}", edited.stderr);
+    assert!(edited.stderr.contains("cache: built anew: hello.py changed\n"), "{}", edited.stderr);
     let deps = |name: &str| {
         let all = node.published(name).into_iter();
         all.filter(|(path, _)| path.starts_with("deps/")).collect::<Vec<_>>()

@@ -9,6 +9,7 @@ mod nodejs;
 mod python;
 mod room;
 mod rust;
+mod same;
 mod tools;
 
 use std::collections::BTreeMap;

@@ -9,6 +9,8 @@
 
 mod arrival;
 mod cache;
+mod cache_mount;
+mod cache_registry;
 mod container;
 mod contract;
 mod deploy;

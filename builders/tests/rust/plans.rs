@@ -71,7 +71,7 @@ fn the_manifest_is_the_authors_with_our_server_added() {
     assert_eq!(at(&["package", "autobins"]), Some(false.into()));
     assert_eq!(at(&["lib", "name"]), Some("my_crate".into()));
     assert_eq!(at(&["lib", "crate-type"]), Some(Value::Array(vec!["lib".into()])));
-    assert_eq!(at(&["dependencies", "kubeless", "path"]), Some("../kubeless".into()));
+    assert_eq!(at(&["dependencies", "kubeless", "path"]), Some(".kubeless".into()));
     assert_eq!(at(&["dependencies", "kubeless", "version"]), None);
     assert_eq!(at(&["dependencies", "itoa"]), Some("1".into()));
     assert_eq!(at(&["profile", "release", "lto"]), Some(true.into()));

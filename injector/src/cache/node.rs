@@ -5,9 +5,8 @@
 
 mod flight;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -42,7 +41,7 @@ pub(crate) const FILES: &str = "files";
 /// In a tree's directory, what it holds.
 const MANIFEST: &str = "manifest.json";
 /// In a tree's directory, the file whose lock says that it is in use, and whose time when that was last promised.
-pub(super) const LEASE: &str = "lease";
+pub(crate) const LEASE: &str = "lease";
 /// In a tree's directory, how many bytes it takes on the disk.
 pub(super) const SIZE: &str = "size";
 
@@ -137,6 +136,16 @@ impl Node {
         Ok(Node { dir: dir.to_owned(), root, access })
     }
 
+    /// Whether a directory is one.
+    pub(crate) fn is_in(dir: &Path) -> bool {
+        fs::is_dir(&dir.join(VERSION).join(TREES))
+    }
+
+    /// Opens a cache to look at it: nothing is made, and nothing in it counts as used.
+    pub(crate) fn look(dir: &Path) -> Result<Self, NodeError> {
+        Ok(Node { dir: dir.to_owned(), root: dir.join(VERSION), access: Access::ReadOnly })
+    }
+
     /// What we may do with it.
     pub(crate) fn access(&self) -> Access {
         self.access
@@ -148,7 +157,7 @@ impl Node {
         let record = self.read_record(&name)?;
         if record.is_some() && self.access == Access::Full {
             // The time serves the collector alone.
-            let _ = share::touch(&self.root.join(RECORDS).join(&name));
+            self.touch(layer, key);
         }
         match record {
             Some(record) if (record.layer, record.key) != (layer, key) => {
@@ -156,6 +165,11 @@ impl Node {
             }
             record => Ok(record),
         }
+    }
+
+    /// Says that the record of a key is used now, without reading it.
+    pub(crate) fn touch(&self, layer: Layer, key: Sha256) {
+        let _ = share::touch(&self.root.join(RECORDS).join(record_name(layer, key)));
     }
 
     /// The records that were used last, newest first; those that cannot be read are passed over.
@@ -358,9 +372,7 @@ impl Held {
         if fs::digest_of(&bytes) != self.tree {
             return Err(wrong("its manifest has another digest".to_owned()));
         }
-        let entries: BTreeMap<String, Entry> =
-            serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
-        Ok(Manifest(entries))
+        Manifest::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))
     }
 
     /// Whether others can see that it is in use.
@@ -401,7 +413,7 @@ fn room(manifest: &Manifest) -> u64 {
 }
 
 /// The names in a directory that are UTF-8, as all of ours are; none if it cannot be read.
-pub(super) fn names(dir: &Path) -> impl Iterator<Item = String> {
+pub(super) fn names(dir: &Path) -> impl Iterator<Item = String> + use<> {
     fs::names(dir).unwrap_or_default().into_iter().filter_map(|name| name.into_string().ok())
 }
 

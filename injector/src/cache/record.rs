@@ -54,6 +54,9 @@ pub(crate) enum Part {
 }
 
 impl Part {
+    /// All of them.
+    pub(crate) const ALL: [Part; 3] = [Part::Deps, Part::Kept, Part::Tree];
+
     /// Its name in messages and in a registry.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -80,6 +80,12 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE", env = "INJECTOR_RUNTIMES", hide_env_values = true)]
         config: Option<OsString>,
     },
+    /// Look after the cache that a node's pods share
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Cache {
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
     /// Explain an exit code, or all of them; fed pods by kubectl, say which container failed, why, and what to do
     #[command(after_help = EXPLAIN)]
     Explain {
@@ -186,6 +192,47 @@ pub(super) struct BuildArgs {
 
     #[command(flatten)]
     pub(super) cache: CacheArgs,
+}
+
+/// What an operator does with a cache.
+#[derive(Subcommand)]
+pub(super) enum CacheCommand {
+    /// List what is cached: from what it was made, how large it is, when it was last used, and whether it is in use
+    Ls {
+        #[command(flatten)]
+        cache: CacheDirArgs,
+        /// Print it as JSON
+        #[arg(long, env = "INJECTOR_JSON", hide_env_values = true, value_parser = FalseyValueParser::new())]
+        json: bool,
+    },
+    /// Take away what is too much or too old, what dead processes left, and what nobody needs; what is in use stays
+    #[command(
+        after_help = "Builds do so by themselves when they have stored something. Exit status: 0, or the error's code."
+    )]
+    Gc {
+        #[command(flatten)]
+        cache: CacheDirArgs,
+        /// The most bytes that may remain; what was not used for longest goes first; 0 for no limit [default: 10Gi]
+        #[arg(long, value_name = "SIZE", env = "INJECTOR_CACHE_MAX_SIZE", hide_env_values = true)]
+        cache_max_size: Option<String>,
+        /// Take away also what was not used for so many seconds [default: no limit]
+        #[arg(long, value_name = "SECONDS")]
+        max_age: Option<String>,
+    },
+    /// Read all that is cached, and take away what is not as it was stored
+    #[command(after_help = "Exit status: 0 if all was as it was stored; 42 if something was not.")]
+    Verify {
+        #[command(flatten)]
+        cache: CacheDirArgs,
+    },
+}
+
+/// Which cache.
+#[derive(Args)]
+pub(super) struct CacheDirArgs {
+    /// The directory that the node's pods share
+    #[arg(long, value_name = "DIR", env = "INJECTOR_CACHE_DIR", hide_env_values = true)]
+    pub(super) cache_dir: Option<OsString>,
 }
 
 /// What outlives this build, for other pods of this function.

@@ -1,6 +1,8 @@
 //! Every failure's sentence: what happened, what was found, what to do.
 
 mod arrival;
+mod cache;
+pub(crate) mod upkeep;
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
@@ -14,9 +16,11 @@ use builders::plan::{Network, Plan};
 use builders::toolchain::{Mismatch, Toolchain};
 
 use crate::arrival::Arrived;
+use crate::cache::Cache;
 use crate::cli::RequestError;
 use crate::execute::{Cause, MORE_ROOM, StepFailure};
 use crate::failure::{Failure, Stage};
+use crate::keys::Keys;
 use crate::launch::LaunchError;
 use crate::make::Cached;
 use crate::pipeline::Prepared;
@@ -47,6 +51,7 @@ pub(crate) fn message(failure: &Failure) -> Message {
             format!("{} cannot be installed: {}", dest.display(), fs::plain(source)),
             &["mount a writable volume there, and give a file's name, not a directory's"],
         ),
+        Failure::Upkeep(error) => upkeep::failed(error),
         Failure::Explain(error) => explain(error),
         Failure::Replayed { message, .. } => Message { title: message.clone(), ..Message::default() },
         Failure::Terminated { signal, stage } => terminated(*signal, *stage),
@@ -119,11 +124,12 @@ fn request(error: &RequestError) -> Message {
             rest.trim().clone_into(&mut message.output);
             message
         }
-        RequestError::Value { name: "CODE", .. } | RequestError::Unexpected { .. } => {
-            say(Stage::Request, error.to_string(), &[])
-        }
+        RequestError::Value { name: "CODE", .. }
+        | RequestError::Unexpected { .. }
+        | RequestError::Missing { .. } => say(Stage::Request, error.to_string(), &[]),
         RequestError::Value { .. }
         | RequestError::Address(_)
+        | RequestError::Registry(_)
         | RequestError::Runtime(_)
         | RequestError::Digest { .. } => say(
             Stage::Request,
@@ -452,6 +458,25 @@ fn launch(error: &LaunchError) -> Message {
             ));
             message
         }
+        LaunchError::NoCache(_) => say(
+            Stage::Publish,
+            error.to_string(),
+            &[
+                "mount the cache's volume in this container, too, read-only, at INJECTOR_CACHE_MOUNT of the init container (INJECTOR_CACHE_DIR, where that is not set)",
+            ],
+        ),
+        LaunchError::Gone(_) => say(
+            Stage::Publish,
+            error.to_string(),
+            &[
+                "delete the pod, so that its init container builds again; is this container's cache that of the init container, and did nobody remove files from it by hand?",
+            ],
+        ),
+        LaunchError::Closed(_) => say(
+            Stage::Publish,
+            error.to_string(),
+            &[&format!("we run as {}: use the user or the fsGroup of the init container", user())],
+        ),
         LaunchError::Exec { .. } => say(
             Stage::Provision,
             error.to_string(),
@@ -494,7 +519,13 @@ fn terminated(signal: Signal, stage: Stage) -> Message {
 }
 
 /// What a build would do, for people.
-pub(crate) fn plan(prepared: &Prepared, toolchain: &Toolchain, plan: &Plan) -> String {
+pub(crate) fn plan(
+    prepared: &Prepared,
+    toolchain: &Toolchain,
+    plan: &Plan,
+    keys: &Keys,
+    cache: &Cache<'_>,
+) -> String {
     let mut text = String::new();
     if let Some(Arrived { origin, .. }) = &prepared.arrived {
         let archive = origin.archive.as_ref().map_or_else(String::new, |archive| format!(", {archive}"));
@@ -507,7 +538,7 @@ pub(crate) fn plan(prepared: &Prepared, toolchain: &Toolchain, plan: &Plan) -> S
     for (name, tool) in &toolchain.tools {
         let _ = writeln!(text, "tool      {name} {} ({})", tool.identity.version, tool.program);
     }
-    let _ = write!(text, "\n{plan}");
+    let _ = write!(text, "{}\n{plan}", cache::plan(keys, cache));
     text
 }
 
@@ -516,6 +547,8 @@ pub(crate) fn plan_as_json(
     prepared: &Prepared,
     toolchain: &Toolchain,
     plan: &Plan,
+    keys: &Keys,
+    cache: &Cache<'_>,
 ) -> Result<String, Failure> {
     let value = serde_json::json!({
         "schema": 1,
@@ -525,6 +558,7 @@ pub(crate) fn plan_as_json(
         "handler": prepared.survey.function.handler,
         "tools": toolchain.tools,
         "plan": plan,
+        "cache": cache::plan_as_json(keys, cache),
     });
     let text = serde_json::to_string_pretty(&value).map_err(|error| Failure::Bug(error.to_string()))?;
     Ok(format!("{text}\n"))

@@ -20,11 +20,14 @@ use tokio::runtime::Builder;
 use tokio::time::{sleep, timeout};
 
 pub(crate) use self::address::{Address, BadAddress, Login};
+pub(super) use self::address::{basic, peer};
 use self::client::{Answer, Client, by_way_of};
+pub(super) use self::client::{connector, setup, tls};
 use self::download::Download;
 use self::error::{Attempts, Span};
 pub(crate) use self::error::{Cause, FetchError};
 pub(crate) use self::proxies::{Proxies, secrets_of as proxy_secrets};
+pub(super) use self::resolve::Names;
 use super::race::{Either, race};
 use super::signal::{self, Inbox};
 use super::{fs, host};
@@ -88,19 +91,19 @@ struct World<'a> {
 }
 
 /// How long to wait for what.
-struct Timings {
+pub(super) struct Timings {
     /// For a connection, with TLS and all.
-    connect: Duration,
+    pub(super) connect: Duration,
     /// For the head of an answer, once connected.
-    answer: Duration,
+    pub(super) answer: Duration,
     /// For the next bytes.
-    idle: Duration,
+    pub(super) idle: Duration,
     /// Before the second attempt; then twice as long each time.
-    first_wait: Duration,
+    pub(super) first_wait: Duration,
     /// Before any attempt, unless the server asks for more.
-    longest_wait: Duration,
+    pub(super) longest_wait: Duration,
     /// The longest that a server may ask for.
-    longest_asked: Duration,
+    pub(super) longest_asked: Duration,
 }
 
 /// What shall be fetched.
@@ -242,7 +245,7 @@ impl Timings {
 }
 
 /// How long a server asks to wait: seconds, or a date.
-fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
@@ -267,6 +270,6 @@ async fn said(response: &mut Response, idle: Duration, asked: [&Address; 2]) -> 
 }
 
 #[cfg(test)]
-mod server;
+pub(super) mod server;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use builders::function::Sha256;
 use fs_err as fs;
@@ -92,6 +93,16 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file?.write_all(bytes)
 }
 
+/// Makes a file that is not there yet, to write to.
+pub(super) fn create_new(path: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+/// Opens a file to read it piece by piece.
+pub(crate) fn reader(path: &Path) -> io::Result<impl io::Read + use<>> {
+    open(path)
+}
+
 /// Makes the directories above a path.
 pub(crate) fn create_parents(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), create_dirs)
@@ -150,9 +161,14 @@ pub(crate) fn reason(error: &io::Error) -> String {
 
 /// Makes a fresh private directory below `parent`.
 pub(crate) fn create_temp_dir(parent: &Path) -> io::Result<PathBuf> {
-    let path = parent.join(format!("{TEMP}{}", super::host::random_hex()?));
+    let path = temp_dir(parent, &super::host::random_hex()?);
     create_private_dir(&path)?;
     Ok(path)
+}
+
+/// Where the private directory with these 16 digits in its name is.
+pub(crate) fn temp_dir(parent: &Path, digits: &str) -> PathBuf {
+    parent.join(format!("{TEMP}{digits}"))
 }
 
 /// The directories below `parent` that [`create_temp_dir`] made for this user, in whatever process.
@@ -267,6 +283,19 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
         io::copy(&mut file.file(), &mut copy.file())?;
         // The mode above is cut by the umask.
         fs::set_permissions(&target, std::fs::Permissions::from_mode(mode & 0o7777))?;
+    }
+    Ok(())
+}
+
+/// Makes files newer than all that any clock has dated.
+pub(crate) fn postdate(path: &Path) -> io::Result<()> {
+    // The last second that every file system knows.
+    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(0x7fff_ffff);
+    for entry in WalkDir::new(path).follow_root_links(false) {
+        let entry = entry?;
+        if entry.file_type().is_file() {
+            fs::File::open(entry.path())?.file().set_modified(last)?;
+        }
     }
     Ok(())
 }

@@ -9,13 +9,15 @@ mod copy;
 mod error;
 mod manifest;
 mod place;
+mod shards;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::error::{TreeError, Wrong};
-pub(crate) use self::manifest::{BadManifest, Digest, Entry, File, Manifest};
+pub(crate) use self::manifest::{Digest, Entry, File, Manifest};
+pub(crate) use self::shards::{COUNT, Unpack, cut, pack_to};
 
-use self::copy::{copied, digested, each};
+use self::copy::{LARGE, copied, digested, each};
 use self::place::{Found, Place};
 use super::fs;
 
@@ -108,14 +110,11 @@ pub(crate) fn put(
         }
     }
     // The largest ones first, so that none is begun when all others are done; the rest as they lie side by side.
-    files.sort_by_key(|file| Reverse(file.size >> LARGE_BITS));
+    files.sort_by_key(|file| Reverse(file.size / LARGE));
     let may_clone = AtomicBool::new(true);
     each(&files, |file, buffer| copied(file, &source, &target, times, &may_clone, buffer))?;
     Ok(())
 }
-
-/// A file of more bits than these is worth an order.
-const LARGE_BITS: u32 = 20;
 
 /// Makes the directories and links of a tree; its files are still to come.
 pub(crate) fn lay(manifest: &Manifest, root: &Path) -> Result<(), TreeError> {

@@ -44,7 +44,7 @@ const BANS: &[Ban] = &[
             "tokio::",
             "reqwest::",
             "hickory_resolver::",
-            "oci_client::",
+            "http_body::",
             "rustix::",
             "cap_std::",
             "tar::",

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+pub(crate) use super::skip::skip;
+
 /// An interpreter: its directory, and its version as `3.12`.
 #[derive(Debug, Clone)]
 pub(crate) struct Python {
@@ -13,13 +15,6 @@ pub(crate) struct Python {
     pub(crate) bin: PathBuf,
     /// Major and minor.
     pub(crate) version: String,
-}
-
-/// Says that a test is skipped for want of something, or fails if `REQUIRE` lists it.
-pub(crate) fn skip(what: &str, reason: &str) {
-    let required = std::env::var("REQUIRE").unwrap_or_default();
-    assert!(!required.split(',').any(|name| name == what), "REQUIRE={required}, but {reason}");
-    eprintln!("SKIP {what}: {reason}");
 }
 
 /// The interpreter behind `python3` on PATH, past any version manager.

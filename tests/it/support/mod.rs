@@ -1,6 +1,7 @@
 //! What several tests need: a pod without a cluster, an HTTP client, package registries, and what this machine has.
 
 pub(crate) mod archive;
+pub(crate) mod distribution;
 pub(crate) mod go;
 pub(crate) mod http;
 pub(crate) mod java;
@@ -17,4 +18,5 @@ pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod shared;
 pub(crate) mod site;
+pub(crate) mod skip;
 pub(crate) mod wire;

@@ -17,13 +17,14 @@ pub(crate) struct Node {
 
 impl Node {
     /// With an installer that notes when it is called, waits for `@/go` to be there if `@/wait` is, and installs one file
-    /// that holds the requirements.
+    /// that holds the requirements, and something else each time if `@/different` is there.
     pub(crate) fn python() -> Option<Self> {
         let pip = "while [ -e @/wait ] && [ ! -e @/go ]; do sleep 0.02; done\n\
                    for last; do case \"$before\" in --target) deps=$last ;; -r) file=$last ;; esac; before=$last; done\n\
                    grep -q broken \"$file\" && exit 1\n\
-                   cp \"$file\" \"$deps/demo.txt\"; mkdir \"$deps/demo\"; echo 'WORD = 1' >\"$deps/demo/__init__.py\"; ln -s demo/__init__.py \"$deps/link.py\"\n\
-                   head -c 3000000 /dev/zero >\"$deps/demo/data.bin\"; echo Successfully installed demo-1.0; exit 0";
+                   cp \"$file\" \"$deps/demo.txt\"; [ -e @/different ] && cat /proc/sys/kernel/random/uuid >>\"$deps/demo.txt\"; mkdir \"$deps/demo\"; echo 'WORD = 1' >\"$deps/demo/__init__.py\"; ln -s demo/__init__.py \"$deps/link.py\"\n\
+                   head -c 3000000 /dev/zero >\"$deps/demo/data.bin\"; mkdir \"$deps/demo-1.0.dist-info\"\n\
+                   printf 'Metadata-Version: 2.1\\nName: demo\\nVersion: 1.0\\n' >\"$deps/demo-1.0.dist-info/METADATA\"; exit 0";
         let pod = Pod::fake_pip(pip)?;
         let cache = pod.dir("cache").display().to_string();
         Some(Node { pod: pod.with("INJECTOR_CACHE_DIR", cache) })

@@ -155,7 +155,19 @@ pub(super) fn install(inputs: &Inputs<'_>, manifest: Option<&Manifest<'_>>) -> R
             done.steps.extend(own);
         }
     }
+    if installer == Installer::Pnpm {
+        done.steps.extend(forget());
+    }
     Ok(done)
+}
+
+/// Empties pnpm's notes for itself, which nothing else reads: two builds of one function are to be equal.
+fn forget() -> impl Iterator<Item = Step> {
+    [".modules.yaml", ".pnpm-workspace-state-v1.json"].into_iter().map(|name| {
+        let path = Place { dir: Dir::Deps, path: format!("node_modules/{name}").parse().ok() };
+        let why = "when and where pnpm ran is nobody's business";
+        offline(&format!("forget {name}"), why, Blame::Platform, Action::Write { path, text: "{}\n".into() })
+    })
 }
 
 /// Runs what packages, or the function itself, have for after their installation.

@@ -64,7 +64,11 @@ pub(super) fn build(target: &Target, is_locked: bool) -> Action {
     let offline = if is_locked { "--frozen" } else { "--offline" };
     let mut args: Vec<Arg> = ["build", "--release", offline, "--bin", PROGRAM].map(Arg::from).into();
     args.push("--message-format=json".into());
-    Action::Run(cargo(target, args, Capture::Whole, Credentials::Withheld))
+    let mut run = cargo(target, args, Capture::Whole, Credentials::Withheld);
+    // What the program says of the places of its sources is not about the rooms of this build.
+    let remap = Arg::from(format!("--config=target.{}.rustflags=[\"--remap-path-prefix=", target.triple));
+    run.args.push(remap.then(Dir::Kept).then("=<kept>\"]"));
+    Action::Run(run)
 }
 
 /// Runs cargo where no directory above can hold a `.cargo/config.toml` or a `rust-toolchain.toml`, which would choose another

@@ -320,8 +320,9 @@ impl Listed<'_> {
     }
 }
 
-/// How our crate is listed.
-const API_PATH: &str = "path = \"../kubeless\"";
+/// How our crate is listed: within the function's directory, since cargo names what it compiles by paths, unless they are in
+/// the workspace. Else two builds of one function would differ with their rooms.
+const API_PATH: &str = "path = \".kubeless\"";
 
 /// The files on which resolving depends: wherever a package or a configuration of cargo's is.
 pub(super) fn files(function: &Function) -> BTreeSet<RelPath> {

@@ -86,6 +86,11 @@ impl Builder for Rust {
         let mut steps: Vec<Step> = vec![
             deed("source", "a copy, which cargo may write into", copy(Dir::Source.into(), function_dir())),
             deed(
+                "beside",
+                "our crate, in the function's workspace",
+                Action::Link { from: kept("kubeless"), to: crate_file(".kubeless") },
+            ),
+            deed(
                 "manifest",
                 "the function's own, with our server added",
                 write(crate_file(MANIFEST), &generated),

@@ -6,7 +6,7 @@
 )]
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
@@ -172,11 +172,11 @@ fn records_come_in_the_order_of_their_last_use() {
 #[test]
 fn a_tool_is_remembered() {
     let shop = Shop::new();
-    let identity: Identity =
-        serde_json::from_str(r#"{"version": "1.2", "facts": {"abi": "x"}}"#).expect("an identity");
+    let text = r#"{"identity": {"version": "1.2", "facts": {"abi": "x"}}}"#;
+    let known: Known = serde_json::from_str(text).expect("an answer");
     assert_eq!(shop.node.tool(key(1)), None);
-    shop.node.put_tool(key(1), &identity).expect("kept");
-    assert_eq!(shop.node.tool(key(1)), Some(identity));
+    shop.node.put_tool(key(1), &known).expect("kept");
+    assert_eq!(shop.node.tool(key(1)), Some(known));
     std_fs::write(shop.node.root.join(TOOLS).join(tool_name(key(1))), "{").expect("written");
     assert_eq!(shop.node.tool(key(1)), None);
 }

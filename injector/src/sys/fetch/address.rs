@@ -172,7 +172,7 @@ impl fmt::Debug for Login {
 }
 
 /// The host and port that a URL leads to.
-pub(super) fn peer(url: &Url) -> String {
+pub(in crate::sys) fn peer(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
@@ -182,7 +182,7 @@ fn decoded(text: &str) -> String {
 }
 
 /// What logs in as `user`.
-fn basic(user: &str, password: &str) -> Option<HeaderValue> {
+pub(in crate::sys) fn basic(user: &str, password: &str) -> Option<HeaderValue> {
     let mut value =
         HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))).ok()?;
     value.set_sensitive(true);

@@ -13,6 +13,7 @@ use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
 use super::address::Address;
 use super::error::{Attempts, Cause, FetchError};
+use super::proxies::Proxy;
 use super::resolve::Names;
 use super::{Network, Timings};
 
@@ -73,24 +74,9 @@ impl<'a> Client<'a> {
     async fn ask(&self, at: &Address, first: &Address, headers: &HeaderMap) -> Result<Answer, FetchError> {
         let Timings { connect, answer, .. } = *self.timings;
         let proxy = self.network.proxies.towards(at.url())?;
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .http1_only()
-            .user_agent(USER_AGENT)
-            .pool_max_idle_per_host(0)
-            .connect_timeout(connect)
-            .tls_backend_preconfigured(self.tls.clone())
-            .dns_resolver(self.names.clone());
-        if let Some(proxy) = &proxy {
-            builder = builder.proxy(reqwest::Proxy::all(proxy.url().clone()).map_err(setup)?);
-        }
+        let client = connector(&self.tls, &self.names, connect, proxy.as_ref())?.pool_max_idle_per_host(0);
         let proxy = proxy.map(|proxy| proxy.to_string());
-        let mut request = builder.build().map_err(setup)?.get(at.bare()).headers(headers.clone());
-        // The bytes as they are: a digest is over them.
-        request = request.header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let mut request = client.build().map_err(setup)?.get(at.bare()).headers(headers.clone());
         if let Some(login) = at.authorization(first, &self.network.logins) {
             request = request.header(AUTHORIZATION, login);
         }
@@ -107,6 +93,32 @@ impl<'a> Client<'a> {
             Err(_) => failed(Cause::Silent(answer)),
         }
     }
+}
+
+/// What makes requests of ours: it decides nothing by itself, and reads nothing of the environment.
+pub(in crate::sys) fn connector(
+    tls: &ClientConfig,
+    names: &Names,
+    connect: Duration,
+    proxy: Option<&Proxy>,
+) -> Result<reqwest::ClientBuilder, FetchError> {
+    // The bytes as they are: a digest is over them.
+    let as_they_are = [(ACCEPT_ENCODING, HeaderValue::from_static("identity"))];
+    let builder = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .http1_only()
+        .user_agent(USER_AGENT)
+        .default_headers(HeaderMap::from_iter(as_they_are))
+        .connect_timeout(connect)
+        .tls_backend_preconfigured(tls.clone())
+        .dns_resolver(names.clone());
+    Ok(match proxy {
+        Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.url().clone()).map_err(setup)?),
+        None => builder,
+    })
 }
 
 /// An address, and which one led there.
@@ -133,7 +145,7 @@ fn redirect(answer: &Answer) -> Result<Address, FetchError> {
 }
 
 /// Trusts these roots (PEM), or where there are none, those that browsers trust.
-fn tls(roots: &[u8]) -> Result<ClientConfig, FetchError> {
+pub(in crate::sys) fn tls(roots: &[u8]) -> Result<ClientConfig, FetchError> {
     let mut store = RootCertStore::empty();
     if roots.is_empty() {
         store.add_parsable_certificates(TLS_SERVER_ROOT_CERTS.iter().cloned());
@@ -150,7 +162,7 @@ fn tls(roots: &[u8]) -> Result<ClientConfig, FetchError> {
     Ok(builder.with_root_certificates(store).with_no_client_auth())
 }
 
-fn setup(error: reqwest::Error) -> FetchError {
+pub(in crate::sys) fn setup(error: reqwest::Error) -> FetchError {
     FetchError::Setup(error.without_url().to_string())
 }
 

@@ -277,7 +277,8 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    fn may_heal(&self) -> bool {
+    /// Whether another attempt may end better.
+    pub(in crate::sys) fn may_heal(&self) -> bool {
         !matches!(
             self,
             Cause::ProxyLogin { .. } | Cause::Untrusted { .. } | Cause::Tls(_) | Cause::NoHttp { .. }
@@ -285,7 +286,12 @@ impl Cause {
     }
 
     /// Why a request to `host:port` got no answer; `proxy` is on the way.
-    pub(super) fn of(error: &reqwest::Error, peer: &str, proxy: Option<&str>, connect: Duration) -> Self {
+    pub(in crate::sys) fn of(
+        error: &reqwest::Error,
+        peer: &str,
+        proxy: Option<&str>,
+        connect: Duration,
+    ) -> Self {
         let chain: Vec<_> = chain(error).collect();
         let said: Vec<_> = chain.iter().map(ToString::to_string).collect();
         let next = proxy.map_or_else(|| peer.to_owned(), |proxy| format!("the proxy {proxy}"));

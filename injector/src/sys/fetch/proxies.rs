@@ -23,11 +23,11 @@ pub(crate) struct Proxies {
 
 /// One proxy.
 #[derive(Clone)]
-pub(super) struct Proxy(Url);
+pub(in crate::sys) struct Proxy(Url);
 
 impl Proxies {
     /// The proxy on the way to a URL.
-    pub(super) fn towards(&self, url: &Url) -> Result<Option<Proxy>, FetchError> {
+    pub(in crate::sys) fn towards(&self, url: &Url) -> Result<Option<Proxy>, FetchError> {
         let (own, variable) = match url.scheme() {
             "https" => (&self.https, "HTTPS_PROXY"),
             _ => (&self.http, "HTTP_PROXY"),
@@ -62,7 +62,7 @@ impl Proxy {
     }
 
     /// Its URL, with its login.
-    pub(super) fn url(&self) -> &Url {
+    pub(in crate::sys) fn url(&self) -> &Url {
         &self.0
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Unresolved(pub(super) String);
 
 /// Knows the addresses of names.
 #[derive(Clone)]
-pub(super) struct Names(Arc<Sources>);
+pub(in crate::sys) struct Names(Arc<Sources>);
 
 struct Sources {
     hosts: Hosts,
@@ -41,7 +41,7 @@ struct Sources {
 
 impl Names {
     /// As this container is told to do it.
-    pub(super) fn of_system(patience: Duration) -> Self {
+    pub(in crate::sys) fn of_system(patience: Duration) -> Self {
         let hosts = fs_err::read("/etc/hosts").unwrap_or_default();
         Names::new(&hosts, configuration(fs_err::read("/etc/resolv.conf")), patience)
     }

@@ -1,7 +1,7 @@
 //! Servers and proxies on loopback that behave as a test tells them, and remember what they were asked.
 
 #[path = "../../../../tests/it/support/loopback.rs"]
-mod loopback;
+pub(in crate::sys) mod loopback;
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -12,25 +12,25 @@ use rcgen::CertificateParams;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A server that lives as long as the test program.
-pub(super) struct Server {
+pub(in crate::sys) struct Server {
     /// `127.0.0.1:PORT`
-    pub(super) host: String,
+    pub(in crate::sys) host: String,
     scheme: &'static str,
     seen: Arc<Mutex<Vec<Request>>>,
 }
 
 /// The head of a request.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
+pub(in crate::sys) struct Request {
     /// Which one it is, from 1.
-    pub(super) number: usize,
+    pub(in crate::sys) number: usize,
     /// Method and target.
-    pub(super) what: String,
+    pub(in crate::sys) what: String,
     head: String,
 }
 
 /// Where an answer goes.
-pub(super) trait Wire: Read + Write {
+pub(in crate::sys) trait Wire: Read + Write {
     /// The connection.
     fn socket(&self) -> &TcpStream;
 }
@@ -49,7 +49,7 @@ impl Wire for StreamOwned<ServerConnection, TcpStream> {
 
 /// Whose certificate a server has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Certificate {
+pub(in crate::sys) enum Certificate {
     /// One that is right.
     Right,
     /// One that has expired.
@@ -60,14 +60,14 @@ pub(super) enum Certificate {
 
 impl Server {
     /// A server that speaks plain http.
-    pub(super) fn http(
+    pub(in crate::sys) fn http(
         answer: impl Fn(&Request, &mut dyn Wire) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         Server::at("127.0.0.1:0", None, answer)
     }
 
     /// The same on this address, with TLS or without.
-    pub(super) fn at(
+    pub(in crate::sys) fn at(
         address: &str,
         tls: Option<Arc<ServerConfig>>,
         answer: impl Fn(&Request, &mut dyn Wire) -> io::Result<()> + Send + Sync + 'static,
@@ -100,7 +100,7 @@ impl Server {
     }
 
     /// A proxy that asks `target` whatever it is asked for, if `login` is given to it.
-    pub(super) fn proxy(target: &str, login: Option<&str>) -> Self {
+    pub(in crate::sys) fn proxy(target: &str, login: Option<&str>) -> Self {
         let (target, login) = (target.to_owned(), login.map(str::to_owned));
         Server::http(move |request, wire| {
             if request.header("proxy-authorization") != login.as_deref() {
@@ -123,26 +123,26 @@ impl Server {
     }
 
     /// An address on it; `login` is empty or `user:password@`.
-    pub(super) fn url(&self, login: &str, path: &str) -> String {
+    pub(in crate::sys) fn url(&self, login: &str, path: &str) -> String {
         format!("{}://{login}{}{path}", self.scheme, self.host)
     }
 
     /// What it was asked so far.
-    pub(super) fn asked(&self) -> Vec<Request> {
+    pub(in crate::sys) fn asked(&self) -> Vec<Request> {
         self.seen.lock().expect("no thread panicked").clone()
     }
 }
 
 impl Request {
     /// A header's value.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::sys) fn header(&self, name: &str) -> Option<&str> {
         let mut fields = self.head.lines().filter_map(|line| line.split_once(':'));
         fields.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 }
 
 /// Answers whole.
-pub(super) fn reply(wire: &mut dyn Wire, status: &str, headers: &str, body: &[u8]) -> io::Result<()> {
+pub(in crate::sys) fn reply(wire: &mut dyn Wire, status: &str, headers: &str, body: &[u8]) -> io::Result<()> {
     let length = body.len();
     write!(wire, "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n")?;
     wire.write_all(body)?;
@@ -150,7 +150,12 @@ pub(super) fn reply(wire: &mut dyn Wire, status: &str, headers: &str, body: &[u8
 }
 
 /// Answers with a head that announces more than comes, and dies.
-pub(super) fn cut(wire: &mut dyn Wire, headers: &str, body: &[u8], announced: usize) -> io::Result<()> {
+pub(in crate::sys) fn cut(
+    wire: &mut dyn Wire,
+    headers: &str,
+    body: &[u8],
+    announced: usize,
+) -> io::Result<()> {
     write!(wire, "HTTP/1.1 200 OK\r\n{headers}Content-Length: {announced}\r\n\r\n")?;
     wire.write_all(body)?;
     wire.flush()?;
@@ -158,12 +163,12 @@ pub(super) fn cut(wire: &mut dyn Wire, headers: &str, body: &[u8], announced: us
 }
 
 /// Waits until the client goes.
-pub(super) fn wait_for_end(wire: &mut dyn Wire) -> io::Result<()> {
+pub(in crate::sys) fn wait_for_end(wire: &mut dyn Wire) -> io::Result<()> {
     io::copy(wire, &mut io::sink()).map(drop)
 }
 
 /// A CA's certificate as PEM, and what makes servers speak TLS with a certificate that it has issued.
-pub(super) fn certificate(which: Certificate) -> (Vec<u8>, Arc<ServerConfig>) {
+pub(in crate::sys) fn certificate(which: Certificate) -> (Vec<u8>, Arc<ServerConfig>) {
     let name = if which == Certificate::Foreign { "elsewhere.example" } else { "127.0.0.1" };
     let mut server = CertificateParams::new(["registry.invalid".to_owned(), name.to_owned()]).expect("names");
     if which == Certificate::Expired {

@@ -2,19 +2,19 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, futimens, ioctl_ficlone};
 use rustix::io::Errno;
 
 use super::place::Place;
 use super::{Digest, Entry, File, Times, TreeError, Wrong};
-use crate::sys::host;
+use crate::sys::parallel;
 
 /// How much is read at once, in bytes. Each thread has one buffer of this size.
-const BUFFER: usize = 256 << 10;
-/// More threads than these wait for one another in the file system.
-const MOST_THREADS: usize = 8;
+pub(super) const BUFFER: usize = 128 << 10;
+/// A file of more bytes than this is worth an effort of its own.
+pub(super) const LARGE: u64 = 1 << 20;
 /// How many items a thread takes at once: neighbours, which lie in one directory.
 const BATCH: usize = 8;
 
@@ -24,41 +24,7 @@ pub(super) fn each<I: Sync, T: Send>(
     items: &[I],
     work: impl Fn(&I, &mut [u8]) -> Result<T, TreeError> + Sync,
 ) -> Result<Vec<(usize, T)>, TreeError> {
-    let next = AtomicUsize::new(0);
-    let failed = AtomicBool::new(false);
-    let worker = || {
-        let mut buffer = vec![0; BUFFER];
-        let mut done = Vec::new();
-        loop {
-            let start = next.fetch_add(BATCH, Relaxed);
-            if start >= items.len() {
-                return Ok(done);
-            }
-            for (index, item) in items.iter().enumerate().skip(start).take(BATCH) {
-                if failed.load(Relaxed) {
-                    return Ok(done);
-                }
-                let result = work(item, &mut buffer);
-                failed.fetch_or(result.is_err(), Relaxed);
-                done.push((index, result?));
-            }
-        }
-    };
-    let threads = host::parallelism().min(MOST_THREADS).min(items.len().div_ceil(BATCH));
-    std::thread::scope(|scope| {
-        // A thread that the container's limit on processes denies us is one the less.
-        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, worker).ok();
-        let others: Vec<_> = (1..threads).filter_map(spawn).collect();
-        let mut done = worker();
-        for other in others {
-            let result = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            done = done.and_then(|mut done| {
-                done.append(&mut result?);
-                Ok(done)
-            });
-        }
-        done
-    })
+    parallel::each(items, BATCH, || vec![0; BUFFER], |item, buffer| work(item, buffer))
 }
 
 /// What a file is; it is copied to `target`, where there is one.
@@ -76,6 +42,7 @@ pub(super) fn digested(
         return Err(TreeError::Special(path.to_owned()));
     }
     let (size, executable) = (metadata.len(), metadata.mode() & 0o100 != 0);
+    let mode = if executable { File::PROGRAM } else { File::DATA };
     let changed = match times {
         Times::Kept => Some(nanoseconds(metadata.mtime(), metadata.mtime_nsec()).ok_or_else(|| {
             unread(io::Error::new(io::ErrorKind::InvalidData, "the time of its last change is out of bounds"))
@@ -83,8 +50,7 @@ pub(super) fn digested(
         Times::Dropped => None,
     };
     let digest = if let Some(target) = target {
-        let made = target.create(path, mode(executable));
-        let mut to = made.map_err(|error| target.unwritten(path, error))?;
+        let mut to = target.create(path, mode).map_err(|error| target.unwritten(path, error))?;
         pump(&mut from, size, buffer, |bytes| to.write_all(bytes))
     } else {
         pump(&mut from, size, buffer, |_| Ok(()))
@@ -110,12 +76,11 @@ pub(super) fn copied(
     let unread = |error| unlike(&error, path).unwrap_or_else(|| source.unread(path, error));
     let mut from = source.read(path).map_err(unread)?;
     let unwritten = |error| target.unwritten(path, error);
-    let mut to = target.create(path, mode(file.executable)).map_err(unwritten)?;
-    let digest = if may_clone.load(Relaxed) && ioctl_ficlone(&to, &from).is_ok() {
-        // What was cloned is what counts: the source may change meanwhile.
-        pump(&mut to, file.size, buffer, |_| Ok(()))
+    let mut to = target.create(path, file.mode()).map_err(unwritten)?;
+    let stamp = cloned(file, &from, &to, may_clone).map_err(unread)?;
+    let digest = if stamp.is_some() {
+        pump(&mut from, file.size, buffer, |_| Ok(()))
     } else {
-        may_clone.store(false, Relaxed);
         pump(&mut from, file.size, buffer, |bytes| to.write_all(bytes))
     };
     let digest = digest.map_err(|stop| match stop {
@@ -126,21 +91,60 @@ pub(super) fn copied(
     if digest != *file.digest {
         return Err(TreeError::wrong(path, Wrong::Content));
     }
+    // What was read must be what had been cloned.
+    if let Some(before) = stamp
+        && before != Stamp::of(&from).map_err(unread)?
+    {
+        return Err(TreeError::Changed(path.to_owned()));
+    }
     match (times, file.changed) {
         (Times::Kept, Some(changed)) => set_changed(&to, changed).map_err(unwritten),
         _ => Ok(()),
     }
 }
 
+/// When a file was written to, or anything else of it was changed.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp([i64; 4]);
+
+impl Stamp {
+    fn of(file: &std::fs::File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Stamp([metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()]))
+    }
+}
+
+/// Lets a large file share its blocks with the copy, where the file system can do that: nothing is written then. Small
+/// ones are as soon copied, and the kernel would wait until each of those that are new has reached the disk. Returns
+/// what the file's stamp was before; `None` if nothing was cloned.
+fn cloned(
+    file: &File<'_>,
+    from: &std::fs::File,
+    to: &std::fs::File,
+    may_clone: &AtomicBool,
+) -> io::Result<Option<Stamp>> {
+    if file.size < LARGE || !may_clone.load(Relaxed) {
+        return Ok(None);
+    }
+    let stamp = Stamp::of(from)?;
+    // Whatever it is that it cannot do, it is asked once.
+    let is_cloned = ioctl_ficlone(to, from).is_ok();
+    may_clone.fetch_and(is_cloned, Relaxed);
+    Ok(is_cloned.then_some(stamp))
+}
+
 /// Why a file was not read to its end.
-enum Stop {
+pub(super) enum Stop {
+    /// It cannot be read.
     Read(io::Error),
+    /// What was read cannot be written.
     Write(io::Error),
+    /// It has more bytes, or less.
     Size(Wrong),
 }
 
 /// Reads a file of `size` bytes; never more than one byte beyond.
-fn pump(
+pub(super) fn pump(
     from: &mut std::fs::File,
     size: u64,
     buffer: &mut [u8],
@@ -167,7 +171,7 @@ fn pump(
 }
 
 /// What is wrong where a file should be.
-fn unlike(error: &io::Error, path: &str) -> Option<TreeError> {
+pub(super) fn unlike(error: &io::Error, path: &str) -> Option<TreeError> {
     let what = match error.kind() {
         io::ErrorKind::NotFound => Wrong::Missing,
         io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => Wrong::Kind,
@@ -175,11 +179,6 @@ fn unlike(error: &io::Error, path: &str) -> Option<TreeError> {
         _ => return None,
     };
     Some(TreeError::wrong(path, what))
-}
-
-/// What may be done with a file.
-pub(super) fn mode(executable: bool) -> u32 {
-    if executable { 0o755 } else { 0o644 }
 }
 
 const SECOND: i64 = 1_000_000_000;

@@ -33,6 +33,18 @@ pub(crate) enum TreeError {
         /// What is wrong.
         what: Wrong,
     },
+    /// A shard is not compressed as it should be.
+    #[error("a shard cannot be inflated: {}", reason(.0))]
+    Garbled(#[source] io::Error),
+    /// A shard ends before its files do.
+    #[error("a shard has less than its files")]
+    Short,
+    /// A shard goes on where its files have ended.
+    #[error("a shard has more than its files")]
+    Long,
+    /// What a shard is packed into takes no more.
+    #[error("a shard cannot be packed: {}", reason(.0))]
+    Stream(#[source] io::Error),
     /// A file was written to while it was copied.
     #[error("{0} changed while it was copied")]
     Changed(String),

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
-
 use builders::function::Sha256;
+use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::sys::fs::{Usage, digest_of};
@@ -101,6 +100,16 @@ impl<'manifest> File<'manifest> {
             Entry::Dir {} | Entry::Link(_) => None,
         }
     }
+
+    /// What may be done with a program: to be read and executed by everyone, and written by its owner.
+    pub(super) const PROGRAM: u32 = 0o755;
+    /// What may be done with any other file.
+    pub(super) const DATA: u32 = 0o644;
+
+    /// What may be done with it.
+    pub(super) fn mode(&self) -> u32 {
+        if self.executable { Self::PROGRAM } else { Self::DATA }
+    }
 }
 
 /// Why bytes are no manifest.
@@ -173,8 +182,7 @@ impl<'de> Visitor<'de> for Entries {
         let mut entries = BTreeMap::new();
         let mut bytes = 0_u64;
         while let Some((path, entry)) = map.next_entry::<String, Entry>()? {
-            let refusal = refusal(&path, &entry, &entries);
-            if let Some(refusal) = refusal {
+            if let Some(refusal) = refusal(&path, &entry, &entries) {
                 return Err(A::Error::custom(format_args!("{path:?} {refusal}")));
             }
             if let Entry::File { size, .. } = entry {

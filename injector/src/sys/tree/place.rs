@@ -52,10 +52,10 @@ impl Place {
         Ok(self.dir.open_with(path, &options)?.into_std())
     }
 
-    /// Makes a file, to write to it and to read it again.
+    /// Makes a file.
     pub(super) fn create(&self, path: &str, mode: u32) -> io::Result<File> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true).mode(mode);
+        options.write(true).create_new(true).mode(mode);
         Ok(self.dir.open_with(path, &options)?.into_std())
     }
 

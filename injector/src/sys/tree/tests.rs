@@ -1,11 +1,14 @@
 //! Trees that are taken, put back, broken, and what hostile manifests come to.
 
+mod shards;
+
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
@@ -48,6 +51,28 @@ impl Room {
 /// More than a buffer, and no multiple of it.
 fn large() -> Vec<u8> {
     (0..3_000_001_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+/// What is mounted as long as the value lives.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    /// Mounts with these arguments; `None` where that cannot be done.
+    fn new(args: &[&str], what: &Path, at: &Path) -> Option<Self> {
+        fs::create_dir(at).expect("made");
+        let output = Command::new("mount").args(args).args([what, at]).output();
+        if output.is_ok_and(|output| output.status.success()) {
+            return Some(Mounted(at.to_owned()));
+        }
+        writeln!(io::stderr(), "SKIP mount: {args:?} cannot be mounted").expect("a message");
+        None
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
 }
 
 fn taken(from: &Path, to: Option<&Path>) -> Manifest {
@@ -239,14 +264,11 @@ fn a_full_volume_is_not_a_broken_cache() {
     let room = Room::new();
     let (kept, small) = (room.path("kept"), room.path("small"));
     let manifest = taken(&room.tree("from"), Some(&kept));
-    fs::create_dir(&small).expect("made");
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&small).status();
-    if !mounted.is_ok_and(|status| status.success()) {
+    let Some(_mounted) = Mounted::new(&["-t", "tmpfs", "-o", "size=1m"], Path::new("tmpfs"), &small) else {
         return;
-    }
+    };
     let put = put(&manifest, &kept, &small.join("to"), &nothing, Times::Dropped);
     let again = take(&kept, Some(&small.join("again")), &nothing, Times::Dropped);
-    assert!(Command::new("umount").arg("-l").arg(&small).status().expect("run").success());
     for error in [put.expect_err("full"), again.expect_err("full")] {
         assert!(
             matches!(&error, TreeError::Target { path, source }
@@ -314,4 +336,69 @@ proptest! {
     fn no_bytes_make_a_manifest_panic(bytes: Vec<u8>) {
         let _ = Manifest::from_bytes(&bytes);
     }
+}
+
+#[test]
+fn a_large_file_shares_its_blocks_where_the_file_system_can_do_that() {
+    let room = Room::new();
+    let (image, disk) = (room.path("image"), room.path("disk"));
+    fs::File::create(&image).and_then(|file| file.set_len(400 << 20)).expect("made");
+    let made = Command::new("mkfs.xfs").args(["-q", "-m", "reflink=1"]).arg(&image).output();
+    if !made.is_ok_and(|output| output.status.success()) {
+        writeln!(io::stderr(), "SKIP mkfs.xfs: it is not here").expect("a message");
+        return;
+    }
+    let Some(_mounted) = Mounted::new(&["-o", "loop"], &image, &disk) else { return };
+    let kept = disk.join("kept");
+    let manifest = taken(&room.tree("from"), Some(&kept));
+    let blocks = |file: &str| {
+        let output =
+            Command::new("xfs_io").args(["-c", "fiemap -v"]).arg(disk.join(file)).output().expect("run");
+        // Number, offsets, blocks.
+        let text = String::from_utf8(output.stdout).expect("text");
+        text.lines()
+            .skip(2)
+            .map(|line| line.split_whitespace().nth(2).expect("blocks").to_owned())
+            .collect::<Vec<_>>()
+    };
+    let put_to = |to: &str| put(&manifest, &kept, &disk.join(to), &nothing, Times::Dropped);
+    put_to("to").expect("put");
+    verify(&manifest, &disk.join("to")).expect("whole");
+    let shared = (blocks("kept/a/deep/er/large"), blocks("to/a/deep/er/large"));
+    let mut bytes = large();
+    bytes[2_900_000] ^= 1;
+    fs::write(kept.join("a/deep/er/large"), &bytes).expect("written");
+    let broken = put_to("broken").map_err(|error| error.to_string());
+    let whole = verify(&manifest, &disk.join("to")).map_err(|error| error.to_string());
+    assert!(!shared.0.is_empty() && shared.0 == shared.1, "{shared:?}");
+    assert_eq!(broken, Err("a/deep/er/large has other content than it had".to_owned()));
+    assert_eq!(whole, Ok(()), "what was put has nothing to do with what became of the cache");
+}
+
+#[test]
+fn what_was_taken_is_what_was_copied_whoever_writes_meanwhile() {
+    let room = Room::new();
+    let from = room.tree("from");
+    let large = from.join("a/deep/er/large");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for turn in 0_u64.. {
+                if is_over.load(Relaxed) {
+                    break;
+                }
+                let file = fs::OpenOptions::new().write(true).open(&large).expect("open");
+                file.write_all_at(&turn.to_ne_bytes(), turn % 3_000_000).expect("written");
+                file.set_len(3_000_001 + turn % 2).expect("set");
+            }
+        });
+        for turn in 0..20 {
+            let to = room.path(&turn.to_string());
+            match take(&from, Some(&to), &nothing, Times::Dropped) {
+                Ok(manifest) => verify(&manifest, &to).expect("what was copied"),
+                Err(error) => assert!(matches!(error, TreeError::Changed(_)), "{error}"),
+            }
+        }
+        is_over.store(true, Relaxed);
+    });
 }

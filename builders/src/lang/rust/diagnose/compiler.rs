@@ -121,7 +121,7 @@ fn explain(error: &Compiled, function: &Function) -> Diagnostic {
     if error.target.name == PROGRAM {
         return glue(message, function);
     }
-    if error.package_id.contains("/kept/kubeless") || error.package_id.contains("<kept>/kubeless") {
+    if error.package_id.contains("/function/.kubeless") {
         return Diagnostic::new(format!("our server does not compile: {}", text(message))).blame(Blame::Ours);
     }
     if let Some(package) = error.package() {
@@ -189,8 +189,24 @@ fn author_file(name: &str) -> &str {
     name.strip_prefix("<kept>/function/").unwrap_or(name)
 }
 
+/// The types of our crate that a function names.
+const OURS: [&str; 7] = ["Context", "Event", "Extensions", "Headers", "IntoResponse", "Request", "Response"];
+
+/// What brings a type of our crate into scope: the compiler knows others of that name, such as `std::task::Context`.
+fn import(message: &Message) -> Option<String> {
+    // cannot find type `Context` in this scope
+    // failed to resolve: use of undeclared type `Response`
+    let text = &message.text;
+    let absent = text.starts_with("cannot find ") || text.contains("use of undeclared type");
+    let name = text.split('`').nth(1).filter(|name| absent && OURS.contains(name))?;
+    Some(format!("add `use kubeless::{name};`"))
+}
+
 /// The compiler's first advice, with what it would write.
 fn advice(message: &Message) -> Option<String> {
+    if let Some(import) = import(message) {
+        return Some(import);
+    }
     let help = message.children.iter().find(|child| child.level == "help")?;
     let replacement = help.spans.iter().find_map(|span| span.suggested_replacement.as_deref());
     let replacement = replacement.map(str::trim).filter(|text| !text.is_empty() && !text.contains('\n'));
