@@ -24,8 +24,8 @@ fn main() -> io::Result<()> {
             digest.update(field);
         }
     }
-    let digest: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    println!("cargo::rustc-env=INJECTOR_SOURCES={digest}");
+    let first = digest.finalize().iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    println!("cargo::rustc-env=INJECTOR_SOURCES={first:016x}");
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use builders::Package;
 use builders::function::Sha256;
@@ -28,7 +28,7 @@ use crate::cli::{Caching, Mode, Refresh};
 use crate::keys::{INJECTOR, Inputs, Keyed};
 use crate::report::Reporter;
 use crate::sys::tree::{self, Entry, Manifest, Skip, Times, TreeError};
-use crate::sys::{fs, host};
+use crate::sys::{fs, host, signal};
 
 /// The caches of one build: the node's, the cluster's, both, or none.
 pub(crate) struct Cache<'a> {
@@ -131,7 +131,10 @@ impl<'a> Cache<'a> {
         let near = |packed: &Packed| self.held(packed.tree).map(Tree::Near);
         let trees = image.trees.into_iter();
         let trees = trees.map(|(part, packed)| (part, near(&packed).unwrap_or(Tree::Far(packed)))).collect();
-        Some(Found { record, trees })
+        let found = Found { record, trees };
+        // Where all are here and the node's record is not, or not any more, nobody else would say so.
+        self.note(&found);
+        Some(found)
     }
 
     fn held(&self, tree: Sha256) -> Option<Held> {
@@ -143,6 +146,13 @@ impl<'a> Cache<'a> {
         let age = Duration::from_secs(host::now().saturating_sub(record.resolved));
         let most = self.caching.resolve_max_age.filter(|_| self.resolution == Resolution::Free);
         most.is_some_and(|most| age > most)
+    }
+
+    /// Lets an entry of the node's cache count as used.
+    pub(crate) fn used(&self, layer: Layer, keyed: &Keyed) {
+        if let Some(node) = &self.node {
+            node.touch(layer, keyed.key);
+        }
     }
 
     /// Puts parts of an entry into directories, which are there and empty. Where that fails, something may be left there.
@@ -264,8 +274,13 @@ impl<'a> Cache<'a> {
         }
         let records = self.node.as_ref().map(|node| node.records(layer)).unwrap_or_default();
         let changes = |record: &Record| keyed.inputs.changes_since(&record.inputs);
-        if records.iter().any(|record| record.key == keyed.key) {
-            return "built anew: what was resolved is older than INJECTOR_RESOLVE_MAX_AGE".to_owned();
+        if let Some(record) = records.iter().find(|record| record.key == keyed.key) {
+            let is_old = self.is_old(record);
+            let old = "what was resolved is older than INJECTOR_RESOLVE_MAX_AGE";
+            return format!(
+                "built anew: {}",
+                if is_old { old } else { "what the cache has of it is broken" }
+            );
         }
         let similar = |record: &&Record| is_related(&record.inputs, &keyed.inputs);
         match records.iter().filter(similar).map(changes).min_by_key(Vec::len) {
@@ -281,22 +296,31 @@ impl<'a> Cache<'a> {
         layers: &[(Layer, &Keyed, &[Package])],
         scratch: &Path,
     ) -> Option<Kept> {
-        let node = self.node.as_ref().filter(|node| node.access() == Access::Full);
+        let mut node = self.node.as_ref().filter(|node| node.access() == Access::Full);
         let mut trees: BTreeMap<Part, (Manifest, PathBuf)> = BTreeMap::new();
         let mut held = BTreeMap::new();
         for (part, (dir, known)) in &made.trees {
             let deps = trees.get(&Part::Deps).map(|(manifest, _)| manifest.digest()).transpose();
-            let stored = deps.map_err(Trouble::from).and_then(|deps| match node {
-                Some(node) => {
-                    let stored = self.store(node, *part, dir, *known, deps)?;
-                    let source = (stored.manifest()?, stored.files.clone());
-                    held.insert(*part, stored);
-                    Ok(source)
-                }
-                None => Ok((taken(*part, dir, None, deps)?, dir.clone())),
+            let deps = self.or_warn("what was built cannot be cached", deps)?;
+            let stored = node.and_then(|node| {
+                let stored = self.store(node, *part, dir, *known, deps);
+                let stored = stored.and_then(|held| Ok((held.manifest()?, held)));
+                self.or_warn("what was built cannot be cached", stored)
             });
-            trees.insert(*part, self.or_warn("what was built cannot be cached", stored)?);
+            let source = if let Some((manifest, stored)) = stored {
+                let source = (manifest, stored.files.clone());
+                held.insert(*part, stored);
+                source
+            } else {
+                // The registry may still take it.
+                node = None;
+                self.cluster.as_ref().filter(|_| self.caching.push.is_some())?;
+                let manifest = taken(*part, dir, None, deps);
+                (self.or_warn("what was built cannot be cached", manifest)?, dir.clone())
+            };
+            trees.insert(*part, source);
         }
+        let mut until = self.caching.push.map(|patience| host::within(patience));
         let mut kept = None;
         for (layer, keyed, packages) in layers {
             let wanted: &[Part] = match layer {
@@ -310,9 +334,14 @@ impl<'a> Cache<'a> {
             if let Some(node) = node {
                 self.or_warn("what was built cannot be cached", node.put(&record))?;
             }
-            kept = match self.pushed(&record, &parts, scratch) {
+            kept = match until.and_then(|until| self.pushed(&record, &parts, scratch, until)) {
                 Some(Pushed::Theirs) => self.far(*layer, keyed).map(Kept::Theirs),
-                _ => None,
+                Some(Pushed::Ours) => None,
+                // What did not take the one does not take the other.
+                None => {
+                    until = None;
+                    None
+                }
             };
             if kept.is_none() && node.is_some() {
                 let near = wanted
@@ -330,18 +359,15 @@ impl<'a> Cache<'a> {
         kept
     }
 
-    /// Pushes an entry, if that is asked for.
+    /// Pushes an entry, if there is a registry.
     fn pushed(
         &self,
         record: &Record,
         parts: &BTreeMap<Part, (Manifest, PathBuf)>,
         scratch: &Path,
+        until: Instant,
     ) -> Option<Pushed> {
-        let (cluster, patience) = (self.cluster.as_ref()?, self.caching.push?);
-        if record.progress == Progress::Partial {
-            return None;
-        }
-        let until = Instant::now() + patience;
+        let cluster = self.cluster.as_ref().filter(|_| record.progress == Progress::Whole)?;
         let how = if self.caching.refresh == Refresh::Yes { Tagged::Anew } else { Tagged::First };
         self.or_warn("nothing was pushed", cluster.push(record, parts, how, scratch, until))
     }
@@ -371,7 +397,7 @@ impl<'a> Cache<'a> {
 
     /// Says what is wrong with a cache, once.
     fn warn(&self, text: &str) {
-        if !self.warned.replace(true) {
+        if signal::received().is_none() && !self.warned.replace(true) {
             self.reporter.warn(&format!("{text}; the function is built without it"));
         }
     }

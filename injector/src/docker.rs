@@ -47,7 +47,8 @@ struct Config {
 #[serde(default)]
 struct Auth {
     /// `user:password` in base64.
-    auth: Option<String>,
+    #[serde(rename = "auth")]
+    pair: Option<String>,
     username: Option<String>,
     password: Option<String>,
     identitytoken: Option<String>,
@@ -136,9 +137,9 @@ impl Auth {
         token.or_else(identity).or_else(|| self.decoded()).or_else(pair)
     }
 
-    /// What `auth` holds. Old clients filled it up with NUL bytes.
+    /// What its pair holds. Old clients filled it up with NUL bytes.
     fn decoded(&self) -> Option<Login> {
-        let text = String::from_utf8(BASE64.decode(self.auth.as_ref()?.trim()).ok()?).ok()?;
+        let text = String::from_utf8(BASE64.decode(self.pair.as_ref()?.trim()).ok()?).ok()?;
         let (name, password) = text.split_once(':')?;
         let password = password.trim_end_matches('\0');
         let user = Login::User { name: name.to_owned(), password: password.to_owned() };
@@ -147,7 +148,7 @@ impl Auth {
 
     /// All that is secret of it, used or not.
     fn secrets(&self) -> impl Iterator<Item = String> {
-        let written = [&self.auth, &self.password, &self.identitytoken, &self.registrytoken];
+        let written = [&self.pair, &self.password, &self.identitytoken, &self.registrytoken];
         let written = written.into_iter().flatten().cloned();
         let logins = self.login().into_iter().chain(self.decoded());
         let all: Vec<_> = written.chain(logins.flat_map(|login| login.secrets())).collect();
@@ -171,8 +172,8 @@ mod tests {
         "registry.example:5000/team/cache".parse().expect("a reference")
     }
 
-    fn user(name: &str, password: &str) -> Option<Login> {
-        Some(Login::User { name: name.to_owned(), password: password.to_owned() })
+    fn me(password: &str) -> Login {
+        Login::User { name: "me".to_owned(), password: password.to_owned() }
     }
 
     fn read(text: &str) -> Docker {
@@ -185,12 +186,12 @@ mod tests {
     fn a_login_is_written_in_many_ways() {
         let token = |text: &str| text.to_owned();
         for (auth, expected) in [
-            (r#""auth": "bWU6aHVudGVyMjI=""#, user("me", "hunter22")),
-            (r#""auth": "bWU6aHVudGVyMjI""#, user("me", "hunter22")),
-            (r#""auth": "bWU6aHVudGVyMjIAAA==""#, user("me", "hunter22")),
-            (r#""auth": "bWU6aHVuOnRlcjIy""#, user("me", "hun:ter22")),
-            (r#""username": "me", "password": "hunter22", "email": "me@here""#, user("me", "hunter22")),
-            (r#""auth": "bWU6aHVudGVyMjI=", "username": "you", "password": "other""#, user("me", "hunter22")),
+            (r#""auth": "bWU6aHVudGVyMjI=""#, Some(me("hunter22"))),
+            (r#""auth": "bWU6aHVudGVyMjI""#, Some(me("hunter22"))),
+            (r#""auth": "bWU6aHVudGVyMjIAAA==""#, Some(me("hunter22"))),
+            (r#""auth": "bWU6aHVuOnRlcjIy""#, Some(me("hun:ter22"))),
+            (r#""username": "me", "password": "hunter22", "email": "me@here""#, Some(me("hunter22"))),
+            (r#""auth": "bWU6aHVudGVyMjI=", "username": "you", "password": "other""#, Some(me("hunter22"))),
             (r#""auth": "bWU6", "identitytoken": "hunter22""#, Some(Login::Identity(token("hunter22")))),
             (r#""auth": "", "registrytoken": "hunter22""#, Some(Login::Token(token("hunter22")))),
             (r#""auth": "??""#, None),
@@ -218,8 +219,8 @@ mod tests {
             "registry.example:5000/team",
             "registry.example:5000/other",
         );
-        assert_eq!(keys(&[host, team, other]), user("me", &team.len().to_string()));
-        assert_eq!(keys(&[host, other]), user("me", &host.len().to_string()));
+        assert_eq!(keys(&[host, team, other]), Some(me(&team.len().to_string())));
+        assert_eq!(keys(&[host, other]), Some(me(&host.len().to_string())));
         assert_eq!(keys(&[other, "registry.example", "other.example:5000"]), None);
     }
 
@@ -296,13 +297,13 @@ mod tests {
             Docker::find(&Environment(env.collect()), &here("mounted"), &registry())
         };
         let home = ("HOME", "home");
-        assert_eq!(find(&[home, ("DOCKER_CONFIG", "named")]).login, user("me", "named"));
+        assert_eq!(find(&[home, ("DOCKER_CONFIG", "named")]).login, Some(me("named")));
         let found = find(&[home]);
-        assert_eq!(found.login, user("me", "mounted"));
+        assert_eq!(found.login, Some(me("mounted")));
         assert_eq!(found.unread, [""; 0]);
         assert!(["elsewhere", "mounted", "own"].iter().all(|&secret| found.secrets.contains(secret)));
         fs::remove(&here("mounted/two")).expect("removed");
-        assert_eq!(find(&[home]).login, user("me", "own"));
+        assert_eq!(find(&[home]).login, Some(me("own")));
         assert_eq!(find(&[]).login, None);
         let found = find(&[home, ("DOCKER_CONFIG", "absent")]);
         assert!(found.login.is_none() && found.unread[0].contains("DOCKER_CONFIG"), "{:?}", found.unread);

@@ -141,7 +141,7 @@ fn hold(tree: &Path) -> Result<Option<Lock>, LaunchError> {
     let lock = match share::lock_within(&tree.join(LEASE), Kind::Shared, PATIENCE) {
         Ok(Taken::Held(lock)) => Some(lock),
         // What the build was promised must do.
-        Ok(Taken::Unsupported(_)) => None,
+        Ok(Taken::Unsupported) => None,
         Ok(Taken::Busy) => return Err(LaunchError::Gone(tree.to_owned())),
         Ok(Taken::Absent) => {
             let trees = tree.parent().unwrap_or(tree);

@@ -36,7 +36,7 @@ use std::process::ExitCode;
 use cache::collect::Bounds;
 use cache::upkeep::{self, UpkeepError};
 use cli::{Format, Request, Upkeep, UpkeepDeed, Verb};
-use failure::{Failure, Stage};
+use failure::Failure;
 use pod::PodError;
 use report::Reporter;
 use report::{explain, last_words, words};

@@ -107,6 +107,8 @@ impl Job<'_> {
             return Ok(None);
         };
         begun.done(clock.lap("restore"));
+        // The next edit needs them.
+        self.cache.used(Layer::Deps, &self.keys.deps);
         Ok(Some(Ready { packages: found.record.packages, cached: Cached::Build, mounted }))
     }
 

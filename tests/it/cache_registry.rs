@@ -123,6 +123,27 @@ fn two_nodes_at_once_both_have_what_the_tag_names_in_the_end() {
 }
 
 #[test]
+fn what_is_damaged_in_the_registry_is_never_used() {
+    let Some((node, registry)) = cluster(Transport::Plain, Door::Open) else { return };
+    build(&node, "one", "node-1", true).expect(0, &["ready"]);
+    let blobs = registry.blobs();
+    assert!(blobs.len() > 5, "{blobs:?}");
+    for file in blobs {
+        let mut bytes = fs::read(&file).expect("readable");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&file, bytes).expect("written");
+    }
+    for (name, cache) in [("two", "node-2"), ("three", "")] {
+        let ended = build(&node, name, cache, false);
+        ended.expect(0, &["ready"]);
+        assert_eq!(ended.stderr.matches("warning").count(), 1, "{}", ended.stderr);
+        assert_eq!(node.published("one"), node.published(name));
+    }
+    assert_eq!(node.installed(), 3);
+}
+
+#[test]
 fn a_wrong_password_is_one_warning() {
     let Some((node, registry)) = cluster(Transport::Plain, Door::Login) else { return };
     let wrong =

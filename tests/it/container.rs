@@ -3,7 +3,8 @@
 mod podman;
 
 use std::env;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -133,6 +134,49 @@ fn a_function_that_comes_by_url_is_built_with_the_login_and_the_ca_of_a_secret_a
     let told = [pod.log("build"), pod.message("build"), pod.log("function")].concat();
     assert!(told.contains("hello-1.0.0.tar.gz") && !told.contains("s3cr/t-word"), "{told}");
     assert!(!pod.process("mountinfo").contains("kubeless.io"), "the function sees the Secret");
+}
+
+#[test]
+fn a_second_pod_starts_from_the_mounted_cache_without_network_and_cannot_write_there() {
+    let cache = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(cache.path(), Permissions::from_mode(0o777)).expect("a mode");
+    let claimed = || {
+        let mut pod = Pod::of_manifest("python", "cached")?;
+        pod.claim(cache.path());
+        Some(pod)
+    };
+    let Some(mut first) = claimed() else { return };
+    answers(&mut first, "python", "the first pod");
+    assert!(!first.message("build").contains("cached"), "{}", first.message("build"));
+
+    let mut second = claimed().expect("a pod");
+    for name in ["HTTPS_PROXY", "HTTP_PROXY"] {
+        second.set("build", name, "http://127.0.0.1:1");
+    }
+    second.set("build", "NO_PROXY", "");
+    answers(&mut second, "python", "the second pod");
+    assert!(second.message("build").contains("(cached)"), "{}", second.message("build"));
+    let mounts = second.process("mountinfo");
+    let options = mounts.lines().filter_map(|line| line.split_once(" /cache ").map(|(_, options)| options));
+    assert!(
+        options.clone().count() == 1 && options.clone().all(|options| options.starts_with("ro,")),
+        "{mounts}"
+    );
+
+    // What a function writes there, it cannot write.
+    let mut third = claimed().expect("a pod");
+    let source = "import glob\n\
+                  def handler(event, context):\n    \
+                      tries = ['/cache/v1/planted', __file__, *glob.glob('/cache/v1/record/*')]\n    \
+                      for path in tries:\n        \
+                          try:\n            open(path, 'a').close()\n            return 'written: ' + path\n        \
+                          except OSError as error:\n            assert error.errno == 30, error\n    \
+                      return f'{len(tries)} times refused'\n";
+    third.hold(("hello.py", source));
+    assert!(third.play(), "{}\n{}", third.message("build"), third.log("build"));
+    until("the function is ready", || third.is_ready());
+    let answer = third.client().call("POST", "/", &[], b"");
+    assert!(answer.text().contains("times refused"), "{} {}", answer.text(), third.log("function"));
 }
 
 /// The runtime did what the manifest asks for: else the test would prove little.

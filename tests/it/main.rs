@@ -9,13 +9,18 @@
 
 mod arrival;
 mod cache;
+mod cache_faults;
+mod cache_trouble;
 mod cache_mount;
 mod cache_registry;
+mod cache_upkeep;
 mod container;
 mod contract;
 mod deploy;
 mod documents;
 mod explain;
+#[path = "../faults/faults.rs"]
+mod faults;
 mod fixtures;
 mod go_server;
 mod hostile;

@@ -1,6 +1,6 @@
 //! Which modules come in how, and what go sees of a function.
 
-use builders::plan::ResolvesFrom;
+use builders::plan::{ResolvesFrom, Serves};
 
 use super::{USUAL, World, line, lines, plan, text, written};
 
@@ -93,6 +93,7 @@ fn only_go_sees_what_is_ours_and_it_stands_where_the_handler_may_be_imported() {
 #[test]
 fn an_edit_of_a_source_resolves_nothing_anew() {
     let plan = plan(&USUAL, &format!("{UUID}//- go.sum\n//- lib/go.mod\n//- lib/lib.go\n")).expect("a plan");
+    assert_eq!(plan.kept, Serves::Anywhere);
     let ResolvesFrom::Files(files) = &plan.resolves_from else { panic!("{:?}", plan.resolves_from) };
     let files: Vec<_> = files.iter().map(ToString::to_string).collect();
     assert_eq!(files, ["go.mod", "go.sum", "lib/go.mod"]);

@@ -1,6 +1,6 @@
 //! What is planned.
 
-use builders::plan::{Action, Credentials, Network, ResolvesFrom};
+use builders::plan::{Action, Credentials, Network, ResolvesFrom, Serves};
 use toml::Value;
 
 use super::{CRATE, USUAL, World, lines, manifest, plan, text, written};
@@ -37,6 +37,7 @@ fn resolving_depends_on_no_source() {
         "{CRATE}[dependencies]\na = {{ path = 'a' }}\n//- a/Cargo.toml\n[package]\nname = 'a'\n//- a/src/lib.rs\n//- .cargo/config.toml\n"
     );
     let plan = plan(&USUAL, &fixture).expect("a plan");
+    assert_eq!(plan.kept, Serves::InPlace);
     let ResolvesFrom::Files(files) = plan.resolves_from else { panic!("on all") };
     let files: Vec<_> = files.iter().map(ToString::to_string).collect();
     assert_eq!(files, [".cargo/config.toml", "Cargo.toml", "a/Cargo.toml"]);

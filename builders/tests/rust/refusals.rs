@@ -49,6 +49,32 @@ fn a_manifest_that_is_misspelt_or_malformed_says_where() {
 }
 
 #[test]
+fn a_url_with_a_login_is_refused_and_not_repeated() {
+    let hint = "leave them out of the URL: a repository's login goes into a mounted .netrc, a registry's token into \
+                CARGO_REGISTRIES_<NAME>_TOKEN";
+    let message = "this URL holds credentials, which cargo would write into all that it keeps";
+    for (rest, place) in [
+        ("[dependencies]\nx = { git = 'https://user:s3cr3t@git.example/x' }\n", "Cargo.toml:5:14"),
+        ("[dependencies]\nx = { git = 'https://s3cr3t@git.example/x' }\n", "Cargo.toml:5:14"),
+        (
+            "[dependencies]\nx = { version = '1', registry-index = 'sparse+https://u:p@a.example/' }\n",
+            "Cargo.toml:5:40",
+        ),
+        ("[patch.'ssh://u:s3cr3t@git.example/x']\nx = { path = 'x' }\n//- x/Cargo.toml\n", "Cargo.toml:4:9"),
+        (
+            "[dependencies]\nx = '1'\n//- Cargo.lock\nsource = \"git+https://u:s3cr3t@git.example/x\"\n",
+            "Cargo.lock:1:11",
+        ),
+        ("//- lib/Cargo.toml\nx = { git = 'http://s3cr3t@git.example/x' }\n", "lib/Cargo.toml:1:14"),
+    ] {
+        assert_eq!(refused(rest), format!("dependencies: {place}: {message} | {hint}"), "{rest}");
+    }
+    for plain in ["https://git.example/x@1", "ssh://git@git.example/x", "https://git.example/?x=a:b@c"] {
+        text(&USUAL, &format!("{CRATE}[dependencies]\nx = {{ git = '{plain}' }}\n"));
+    }
+}
+
+#[test]
 fn what_is_inherited_from_a_workspace_is_refused_where_there_is_none() {
     let hint = "write what it stands for in the workspace's manifest: that is not part of the function";
     for (manifest, place, key) in [

@@ -48,7 +48,7 @@ impl Cluster {
 
     /// Looks up an entry.
     pub(crate) fn find(&self, layer: Layer, keyed: &Keyed) -> Result<Option<(Record, Image)>, Trouble> {
-        let until = Instant::now() + LOOK_UP;
+        let until = host::within(LOOK_UP);
         let Some((bytes, _)) =
             self.ask(|registry| registry.manifest(Name::Tag(&tag(layer, keyed.key)), until))?
         else {
@@ -70,7 +70,7 @@ impl Cluster {
 
     /// What a tree holds.
     pub(crate) fn manifest(&self, packed: &Packed) -> Result<Manifest, Trouble> {
-        let until = Instant::now() + LOOK_UP;
+        let until = host::within(LOOK_UP);
         let bytes = self.ask(|registry| read(registry, packed.manifest, until))?;
         Ok(Manifest::from_compressed(&bytes, packed.tree)?)
     }
@@ -83,7 +83,7 @@ impl Cluster {
         manifest: &Manifest,
         roots: &[&Path],
     ) -> Result<(), Trouble> {
-        let until = Instant::now() + FETCH;
+        let until = host::within(FETCH);
         let times = if part == Part::Kept { Times::Kept } else { Times::Dropped };
         let shards = tree::cut(manifest, tree::COUNT);
         if shards.len() != packed.shards.len() {
@@ -96,14 +96,18 @@ impl Cluster {
             1,
             || (),
             |(shard, blob), ()| {
-                let mut unpack = Unpack::new(shard, roots, times)?;
+                let mut unpack = Unpack::new(shard, roots, times).map_err(Trouble::from)?;
                 registry.blob(blob.digest, blob.size, until, &mut |bytes| {
-                    unpack.write_all(bytes).map_err(Trouble::from)
+                    unpack.write_all(bytes).map_err(|error| Unfetched::Unpacking(error.into()))
                 })?;
-                Ok(unpack.finish()?)
+                Ok(unpack.finish().map_err(Trouble::from)?)
             },
         );
-        fetched.map(drop)
+        match fetched {
+            Ok(_) => Ok(()),
+            Err(Unfetched::Unpacking(trouble)) => Err(trouble),
+            Err(Unfetched::Asking(error)) => self.ask(|_| Err(error)),
+        }
     }
 
     /// Pushes an entry, and says which one the tag names then: the first one that somebody pushed.
@@ -191,12 +195,23 @@ impl Cluster {
         }
         let answer = question(self.registry()?);
         if let Err(error) = &answer
-            && !error.is_wrong()
+            && error.is_of_registry()
         {
             *gone() = Some(error.to_string());
         }
         Ok(answer?)
     }
+}
+
+/// Why a tree was not fetched.
+#[derive(Debug, thiserror::Error)]
+enum Unfetched {
+    /// The registry did not give it.
+    #[error("{0}")]
+    Asking(#[from] RegistryError),
+    /// It could not be put where it belongs, or is not what it should be.
+    #[error("{0}")]
+    Unpacking(#[from] Trouble),
 }
 
 /// When a tag is set.

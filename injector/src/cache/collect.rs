@@ -51,6 +51,18 @@ pub(crate) fn collect_if_due(node: &Node, size: Option<u64>) -> Result<Option<Co
     }
 }
 
+/// Makes room for the next build where the disk is full, though the cache is not larger than it may be. Not for each
+/// one: what is larger than the disk would drive out all others again and again.
+pub(super) fn make_room(node: &Node) {
+    const TOO_LITTLE: u64 = 4 << 20;
+    let now = Duration::from_secs(host::now());
+    let is_full = volume::space(&node.root).is_ok_and(|space| space.free < TOO_LITTLE);
+    if is_full && contents::last_collected(node).is_none_or(|last| last + GRACE <= now) {
+        let half = contents::bytes(node) / 2;
+        let _ = collect(node, Bounds { size: Some(half), age: None }, Duration::ZERO);
+    }
+}
+
 /// Tidies up; `None` if somebody else does for longer than we have patience.
 pub(crate) fn collect(
     node: &Node,
@@ -69,8 +81,11 @@ pub(crate) fn collect(
     };
     let contents = Contents::of(node);
     for (tree, _) in contents.trees.iter().filter(|(_, stored)| stored.state == Use::Held) {
-        // Where its holder stops and comes back, the tree is still there.
-        let _ = share::touch(&node.place(*tree).join(LEASE));
+        // Where a function stops and comes back, its tree is still there. Who only copies was promised nothing.
+        let lease = node.place(*tree).join(LEASE);
+        if contents::promised(&lease).is_some() {
+            let _ = share::touch(&lease);
+        }
     }
     sweep(node, contents.now);
     let collected = Round::new(node, &contents, last).collect(bounds);
@@ -91,7 +106,7 @@ fn sweep(node: &Node, now: Duration) {
     for made in in_room(TMP).into_iter().filter(|path| is_older(path, GRACE)) {
         let may_go = match share::lock(&made.join(LEASE), Kind::Exclusive) {
             Ok(Taken::Held(_) | Taken::Absent) => true,
-            Ok(Taken::Unsupported(_)) => is_older(&made, PROMISE),
+            Ok(Taken::Unsupported) => is_older(&made, PROMISE),
             Ok(Taken::Busy) | Err(_) => false,
         };
         if may_go {
@@ -102,7 +117,7 @@ fn sweep(node: &Node, now: Duration) {
     for lock in
         in_room(LOCKS).into_iter().filter(|path| !path.ends_with(COLLECT) && is_older(path, FORGOTTEN))
     {
-        if let Ok(Taken::Held(_) | Taken::Unsupported(_)) = share::lock(&lock, Kind::Exclusive) {
+        if let Ok(Taken::Held(_) | Taken::Unsupported) = share::lock(&lock, Kind::Exclusive) {
             let _ = fs::remove(&lock);
         }
     }

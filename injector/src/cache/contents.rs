@@ -116,19 +116,22 @@ pub(super) fn last_collected(node: &Node) -> Option<Duration> {
 /// Whether a tree may go, and the lock that keeps it so.
 pub(super) fn look(dir: &Path, last: Option<Duration>) -> (Use, Option<Lock>) {
     let lease = dir.join(LEASE);
-    let promised = || share::changed(&lease).ok().flatten().filter(|time| !time.is_zero());
     match share::lock(&lease, Kind::Exclusive) {
-        Ok(Taken::Busy) => (Use::Held, None),
-        Ok(Taken::Held(lock)) => match promised() {
+        // What we may not open is another user's to say.
+        Ok(Taken::Busy) | Err(_) => (Use::Held, None),
+        Ok(Taken::Held(lock)) => match promised(&lease) {
             Some(time) if !has_run_out(time, last) => (Use::Promised, Some(lock)),
             _ => (Use::Free, Some(lock)),
         },
         // Nobody can say whether the promise was kept.
-        Ok(Taken::Unsupported(_)) if promised().is_some() => (Use::Promised, None),
-        Ok(Taken::Unsupported(_) | Taken::Absent) => (Use::Free, None),
-        // Another user's: theirs to say.
-        Err(_) => (Use::Held, None),
+        Ok(Taken::Unsupported) if promised(&lease).is_some() => (Use::Promised, None),
+        Ok(Taken::Unsupported | Taken::Absent) => (Use::Free, None),
     }
+}
+
+/// When somebody last promised that a tree will be in use, if anybody did.
+pub(super) fn promised(lease: &Path) -> Option<Duration> {
+    share::changed(lease).ok().flatten().filter(|time| !time.is_zero())
 }
 
 /// Whether a promise does not hold any more. Whoever was seen with the tree when the cache was last tidied up got a new

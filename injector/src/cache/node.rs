@@ -14,11 +14,12 @@ use std::time::Duration;
 use builders::function::Sha256;
 
 pub(crate) use self::flight::{Flight, Turn};
+use super::collect;
 use super::record::{Layer, Record, SCHEMA};
-use crate::sys::fs;
+use crate::sys::fs::{self, Create, Sync};
 use crate::sys::host;
 use crate::sys::share::{self, Kind, Taken};
-use crate::sys::tree::{Entry, Manifest};
+use crate::sys::tree::{self, Entry, Manifest};
 use crate::sys::volume::Lock;
 use crate::toolbox::{Known, Memory};
 
@@ -40,7 +41,8 @@ pub(super) const TOOLS: &str = "tool";
 pub(crate) const FILES: &str = "files";
 /// In a tree's directory, what it holds.
 const MANIFEST: &str = "manifest.json";
-/// In a tree's directory, the file whose lock says that it is in use, and whose time when that was last promised.
+/// In a tree's directory, the file whose lock says that it is in use, and whose time when that was last promised. In it
+/// stands since which start of the machine the tree is known to be whole.
 pub(crate) const LEASE: &str = "lease";
 /// In a tree's directory, how many bytes it takes on the disk.
 pub(super) const SIZE: &str = "size";
@@ -197,7 +199,7 @@ impl Node {
         let dir = self.place(tree);
         let lock = match share::lock_within(&dir.join(LEASE), Kind::Shared, PATIENCE) {
             Ok(Taken::Held(lock)) => Some(lock),
-            Ok(Taken::Unsupported(_)) => None,
+            Ok(Taken::Unsupported) => None,
             Ok(Taken::Absent | Taken::Busy) => return Ok(None),
             Err(source) => return Err(self.refuses("read", source)),
         };
@@ -214,20 +216,31 @@ impl Node {
         let wrong = |source| self.refuses("written", source);
         let making = self.making().map_err(wrong)?;
         let lease = making.dir.join(LEASE);
-        share::create_file(&lease, b"").and_then(|()| share::age(&lease)).map_err(wrong)?;
+        share::create_file(&lease, host::boot().as_bytes())
+            .and_then(|()| share::age(&lease))
+            .map_err(wrong)?;
         // Taken now, so that neither what is being made nor what was just stored is ever without.
         let lock = match share::lock(&lease, Kind::Shared).map_err(wrong)? {
             Taken::Held(lock) => Some(lock),
-            Taken::Unsupported(_) | Taken::Busy | Taken::Absent => None,
+            Taken::Unsupported | Taken::Busy | Taken::Absent => None,
         };
-        let manifest = make(&making.dir.join(FILES))?;
-        let bytes = manifest.to_bytes().map_err(|error| wrong(error.into()))?;
-        let tree = fs::digest_of(&bytes);
-        share::create_file(&making.dir.join(SIZE), room(&manifest).to_string().as_bytes())
-            .and_then(|()| share::create_file(&making.dir.join(MANIFEST), &bytes))
-            .map_err(wrong)?;
-        drop((manifest, bytes));
+        let tree = self.fill(&making.dir, make).inspect_err(|_| collect::make_room(self))?;
         Ok(self.publish(making, tree, lock)?)
+    }
+
+    /// Makes a tree and what belongs to it in a directory; its manifest comes last.
+    fn fill<E: From<NodeError>>(
+        &self,
+        dir: &Path,
+        make: impl FnOnce(&Path) -> Result<Manifest, E>,
+    ) -> Result<Sha256, E> {
+        let wrong = |source| self.refuses("written", source);
+        let manifest = make(&dir.join(FILES))?;
+        let bytes = manifest.to_bytes().map_err(|error| wrong(error.into()))?;
+        share::create_file(&dir.join(SIZE), room(&manifest).to_string().as_bytes())
+            .and_then(|()| share::create_file(&dir.join(MANIFEST), &bytes))
+            .map_err(wrong)?;
+        Ok(fs::digest_of(&bytes))
     }
 
     /// Gives a tree its name, unless another has it, which is the same then.
@@ -238,14 +251,16 @@ impl Node {
         for _ in 0..ATTEMPTS {
             match fs::rename(&making.dir, &dir) {
                 Ok(()) => {
-                    making.is_done();
+                    making.keep();
                     return Ok(Held { tree, files: dir.join(FILES), dir, lock });
                 }
-                Err(error) if is_taken(&error) => {
-                    if let Some(held) = self.hold(tree)? {
-                        return Ok(held);
-                    }
-                }
+                Err(error) if is_taken(&error) => match self.hold(tree) {
+                    Ok(Some(held)) if held.is_whole() => return Ok(held),
+                    // One that is just going still has its lease.
+                    Ok(None) if fs::is_file(&dir.join(LEASE)) => {}
+                    // Whoever gets it next would find out, and make ours once more.
+                    _ => self.discard(tree)?,
+                },
                 Err(source) => return Err(self.refuses("written", source)),
             }
         }
@@ -258,19 +273,24 @@ impl Node {
         self.remove(&self.place(tree)).map_err(|source| self.refuses("written", source))
     }
 
-    /// Promises that a tree will be in use: it stays for a day, and for as long as somebody holds it then.
+    /// Promises that a tree will be in use: it stays for a day, and for as long as somebody holds it then. Nobody will
+    /// compare its files with their digests, so what a crash of the node may have left unwritten is looked for.
     pub(crate) fn lease(&self, tree: Sha256) -> Result<(), NodeError> {
         self.writable()?;
-        let lease = self.place(tree).join(LEASE);
-        match share::lock_within(&lease, Kind::Shared, PATIENCE) {
-            Ok(Taken::Held(_lock)) => share::touch(&lease).map_err(|source| self.refuses("written", source)),
-            // Nobody could say that it is still in use after that day.
-            Ok(Taken::Unsupported(source)) => Err(self.refuses("locked", source)),
-            Ok(Taken::Absent | Taken::Busy) => {
-                Err(NodeError::Tree { tree, reason: "it is not there".to_owned() })
-            }
-            Err(source) => Err(self.refuses("read", source)),
+        let wrong = |source| self.refuses("written", source);
+        let missing = || NodeError::Tree { tree, reason: "it is not there".to_owned() };
+        let held = self.hold(tree)?.ok_or_else(missing)?;
+        if held.lock.is_none() {
+            // Nobody could say whether it is still in use after that day.
+            return Err(self.refuses("locked", io::ErrorKind::Unsupported.into()));
         }
+        let (lease, boot) = (held.dir.join(LEASE), host::boot());
+        if fs::read_text(&lease).is_none_or(|seen| seen != boot) {
+            tree::verify(&held.manifest()?, &held.files)
+                .map_err(|error| NodeError::Tree { tree, reason: error.to_string() })?;
+            fs::write_in_place(&lease, boot.as_bytes(), Create::Never, Sync::Later).map_err(wrong)?;
+        }
+        share::touch(&lease).map_err(wrong)
     }
 
     /// What a tool said of itself when it was last asked.
@@ -375,9 +395,9 @@ impl Held {
         Manifest::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))
     }
 
-    /// Whether others can see that it is in use.
-    pub(crate) fn is_locked(&self) -> bool {
-        self.lock.is_some()
+    /// Whether it is what it should be, read to the last byte.
+    fn is_whole(&self) -> bool {
+        self.manifest().is_ok_and(|manifest| tree::verify(&manifest, &self.files).is_ok())
     }
 }
 
@@ -388,7 +408,7 @@ struct Making {
 
 impl Making {
     /// It has another name now.
-    fn is_done(mut self) {
+    fn keep(mut self) {
         self.dir = PathBuf::new();
     }
 }

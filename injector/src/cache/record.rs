@@ -23,9 +23,6 @@ pub(crate) enum Layer {
 }
 
 impl Layer {
-    /// Both of them.
-    pub(crate) const ALL: [Layer; 2] = [Layer::Deps, Layer::Build];
-
     /// Its name in directories and tags.
     pub(crate) fn name(self) -> &'static str {
         match self {

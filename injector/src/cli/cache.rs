@@ -93,6 +93,6 @@ fn seconds(name: &'static str, value: Option<String>) -> Result<Option<Duration>
 }
 
 /// How long a push may take, unless somebody says otherwise.
-const PUSH_TIMEOUT: Duration = Duration::from_secs(120);
+const PUSH_TIMEOUT: Duration = Duration::from_mins(2);
 /// The most bytes that the cache's directory may have, unless somebody says otherwise.
 const CACHE_MAX_SIZE: u64 = 10 << 30;

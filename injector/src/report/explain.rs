@@ -104,7 +104,7 @@ fn meaning(stage: Stage, blame: Blame) -> (&'static str, &'static str) {
             "change FUNC_RUNTIME or the image, as the message says; in the main container, use the image that built",
         ),
         (Stage::Provision, _) => (
-            "there is no place to work: the volume is not writable, full or mounted noexec, /tmp is read-only, or the image lacks the language",
+            "there is no place to work: the volume is not writable, full or mounted noexec, /tmp is read-only, or the image lacks the language; of `injector cache`, something is wrong with a cache",
             "mount emptyDirs at KUBELESS_INSTALL_VOLUME and at /tmp, and build in an image of the language",
         ),
         (Stage::Resolve, Blame::Author) => (
@@ -127,8 +127,8 @@ fn meaning(stage: Stage, blame: Blame) -> (&'static str, &'static str) {
             ("what was built cannot be published", "mend what the message names")
         }
         (Stage::Publish, _) => (
-            "what was built could not be put in force on the volume, or nothing is published there",
-            "check that the volume is not full, and that init and main container mount the same one",
+            "what was built could not be put in force on the volume, or nothing is published there, or the cache in which it lies is not there",
+            "check that the volume is not full, and that init and main container mount the same one, and the same cache where INJECTOR_CACHE_MODE is mount",
         ),
     }
 }

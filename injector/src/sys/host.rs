@@ -6,15 +6,20 @@ use std::io::{self, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Access, FileType, access, fstat};
 
-use super::memory;
+use super::{fs, memory};
 
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The end of some time that begins now.
+pub(crate) fn within(time: Duration) -> Instant {
+    Instant::now() + time
 }
 
 /// Does nothing for a while.
@@ -83,6 +88,11 @@ pub(crate) fn find_program(name: &str, path: &str) -> Option<PathBuf> {
         .filter(|dir| dir.starts_with('/'))
         .map(|dir| Path::new(dir).join(name))
         .find(|file| file.is_file() && access(file, Access::EXEC_OK).is_ok())
+}
+
+/// Which start of this machine it is; empty where nobody knows.
+pub(crate) fn boot() -> String {
+    fs::read_text(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default()
 }
 
 /// Ends this process at once, without unwinding.

@@ -176,12 +176,12 @@ impl Registry {
         let open = || open().map(|from| Box::new(from) as Box<dyn Read>);
         let begin = Ask { access: Access::Push, ..self.question(Method::POST, "blobs/uploads/", &what) };
         self.run(&what, until, async |lines| {
-            let mut begun = self.patiently(async || self.ask(lines, &begin).await).await?;
-            if begun.status() != StatusCode::ACCEPTED {
-                return Err(self.unexpected(&begun, &what));
+            let mut accepted = self.patiently(async || self.ask(lines, &begin).await).await?;
+            if accepted.status() != StatusCode::ACCEPTED {
+                return Err(self.unexpected(&accepted, &what));
             }
-            let mut url = self.location(&begun, &what)?;
-            self.drain(&mut begun).await;
+            let mut url = self.location(&accepted, &what)?;
+            self.drain(&mut accepted).await;
             url.query_pairs_mut().append_pair("digest", &digest.to_string());
             let body = Body::Read { size, open: &open };
             self.put(lines, &parcel(url, "application/octet-stream", &what, body)).await

@@ -33,7 +33,7 @@ pub(crate) enum Taken {
     /// There is no such file.
     Absent,
     /// This file system has no locks: network file systems may lack them.
-    Unsupported(io::Error),
+    Unsupported,
 }
 
 /// Locks a file that is there. What is locked is the file that has the name now: one that was taken away meanwhile is
@@ -50,7 +50,7 @@ pub(crate) fn lock(path: &Path, kind: Kind) -> io::Result<Taken> {
         };
         match flock(&file, operation) {
             Err(rustix::io::Errno::WOULDBLOCK) => return Ok(Taken::Busy),
-            Err(error) => return Ok(Taken::Unsupported(error.into())),
+            Err(_) => return Ok(Taken::Unsupported),
             Ok(()) if is_at(&file, path)? => return Ok(Taken::Held(Lock(file))),
             Ok(()) => {}
         }
@@ -124,9 +124,9 @@ pub(crate) fn changed(path: &Path) -> io::Result<Option<Duration>> {
     }
 }
 
-fn set_times(path: &Path, time: Timespec) -> io::Result<()> {
+fn set_times(path: &Path, moment: Timespec) -> io::Result<()> {
     // Of both or of none: to say `now`, leave to write is enough, which a group has.
-    let times = Timestamps { last_access: time, last_modification: time };
+    let times = Timestamps { last_access: moment, last_modification: moment };
     Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 

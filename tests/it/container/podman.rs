@@ -101,6 +101,8 @@ pub(super) struct Pod {
     /// The files of its `ConfigMap`, and of its Secret.
     source: BTreeMap<String, Vec<u8>>,
     secret: BTreeMap<String, Vec<u8>>,
+    /// What its claim is bound to.
+    claimed: Option<PathBuf>,
     name: String,
     port: u16,
     home: TempDir,
@@ -127,6 +129,7 @@ impl Pod {
             spec: objects.iter().find_map(deploy::pod).expect("a pod")["spec"].clone(),
             source: deploy::content(&objects[0]),
             secret: [("ca.pem".to_owned(), certificates().into_bytes())].into(),
+            claimed: None,
             name: format!("hello-{}-{count}", std::process::id()),
             port: listener.local_addr().expect("an address").port(),
             home: tempfile::tempdir().expect("a directory"),
@@ -165,6 +168,11 @@ impl Pod {
         let variables = container["env"].as_array_mut().expect("variables");
         variables.retain(|variable| variable["name"] != name);
         variables.push(json!({"name": name, "value": value}));
+    }
+
+    /// Binds its claim to a directory.
+    pub(super) fn claim(&mut self, dir: &Path) {
+        self.claimed = Some(dir.to_owned());
     }
 
     /// Has its `ConfigMap` hold this file alone, mounted as it is.
@@ -216,7 +224,7 @@ impl Pod {
     /// a key of a `ConfigMap` or a `Secret` is a link through `..data`, and a termination log is a file for everyone.
     fn lay_out_volumes(&mut self) {
         let home = self.home.path().to_owned();
-        let (source, secret) = (self.source.clone(), self.secret.clone());
+        let (source, secret, claimed) = (self.source.clone(), self.secret.clone(), self.claimed.clone());
         let volumes = self.spec["volumes"].as_array_mut().expect("volumes");
         for volume in volumes.iter_mut() {
             let name = volume["name"].as_str().expect("a name").to_owned();
@@ -228,6 +236,8 @@ impl Pod {
             } else if volume.get("secret").is_some() {
                 project(&path, &secret, &Value::Null);
             }
+            let is_claim = volume.get("persistentVolumeClaim").is_some();
+            let path = claimed.clone().filter(|_| is_claim).unwrap_or(path);
             *volume = json!({"name": name, "hostPath": {"path": path, "type": "Directory"}});
         }
         let names: Vec<String> =

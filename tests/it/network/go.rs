@@ -285,8 +285,7 @@ pub(super) fn settle(pod: &mut Pod) -> &mut Pod {
     std::fs::create_dir_all(compiled).expect("a directory");
     std::fs::create_dir_all(pod.path("keep/kept")).expect("a directory");
     symlink(compiled, pod.path("keep/kept/go-build")).expect("a link");
-    let keep = pod.path("keep");
-    pod.var("INJECTOR_KEEP", &keep).var("GONOSUMDB", "acme.example")
+    pod.var("GONOSUMDB", "acme.example")
 }
 
 /// A `go.mod` that asks for these modules, the first of them on line 5.

@@ -111,6 +111,8 @@ impl Pod {
             return None;
         }
         pod.inner.run_as(STRANGER, STRANGER);
+        // The directory would be root's.
+        pod.unset("INJECTOR_KEEP");
         Some(pod)
     }
 
@@ -149,8 +151,10 @@ impl Pod {
             }
         };
         pod.wants(wanted);
-        let home = pod.path("home");
+        let (home, keep) = (pod.path("home"), pod.path("keep"));
         pod.var("HOME", &home)
+            // What is kept is searched for secrets, too.
+            .var("INJECTOR_KEEP", &keep)
             .var("FUNC_HANDLER", installer.handler())
             .var("INJECTOR_REPLAY", "off")
             // A failure that is certain need not be waited for.

@@ -5,8 +5,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::process::Pid;
-
 use super::pod::{Ended, Pod, Running, names, read};
 
 /// An image, a function, and a node's cache.
@@ -74,11 +72,6 @@ impl Node {
     pub(crate) fn records(&self, layer: &str) -> Vec<PathBuf> {
         let is_one = |path: &PathBuf| path.to_string_lossy().contains(&format!("/record/{layer}-"));
         self.every_file().into_iter().filter(is_one).collect()
-    }
-
-    /// The processes of its pods.
-    pub(crate) fn processes(&self) -> Vec<Pid> {
-        self.pod.processes()
     }
 }
 

@@ -11,6 +11,8 @@
 #[path = "../../bench/bench.rs"]
 mod bench;
 mod containers;
+#[path = "../../faults/faults.rs"]
+mod faults;
 mod fuzz;
 #[path = "../../fuzz/seeds.rs"]
 mod seeds;
@@ -18,9 +20,10 @@ mod test;
 mod try_example;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
+use faults::{Options, Stalls};
 
 /// Tasks of this project's development.
 #[derive(Debug, Parser)]
@@ -51,6 +54,24 @@ enum Verb {
         #[arg(long, value_name = "FILE", requires = "target")]
         input: Option<PathBuf>,
     },
+    /// Builds and restores while pods are killed, disks are full, bytes change and registries lie; says what went wrong
+    Faults {
+        /// How many times something is restored
+        #[arg(long, default_value_t = 200)]
+        restores: usize,
+        /// What all chances begin with
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// The one story that is told, by the number that a bug was reported with
+        #[arg(long, value_name = "STORY")]
+        only: Option<u64>,
+        /// Registries answer with an error where they would stall, which saves minutes
+        #[arg(long)]
+        quick: bool,
+        /// The injector; one that is made for it, if none is named
+        #[arg(long, value_name = "FILE")]
+        binary: Option<PathBuf>,
+    },
     /// Brings in the tools that tests drive, then runs `cargo test --workspace`
     Test {
         /// Further arguments for `cargo test`
@@ -64,8 +85,24 @@ fn main() -> anyhow::Result<()> {
         Verb::Try { dir } => try_example::run(&dir),
         Verb::Bench(options) => bench::run(try_example::release_binary, &options),
         Verb::Fuzz { target, seconds, input } => fuzz::run(target.as_deref(), seconds, input.as_deref()),
+        Verb::Faults { restores, seed, only, quick, binary } => {
+            let stalls = if quick { Stalls::None } else { Stalls::Some };
+            let binary = binary.map_or_else(try_example::release_binary, Ok)?;
+            try_faults(&binary, Options { restores, seed, only, stalls })
+        }
         Verb::Test { args } => test::run(&args),
     }
+}
+
+/// Shows how far it is, and in the end what came of it.
+fn try_faults(binary: &Path, options: Options) -> anyhow::Result<()> {
+    let tally = faults::run(binary, options, &mut |tally| {
+        eprint!("\r{} of {} restores, {} bugs", tally.restores, options.restores, tally.bugs.len());
+    });
+    eprintln!();
+    println!("{tally}");
+    anyhow::ensure!(tally.bugs.is_empty(), "{} bugs with seed {}", tally.bugs.len(), options.seed);
+    Ok(())
 }
 
 /// The workspace's directory.

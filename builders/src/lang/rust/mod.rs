@@ -4,6 +4,7 @@ mod commands;
 mod diagnose;
 mod entry;
 mod lock;
+mod logins;
 mod manifest;
 mod packages;
 mod settings;
@@ -21,6 +22,7 @@ use crate::steps::offline;
 use crate::toolchain::{BuildScripts, Identity};
 use crate::{Builder, Inputs, Package, assets};
 use commands::Target;
+use entry::Entry;
 use manifest::{LOCK, MANIFEST, Manifest};
 use settings::Configuration;
 
@@ -57,6 +59,7 @@ impl Builder for Rust {
         let rustc = tool(inputs, "rustc", "every Rust function")?;
         tool(inputs, "cargo", "every Rust function")?;
         misspelt(inputs)?;
+        logins::refuse(inputs.function)?;
         let manifest = Manifest::of(inputs.function)?;
         manifest.admits(&rustc.identity.version)?;
         let entry = entry::find(inputs.function, &manifest)?;
@@ -68,15 +71,7 @@ impl Builder for Rust {
         // Build scripts and macros of packages are programs and libraries that cargo makes there.
         let runs_code = manifest.fetches() || manifest.build_script(inputs.function).is_some();
         let generated = manifest.generated(&entry);
-        let mut because = vec![format!("{} holds the handler {}", entry.file, entry.handler)];
-        because.push(match (manifest.path, manifest.fetches(), &lock) {
-            (None, ..) => "there is no dependency file".to_owned(),
-            (Some(path), false, _) => format!("{path} asks for no package"),
-            (Some(path), true, None) => format!("{path} lists the dependencies, and there is no {LOCK}"),
-            (Some(_), true, Some(_)) => format!("{LOCK} is obeyed, and must agree with {MANIFEST}"),
-        });
-        because.extend(manifest.because());
-        because.push(target.because());
+        let mut because = because(&manifest, &entry, lock.as_deref(), &target);
         let settings = if manifest.fetches() { Configuration::of(inputs)? } else { Configuration::default() };
         because.extend(settings.because.iter().cloned());
 
@@ -99,6 +94,13 @@ impl Builder for Rust {
         let mut resolve: Vec<Step> = server().collect();
         if manifest.fetches() {
             steps.insert(0, deed("config", "where packages come from, and nothing else", sources));
+            let why = "cargo gets another one, and tokens are not kept";
+            steps.extend(
+                settings
+                    .own
+                    .iter()
+                    .map(|path| deed(&format!("forget {path}"), why, write(crate_file(path.as_str()), ""))),
+            );
             resolve.extend(steps.clone());
             if let Some(lock) = &lock {
                 let why = "the function's own, with our server added";
@@ -172,6 +174,20 @@ impl Builder for Rust {
     fn diagnose(&self, step: &Step, output: &Output, function: &Function) -> Vec<Diagnostic> {
         diagnose::diagnose(step, output, function)
     }
+}
+
+/// What was decided, and why.
+fn because(manifest: &Manifest<'_>, entry: &Entry, lock: Option<&str>, target: &Target) -> Vec<String> {
+    let mut because = vec![format!("{} holds the handler {}", entry.file, entry.handler)];
+    because.push(match (manifest.path, manifest.fetches(), lock) {
+        (None, ..) => "there is no dependency file".to_owned(),
+        (Some(path), false, _) => format!("{path} asks for no package"),
+        (Some(path), true, None) => format!("{path} lists the dependencies, and there is no {LOCK}"),
+        (Some(_), true, Some(_)) => format!("{LOCK} is obeyed, and must agree with {MANIFEST}"),
+    });
+    because.extend(manifest.because());
+    because.push(target.because());
+    because
 }
 
 fn copy(from: Place, to: Place) -> Action {

@@ -131,6 +131,16 @@ fn a_tree_in_use_stays_and_so_does_its_record() {
 }
 
 #[test]
+fn who_only_copies_a_tree_keeps_it_for_no_longer() {
+    let shop = Shop::new();
+    let tree = shop.add(1, 10, HOUR);
+    let held = shop.node.hold(tree).expect("read").expect("there");
+    assert_eq!(shop.collect(Some(0), None).trees, 0);
+    drop(held);
+    assert_eq!(shop.collect(Some(0), None).trees, 1);
+}
+
+#[test]
 fn a_record_of_which_a_part_is_in_use_gives_the_others() {
     let shop = Shop::new();
     let (shared, own) = (shop.add(1, 10, HOUR), shop.add(2, 30, HOUR));

@@ -2,7 +2,9 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "these tests are what happens to a cache"
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "these tests are what happens to a cache, and say what they skip"
 )]
 
 use std::cell::Cell;
@@ -93,7 +95,7 @@ fn what_is_stored_is_found_whole_and_equal_trees_are_one() {
     assert_eq!(shop.names(TMP), [""; 0]);
 
     let held = shop.node.hold(one.tree).expect("read").expect("there");
-    assert!(held.is_locked());
+    assert!(held.lock.is_some());
     assert_eq!(held.manifest().expect("whole").digest().expect("a digest"), one.tree);
     assert_eq!(std_fs::read_to_string(held.files.join("file")).expect("there"), "a");
     assert!(shop.node.hold(key(9)).expect("read").is_none());
@@ -129,6 +131,49 @@ fn a_tree_that_was_changed_is_told_and_does_not_come_back() {
     }
     assert_eq!((shop.names(TMP), shop.names(TREES)), (vec![], vec![]));
     assert!(shop.store("a").manifest().is_ok());
+}
+
+#[test]
+fn what_a_crash_left_unwritten_is_found_before_a_function_runs_from_it() {
+    let shop = Shop::new();
+    let held = shop.store("a");
+    let (file, lease) = (held.files.join("file"), held.dir.join(LEASE));
+    std_fs::write(&file, "b").expect("written");
+    // Whoever made it in this start of the machine, or looked since, need not look again.
+    shop.node.lease(held.tree).expect("promised");
+    std_fs::write(&lease, "an earlier one").expect("written");
+    let said = shop.node.lease(held.tree).expect_err("it is broken").to_string();
+    assert!(said.ends_with("is broken: file has other content than it had"), "{said}");
+    std_fs::write(&file, "a").expect("written");
+    shop.node.lease(held.tree).expect("promised");
+    assert_eq!(std_fs::read_to_string(&lease).expect("there"), host::boot());
+    assert!(!host::boot().is_empty());
+    let said = shop.node.lease(key(9)).expect_err("there is none").to_string();
+    assert!(said.ends_with("it is not there"), "{said}");
+}
+
+#[test]
+fn a_tree_that_was_changed_makes_room_for_the_same_one() {
+    let shop = Shop::new();
+    let tree = shop.store("a").tree;
+    let spoils: [fn(&Path); 5] = [
+        |tree| std_fs::write(tree.join(FILES).join("file"), "b").expect("written"),
+        |tree| std_fs::write(tree.join(FILES).join("more"), "").expect("written"),
+        |tree| std_fs::remove_file(tree.join(MANIFEST)).expect("removed"),
+        |tree| std_fs::remove_file(tree.join(LEASE)).expect("removed"),
+        |tree| {
+            std_fs::remove_file(tree.join(LEASE)).expect("removed");
+            std::os::unix::fs::symlink("size", tree.join(LEASE)).expect("a link");
+        },
+    ];
+    for spoil in spoils {
+        spoil(&shop.node.place(tree));
+        let stored = shop.store("a");
+        assert_eq!(stored.tree, tree);
+        let held = shop.node.hold(tree).expect("read").expect("there");
+        assert!(held.is_whole());
+    }
+    assert_eq!(shop.names(TMP), [""; 0]);
 }
 
 #[test]
@@ -248,7 +293,7 @@ fn a_cache_that_can_only_be_read_is_read() {
     assert_eq!(node.access(), Access::ReadOnly);
     let record = node.record(Layer::Deps, key(1)).expect("read").expect("there");
     let held = node.hold(record.parts[&Part::Deps]).expect("read").expect("there");
-    assert!(held.is_locked() && held.manifest().is_ok());
+    assert!(held.lock.is_some() && held.manifest().is_ok());
     let said = format!("the cache {} can only be read", tmpfs.0.path().display());
     for error in [
         node.put(&record).expect_err("not written"),
@@ -288,6 +333,36 @@ fn a_cache_that_is_full_says_so_and_keeps_what_it_has() {
     assert_eq!(names(&node.root.join(TMP)).count(), 0);
     std_fs::remove_file(&ballast).expect("removed");
     node.put(&record).expect("there is room now");
+}
+
+#[test]
+fn a_disk_that_is_full_gets_room_for_the_next_build() {
+    let Some(tmpfs) = Tmpfs::new("size=8m") else { return };
+    let node = Node::open(tmpfs.0.path()).expect("a cache");
+    let store = |letter: &str| {
+        node.store(|files| {
+            std_fs::create_dir(files).expect("made");
+            let text = letter.repeat(3 << 20);
+            std_fs::write(files.join("file"), &text).map_err(|source| node.refuses("written", source))?;
+            std_fs::remove_dir_all(files).expect("removed");
+            Ok::<_, NodeError>(tree_of(files, &text))
+        })
+    };
+    for (number, letter) in [(1, "a"), (2, "b")] {
+        let tree = store(letter).expect("there is room").tree;
+        node.put(&record(Layer::Deps, number, &[(Part::Deps, tree)])).expect("put");
+        std::thread::sleep(Duration::from_millis(15));
+    }
+    let said = store("c").expect_err("it is full").to_string();
+    assert!(said.ends_with("No space left on device"), "{said}");
+    assert_eq!(node.record(Layer::Deps, key(1)).expect("read"), None, "it was not used for longest");
+    assert_eq!(names(&node.root.join(TMP)).count(), 0);
+    let next = store("c").expect("there is room now").tree;
+    node.put(&record(Layer::Deps, 3, &[(Part::Deps, next)])).expect("put");
+    // Not for each one that is too large.
+    store("d").expect("there is room");
+    store("e").expect_err("it is full");
+    assert!(node.record(Layer::Deps, key(3)).expect("read").is_some());
 }
 
 /// Names the cache for the process of a test; alone the test does nothing.

@@ -66,7 +66,7 @@ pub(crate) fn listing(contents: &Contents) -> String {
     let in_use = contents.trees.values().filter(|tree| tree.state != Use::Free).count();
     let (records, trees) =
         (several(contents.records.len() as u64, "record"), several(contents.trees.len() as u64, "tree"));
-    let _ = writeln!(text, "{records}, {trees}, {}; {in_use} in use", size(contents.bytes()));
+    let _ = writeln!(text, "{records}, {trees}, {}; {in_use} in use or promised", size(contents.bytes()));
     text
 }
 
@@ -152,17 +152,20 @@ pub(crate) fn verified(verified: &Verified) -> String {
     text
 }
 
-/// On what an entry depends, the beginning: names, and values that say something to people.
+/// From what an entry was made, as far as it has room in a line: the tools, and some of the files.
 fn made_from(record: &Record) -> String {
-    const MOST: usize = 3;
-    let inputs = &record.inputs.0;
-    let is_said = |value: &str| value.len() <= 16 && !value.starts_with("sha256:");
-    let said = inputs.iter().map(|(name, value)| {
-        if is_said(value) && !value.is_empty() { format!("{name} {value}") } else { name.clone() }
-    });
-    let mut said: Vec<String> = said.take(MOST).collect();
-    if inputs.len() > MOST {
-        said.push(format!("{} more", inputs.len() - MOST));
+    const MOST: usize = 2;
+    let inputs = || record.inputs.0.iter();
+    let tools = inputs().filter_map(|(name, value)| Some((name.strip_prefix("tool ")?, value)));
+    // What else a tool says of itself has a name in parentheses.
+    let mut said: Vec<String> = tools
+        .filter(|(name, _)| !name.contains('('))
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
+    let files: Vec<&str> = inputs().filter_map(|(name, _)| name.strip_prefix("file ")).collect();
+    said.extend(files.iter().take(MOST).map(|name| (*name).to_owned()));
+    if files.len() > MOST {
+        said.push(several((files.len() - MOST) as u64, "more file"));
     }
     said.join(", ")
 }
@@ -186,7 +189,7 @@ fn several(count: u64, what: &str) -> String {
 /// Bytes in the largest unit of which there is one.
 fn size(bytes: u64) -> String {
     let unit = ["KiB", "MiB", "GiB", "TiB"].into_iter().enumerate().rev().find_map(|(index, unit)| {
-        let tenths = u128::from(bytes) * 10 >> (10 * (index + 1));
+        let tenths = (u128::from(bytes) * 10) >> (10 * (index + 1));
         (tenths >= 10).then(|| format!("{}.{} {unit}", tenths / 10, tenths % 10))
     });
     unit.unwrap_or_else(|| format!("{bytes} bytes"))

@@ -89,19 +89,24 @@ pub(crate) enum RegistryError {
 }
 
 impl RegistryError {
-    /// Whether the registry has no such thing.
-    pub(crate) fn is_absent(&self) -> bool {
-        matches!(self, RegistryError::Status { code: 404, .. })
-    }
-
     /// Whether it has something else than it should.
     pub(crate) fn is_wrong(&self) -> bool {
         matches!(self, RegistryError::Wrong { .. })
     }
 
-    /// Whether we were told to stop.
-    pub(crate) fn is_interrupted(&self) -> bool {
-        matches!(self, RegistryError::Interrupted(_))
+    /// Whether the registry itself is in trouble, and would be with anything else that it were asked.
+    pub(crate) fn is_of_registry(&self) -> bool {
+        match self {
+            RegistryError::Login { .. }
+            | RegistryError::Network { .. }
+            | RegistryError::TookTooLong { .. } => true,
+            RegistryError::Status { code, .. } => *code >= 500 || *code == 429,
+            RegistryError::Wrong { .. }
+            | RegistryError::Strange { .. }
+            | RegistryError::Source { .. }
+            | RegistryError::Interrupted(_)
+            | RegistryError::Setup(_) => false,
+        }
     }
 
     /// How long the registry asks to wait.

@@ -168,19 +168,16 @@ fn challenges(text: &str) -> Vec<(String, Vec<(String, String)>)> {
         if word.is_empty() && after.is_empty() {
             return all;
         }
-        match after.strip_prefix('=') {
-            Some(value) => {
-                let (value, after) = value_of(value);
-                if let Some((_, parameters)) = all.last_mut() {
-                    parameters.push((word.to_owned(), value));
-                }
-                rest = after;
-            }
-            None => {
-                all.push((word.to_owned(), Vec::new()));
-                rest = after;
-            }
+        let Some(value) = after.strip_prefix('=') else {
+            all.push((word.to_owned(), Vec::new()));
+            rest = after;
+            continue;
+        };
+        let (value, after) = value_of(value);
+        if let Some((_, parameters)) = all.last_mut() {
+            parameters.push((word.to_owned(), value));
         }
+        rest = after;
     }
 }
 
@@ -211,23 +208,26 @@ mod tests {
         Challenge::of(&texts.collect())
     }
 
-    fn bearer(realm: &str, service: Option<&str>, scope: Option<&str>) -> Option<Challenge> {
+    fn bearer(realm: &str, service: Option<&str>, scope: Option<&str>) -> Challenge {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        Some(Challenge::Bearer { realm: realm.to_owned(), service: owned(service), scope: owned(scope) })
+        Challenge::Bearer { realm: realm.to_owned(), service: owned(service), scope: owned(scope) }
     }
 
     #[test]
     fn what_a_registry_asks_for_is_read_with_commas_quotes_and_all() {
         let full = r#"Bearer realm="https://a.example/token",service="registry \"x\"",scope="repository:b/c:pull,push",error=invalid_token"#;
         let scope = Some("repository:b/c:pull,push");
-        assert_eq!(challenge(&[full]), bearer("https://a.example/token", Some("registry \"x\""), scope));
+        assert_eq!(
+            challenge(&[full]),
+            Some(bearer("https://a.example/token", Some("registry \"x\""), scope))
+        );
         assert_eq!(
             challenge(&["bearer Realm=https://a/t , scope=x"]),
-            bearer("https://a/t", None, Some("x"))
+            Some(bearer("https://a/t", None, Some("x")))
         );
         let both = r#"Basic realm="of, Bearer realm=x", Bearer realm="https://a/t""#;
-        assert_eq!(challenge(&[both]), bearer("https://a/t", None, None));
-        assert_eq!(challenge(&["Basic realm=x", "Bearer realm=y"]), bearer("y", None, None));
+        assert_eq!(challenge(&[both]), Some(bearer("https://a/t", None, None)));
+        assert_eq!(challenge(&["Basic realm=x", "Bearer realm=y"]), Some(bearer("y", None, None)));
         for text in ["Basic", "basic realm=\"Bearer realm=x\"", "Bearer, Basic realm=x"] {
             assert_eq!(challenge(&[text]), Some(Challenge::Basic), "{text}");
         }

@@ -138,7 +138,7 @@ impl Registry {
         shown: Option<&HeaderValue>,
     ) -> Result<Response, RegistryError> {
         let timings = &self.timings;
-        let proxy = self.network.proxies.towards(at).map_err(unusable)?;
+        let proxy = self.network.proxies.towards(at).map_err(|error| unusable(&error))?;
         let failed = |cause| RegistryError::Network { host: self.host(), what: ask.what.to_owned(), cause };
         let mut request = lines.client(self, at)?.request(ask.method.clone(), at.clone());
         request = request.headers(ask.headers.clone());
@@ -295,18 +295,20 @@ impl Registry {
 impl Lines {
     /// What reaches an address.
     fn client(&mut self, registry: &Registry, at: &Url) -> Result<Client, RegistryError> {
-        let proxy = registry.network.proxies.towards(at).map_err(unusable)?;
+        let proxy = registry.network.proxies.towards(at).map_err(|error| unusable(&error))?;
         let way = proxy.as_ref().map(|proxy| proxy.url().clone());
         if let Some((_, client)) = self.clients.iter().find(|(known, _)| *known == way) {
             return Ok(client.clone());
         }
         let connector = connector(&registry.tls, &self.names, registry.timings.connect, proxy.as_ref());
-        let client = connector.and_then(|connector| connector.build().map_err(setup)).map_err(unusable)?;
+        let client = connector
+            .and_then(|connector| connector.build().map_err(setup))
+            .map_err(|error| unusable(&error))?;
         self.clients.push((way, client.clone()));
         Ok(client)
     }
 }
 
-fn unusable(error: FetchError) -> RegistryError {
+fn unusable(error: &FetchError) -> RegistryError {
     RegistryError::Setup(error.to_string())
 }

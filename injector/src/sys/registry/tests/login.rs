@@ -5,8 +5,8 @@ use super::*;
 /// What logs in `me:hunter22`.
 const BASIC: &str = "Basic bWU6aHVudGVyMjI=";
 
-fn me() -> Option<Login> {
-    Some(Login::User { name: "me".to_owned(), password: "hunter22".to_owned() })
+fn me() -> Login {
+    Login::User { name: "me".to_owned(), password: "hunter22".to_owned() }
 }
 
 /// A service of tokens that gives `token-1`, `token-2` and so on.
@@ -48,7 +48,7 @@ fn look(registry: &Registry) -> Result<bool, RegistryError> {
 fn a_token_is_had_with_the_login_and_kept() {
     let tokens = tokens();
     let server = asks_for(bearer(&tokens), &["Bearer token-1"]);
-    let registry = registry(&server.url("", "/team/cache"), "", me());
+    let registry = registry(&server.url("", "/team/cache"), "", Some(me()));
     assert!(look(&registry).expect("found"));
     assert!(look(&registry).expect("found"));
     let [asked] = &tokens.asked()[..] else { panic!("{:?}", tokens.asked()) };
@@ -112,12 +112,12 @@ fn a_token_of_a_registry_is_shown_as_it_is() {
 #[test]
 fn a_password_is_shown_where_the_registry_asks_for_one() {
     let server = asks_for("Basic realm=\"us\"".to_owned(), &[BASIC]);
-    let registry = registry(&server.url("", "/team/cache"), "", me());
+    let registry = registry(&server.url("", "/team/cache"), "", Some(me()));
     assert!(look(&registry).expect("found"));
     assert!(look(&registry).expect("found"));
     assert_asked(&server, 3);
     let open = Server::http(|_, wire| reply(wire, "200 OK", "", b"{}"));
-    assert!(look(&super::registry(&open.url("", "/team/cache"), "", me())).expect("found"));
+    assert!(look(&super::registry(&open.url("", "/team/cache"), "", Some(me()))).expect("found"));
     assert_eq!(open.asked()[0].header("authorization"), None, "nobody asked");
 }
 
@@ -125,10 +125,10 @@ fn a_password_is_shown_where_the_registry_asks_for_one() {
 fn whoever_is_refused_learns_it_without_the_login() {
     let refusing = Server::http(|_, wire| reply(wire, "403 Forbidden", "", b"not you"));
     for (challenge, login) in [
-        (bearer(&refusing), me()),
+        (bearer(&refusing), Some(me())),
         (bearer(&refusing), Some(Login::Identity("hunter22".to_owned()))),
         ("Basic realm=x".to_owned(), Some(Login::Identity("hunter22".to_owned()))),
-        ("Negotiate".to_owned(), me()),
+        ("Negotiate".to_owned(), Some(me())),
     ] {
         let server = asks_for(challenge, &[]);
         let registry = registry(&server.url("", "/team/cache"), "", login);
@@ -148,7 +148,7 @@ fn a_login_is_not_sent_in_the_clear_by_a_registry_that_is_not() {
         reply(wire, "401 Unauthorized", &format!("WWW-Authenticate: {challenge}\r\n"), b"")
     });
     let roots = String::from_utf8(roots).expect("PEM");
-    let registry = registry(&server.url("", "/team/cache"), &roots, me());
+    let registry = registry(&server.url("", "/team/cache"), &roots, Some(me()));
     let error = look(&registry).expect_err("refused");
     assert!(matches!(error, RegistryError::Strange { .. }), "{error}");
     assert_asked(&tokens, 0);

@@ -28,8 +28,8 @@ fn sends_to(location: String) -> Server {
     })
 }
 
-fn me() -> Option<Login> {
-    Some(Login::User { name: "me".to_owned(), password: "hunter22".to_owned() })
+fn me() -> Login {
+    Login::User { name: "me".to_owned(), password: "hunter22".to_owned() }
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_blob_is_put_where_the_registry_says() {
         ("../../elsewhere", "/v2/team/cache/elsewhere?"),
     ] {
         let server = sends_to(location.to_owned());
-        push(&registry(&server.url("", "/team/cache"), "", me()), BLOB).expect("pushed");
+        push(&registry(&server.url("", "/team/cache"), "", Some(me())), BLOB).expect("pushed");
         let asked = server.asked();
         let [_, post, put] = &asked[..] else { panic!("{asked:?}") };
         assert_eq!(post.what, "POST /v2/team/cache/blobs/uploads/");
@@ -56,7 +56,7 @@ fn a_blob_is_put_where_the_registry_says() {
 fn another_host_takes_a_blob_without_our_login() {
     let storage = Server::at("127.0.0.2:0", None, |request, wire| take(request, wire, "201 Created"));
     let server = sends_to(storage.url("you:other22@", "/bucket?signature=x"));
-    push(&registry(&server.url("", "/team/cache"), "", me()), BLOB).expect("pushed");
+    push(&registry(&server.url("", "/team/cache"), "", Some(me())), BLOB).expect("pushed");
     let [put] = &storage.asked()[..] else { panic!("{:?}", storage.asked()) };
     assert!(put.what.starts_with("PUT /bucket?signature=x&digest=sha256"), "{put:?}");
     assert_eq!((put.header("authorization"), put.header("content-length")), (None, Some("6")));
@@ -75,10 +75,10 @@ fn a_registry_that_takes_nothing_is_told() {
         ("202 Accepted", "404 Not Found", "answers 404 Not Found", 2),
         ("202 Accepted", "307 Temporary Redirect", "answers 307 Temporary Redirect", 2),
     ] {
-        let server = Server::http(move |request, wire| match request.what.starts_with("POST") {
-            true if end.is_empty() => reply(wire, begin, "", b""),
-            true => reply(wire, begin, "Location: /upload\r\n", b""),
-            false => take(request, wire, end),
+        let server = Server::http(move |request, wire| match &request.what[..4] {
+            "POST" if end.is_empty() => reply(wire, begin, "", b""),
+            "POST" => reply(wire, begin, "Location: /upload\r\n", b""),
+            _ => take(request, wire, end),
         });
         let error = push(&of(&server), BLOB).expect_err(expected).to_string();
         assert!(error.contains(expected), "{expected}: {error}");
@@ -118,9 +118,9 @@ fn a_registry_that_reads_no_further_is_given_up() {
 
 #[test]
 fn what_cannot_be_read_is_not_pushed() {
-    let server = Server::http(|request, wire| match request.what.starts_with("POST") {
-        true => reply(wire, "202 Accepted", "Location: /upload\r\n", b""),
-        false => wait_for_end(wire),
+    let server = Server::http(|request, wire| match &request.what[..4] {
+        "POST" => reply(wire, "202 Accepted", "Location: /upload\r\n", b""),
+        _ => wait_for_end(wire),
     });
     let gone = || Err::<&[u8], _>(io::ErrorKind::NotFound.into());
     let error = of(&server).push_blob(fs::digest_of(BLOB), 6, gone, soon()).expect_err("gone").to_string();

@@ -1,6 +1,6 @@
 //! Trees in pieces: packed, unpacked into several places, and pieces that are not what they should be.
 
-use super::super::shards::WINDOW;
+use super::super::shards::{Shard, WINDOW, pack};
 use super::*;
 
 /// A tree of so many files, of sizes and contents that differ.
