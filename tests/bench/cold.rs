@@ -30,7 +30,7 @@ pub(super) fn rows(site: &Site, function: &Function, stock: &Stock, report: &mut
     if heavy {
         add(&mut series, site, source, UNCACHED, installer);
     }
-    series.add(REPLICA, || stock.from_node(site)?.time());
+    series.add(REPLICA, || stock.node_pod(site)?.time());
     let times = series.measure(site.rounds.cold);
     report.keep(function, &times);
 

@@ -56,8 +56,17 @@ pub(super) fn draw(results: &Results) -> String {
         .map(|function| (function, bars(results, function)))
         .filter(|(_, bars)| bars.iter().any(|bar| bar.seconds.is_some()))
         .collect();
-    let group = TITLE + KINDS.len() as f64 * STEP;
-    let bottom = HEAD + shown.len() as f64 * group + 8.0;
+    let (mut groups, mut top) = (String::new(), HEAD);
+    for (function, bars) in &shown {
+        top += TITLE;
+        let title = escaped(function.title);
+        let _ = writeln!(groups, "<text class='t' x='20' y='{:.1}'>{title}</text>", top - 8.0);
+        for bar in bars {
+            bar.draw(&mut groups, top);
+            top += STEP;
+        }
+    }
+    let bottom = top + 8.0;
     let height = bottom + 34.0;
     let mut svg = format!(
         "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height}' width='{WIDTH}' height='{height}' \
@@ -69,18 +78,7 @@ pub(super) fn draw(results: &Results) -> String {
     );
     legend(&mut svg);
     axis(&mut svg, bottom);
-    for (number, (function, bars)) in shown.iter().enumerate() {
-        let top = HEAD + number as f64 * group;
-        let _ = writeln!(
-            svg,
-            "<text class='t' x='20' y='{:.1}'>{}</text>",
-            top + TITLE - 8.0,
-            escaped(function.title)
-        );
-        for (number, bar) in bars.iter().enumerate() {
-            bar.draw(&mut svg, top + TITLE + number as f64 * STEP);
-        }
-    }
+    svg.push_str(&groups);
     svg.push_str("</svg>\n");
     svg
 }

@@ -20,7 +20,7 @@ const BUFFER: usize = 1 << 20;
 pub(super) struct Shards {
     directories: Vec<PathBuf>,
     links: Vec<(PathBuf, PathBuf)>,
-    shards: Vec<Shard>,
+    parts: Vec<Shard>,
     /// How many files it has.
     pub(super) files: usize,
     /// How many bytes they have.
@@ -54,13 +54,13 @@ impl Shards {
             size += item.bytes;
             files.push(item);
             if size >= share {
-                let archive = into.join(shards.shards.len().to_string());
-                shards.shards.push(Shard::pack(tree, archive, std::mem::take(&mut files))?);
+                let archive = into.join(shards.parts.len().to_string());
+                shards.parts.push(Shard::pack(tree, archive, std::mem::take(&mut files))?);
                 size = 0;
             }
         }
-        let archive = into.join(shards.shards.len().to_string());
-        shards.shards.push(Shard::pack(tree, archive, files)?);
+        let archive = into.join(shards.parts.len().to_string());
+        shards.parts.push(Shard::pack(tree, archive, files)?);
         Ok(shards)
     }
 
@@ -92,7 +92,7 @@ impl Shards {
         let next = AtomicUsize::new(0);
         let work = || -> anyhow::Result<()> {
             let mut buffer = vec![0; BUFFER];
-            while let Some(shard) = self.shards.get(next.fetch_add(1, Ordering::Relaxed)) {
+            while let Some(shard) = self.parts.get(next.fetch_add(1, Ordering::Relaxed)) {
                 shard.unpack(to, &mut buffer)?;
             }
             Ok(())

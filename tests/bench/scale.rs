@@ -61,10 +61,10 @@ pub(super) fn restores(site: &Site, function: &Function, stock: &Stock, report: 
         return;
     }
     let mut series = Series::default();
-    series.add(ONE, || at_once(vec![stock.from_node(site)?]));
-    series.add(FOUR, || at_once((0..4).map(|_| stock.from_node(site)).collect::<anyhow::Result<_>>()?));
+    series.add(ONE, || at_once(vec![stock.node_pod(site)?]));
+    series.add(FOUR, || at_once((0..4).map(|_| stock.node_pod(site)).collect::<anyhow::Result<_>>()?));
     series.add(MOUNTS, || {
-        let mount = |_| Ok(stock.from_node(site)?.with("INJECTOR_CACHE_MODE", "mount"));
+        let mount = |_| Ok(stock.node_pod(site)?.with("INJECTOR_CACHE_MODE", "mount"));
         at_once((0..8).map(mount).collect::<anyhow::Result<_>>()?)
     });
     let times = series.measure(site.rounds.warm);

@@ -52,17 +52,18 @@ impl Stock {
 
     /// Its tree, for people.
     pub(super) fn size(&self) -> String {
-        format!("{} files, {:.1} MB", self.shards.files, self.shards.bytes as f64 / 1e6)
+        let tenths = self.shards.bytes / 100_000;
+        format!("{} files, {}.{} MB", self.shards.files, tenths / 10, tenths % 10)
     }
 
     /// A pod that gets all of it from the node's cache.
-    pub(super) fn from_node(&self, site: &Site) -> anyhow::Result<Pod> {
+    pub(super) fn node_pod(&self, site: &Site) -> anyhow::Result<Pod> {
         let cache = self.node.as_ref().map_err(|reason| anyhow::anyhow!("{reason}"))?;
         Ok(pod(site, &self.source).node(cache).restores())
     }
 
     /// A pod that gets all of it from the registry.
-    pub(super) fn from_cluster(&self, site: &Site) -> anyhow::Result<Pod> {
+    pub(super) fn cluster_pod(&self, site: &Site) -> anyhow::Result<Pod> {
         let repository = self.cluster.as_ref().map_err(|reason| anyhow::anyhow!("{reason}"))?;
         Ok(pod(site, &self.source).cluster(repository).restores())
     }

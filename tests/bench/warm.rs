@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::competitors::{self, BUN_COPIED, NPM_WARM, PNPM_COPIED, UV_COPIED, UV_COPIED_COMPILED, UV_LINKED};
 use super::functions::{Function, Language, Weight};
 use super::report::Report;
-use super::results::{Goal, Unit};
+use super::results::{Found, Goal, Unit};
 use super::room::clear;
-use super::series::{Series, found, timed};
+use super::series::{Series, found, timed, words};
 use super::site::Site;
 use super::stock::Stock;
 use super::{Choice, Section};
@@ -40,21 +40,21 @@ pub(super) fn rows(
         time
     });
     if choice.has(Section::Node) {
-        series.add(NODE, || stock.from_node(site)?.time());
+        series.add(NODE, || stock.node_pod(site)?.time());
         beside(&mut series, site, stock);
         competitors::cached(&mut series, site, function.language, &stock.source);
     }
     if choice.has(Section::Registry) {
-        series.add(CLUSTER_ALONE, || stock.from_cluster(site)?.time());
+        series.add(CLUSTER_ALONE, || stock.cluster_pod(site)?.time());
         series.add(CLUSTER, || {
             let cache = site.room.fresh("empty-node");
-            let time = stock.from_cluster(site)?.node(&cache).time();
+            let time = stock.cluster_pod(site)?.node(&cache).time();
             clear(&cache);
             time
         });
     }
     if choice.has(Section::Mount) {
-        series.add(MOUNT, || stock.from_node(site)?.with("INJECTOR_CACHE_MODE", "mount").time());
+        series.add(MOUNT, || stock.node_pod(site)?.with("INJECTOR_CACHE_MODE", "mount").time());
     }
     let times = series.measure(site.rounds.warm);
     report.keep(function, &times);
@@ -102,7 +102,7 @@ pub(super) fn rows(
         report.of(function, "P3", "mount", Unit::Milliseconds, found, Some(Goal::AtMost(10.0)));
     }
     if heavy {
-        peaks(site, function, stock, choice, report)?;
+        peaks(site, function, stock, choice, report);
     }
     if heavy && function.language == Language::Python && choice.has(Section::Node) {
         imports(site, function, stock, report)?;
@@ -135,36 +135,29 @@ fn beside<'a>(series: &mut Series<'a>, site: &'a Site, stock: &'a Stock) {
 }
 
 /// How much memory a restore takes.
-fn peaks(
-    site: &Site,
-    function: &Function,
-    stock: &Stock,
-    choice: &Choice,
-    report: &mut Report,
-) -> anyhow::Result<()> {
+fn peaks(site: &Site, function: &Function, stock: &Stock, choice: &Choice, report: &mut Report) {
     let mut row = |what: &str, peaks: anyhow::Result<Vec<f64>>| {
         let found = match peaks {
             Ok(peaks) => found(peaks),
-            Err(reason) => super::results::Found::Failed(super::series::words(&reason)),
+            Err(reason) => Found::Failed(words(&reason)),
         };
         let what = format!("peak memory of a restore from the {what}");
         report.of(function, "P4", &what, Unit::Mebibytes, found, Some(Goal::AtMost(24.0)));
     };
     let rounds = 0..site.rounds.cold;
     if choice.has(Section::Node) {
-        row("node's cache", rounds.clone().map(|_| stock.from_node(site)?.peak()).collect());
+        row("node's cache", rounds.clone().map(|_| stock.node_pod(site)?.peak()).collect());
     }
     if choice.has(Section::Registry) {
-        row("registry", rounds.clone().map(|_| stock.from_cluster(site)?.peak()).collect());
+        row("registry", rounds.clone().map(|_| stock.cluster_pod(site)?.peak()).collect());
         let both = |_| {
             let cache = site.room.fresh("empty-node");
-            let peak = stock.from_cluster(site)?.node(&cache).peak();
+            let peak = stock.cluster_pod(site)?.node(&cache).peak();
             clear(&cache);
             peak
         };
         row("registry into an empty node's cache", rounds.map(both).collect());
     }
-    Ok(())
 }
 
 /// What a first import takes, where byte-code is what was restored, what Python has just made, and where there is none.
@@ -172,7 +165,7 @@ fn imports(site: &Site, function: &Function, stock: &Stock, report: &mut Report)
     const RESTORED: &str = "import, restored";
     const COMPILED: &str = "import, byte-code just made";
     const BARE: &str = "import, no byte-code";
-    let built = stock.from_node(site)?.build()?;
+    let built = stock.node_pod(site)?.build()?;
     let restored = built.tree()?.join("deps");
     let [compiled, bare] = [COMPILED, BARE].map(|_| site.room.fresh("imports"));
     for to in [&compiled, &bare] {
