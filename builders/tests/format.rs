@@ -41,6 +41,7 @@ fn full() -> Runtime {
         extensions: Vec::new(),
         manifests: Vec::new(),
         texts: Vec::new(),
+        locks: Vec::new(),
         near_misses: BTreeMap::new(),
         ignore: Vec::new(),
         tools: vec![ToolSpec { name: String::new(), programs: Vec::new(), versioned: false }],

@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use builders::Package;
 use builders::function::Sha256;
@@ -190,7 +190,10 @@ impl<'a> Cache<'a> {
     /// Brings a tree from the registry to the node's cache and to where it is wanted, at once; without the node's cache,
     /// if that has no room.
     fn fetched(&self, part: Part, packed: &Packed, to: Option<&Path>) -> Result<Option<Held>, Trouble> {
-        let Some(cluster) = &self.cluster else { return Ok(None) };
+        let node = self.node.as_ref().filter(|node| node.access() == Access::Full);
+        let Some(cluster) = self.cluster.as_ref().filter(|_| node.is_some() || to.is_some()) else {
+            return Ok(None);
+        };
         let manifest = cluster.manifest(packed)?;
         let mut bare = manifest.clone();
         if part == Part::Tree {
@@ -199,7 +202,7 @@ impl<'a> Cache<'a> {
         }
         let lay = || to.map_or(Ok(()), |to| tree::lay(&bare, to));
         lay()?;
-        let Some(node) = self.node.as_ref().filter(|node| node.access() == Access::Full) else {
+        let Some(node) = node else {
             return cluster.fetch(part, packed, &manifest, to.as_slice()).map(|()| None);
         };
         let stored = node.store(|near: &Path| {
@@ -303,7 +306,7 @@ impl<'a> Cache<'a> {
             let deps = trees.get(&Part::Deps).map(|(manifest, _)| manifest.digest()).transpose();
             let deps = self.or_warn("what was built cannot be cached", deps)?;
             let stored = node.and_then(|node| {
-                let stored = self.store(node, *part, dir, *known, deps);
+                let stored = store(node, *part, dir, *known, deps);
                 let stored = stored.and_then(|held| Ok((held.manifest()?, held)));
                 self.or_warn("what was built cannot be cached", stored)
             });
@@ -320,7 +323,7 @@ impl<'a> Cache<'a> {
             };
             trees.insert(*part, source);
         }
-        let mut until = self.caching.push.map(|patience| host::within(patience));
+        let mut until = self.caching.push.map(host::within);
         let mut kept = None;
         for (layer, keyed, packages) in layers {
             let wanted: &[Part] = match layer {
@@ -372,24 +375,6 @@ impl<'a> Cache<'a> {
         self.or_warn("nothing was pushed", cluster.push(record, parts, how, scratch, until))
     }
 
-    /// Stores one tree, unless the node has it.
-    fn store(
-        &self,
-        node: &Node,
-        part: Part,
-        dir: &Path,
-        known: Option<Sha256>,
-        deps: Option<Sha256>,
-    ) -> Result<Held, Trouble> {
-        if let Some(known) = known
-            && taken(part, dir, None, deps)?.digest()? == known
-            && let Some(held) = node.hold(known)?
-        {
-            return Ok(held);
-        }
-        node.store(|to: &Path| taken(part, dir, Some(to), deps))
-    }
-
     /// The result; of what went wrong, a person hears.
     fn or_warn<T, E: Into<Trouble>>(&self, what: &str, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.warn(&format!("{what}: {}", error.into()))).ok()
@@ -409,6 +394,23 @@ pub(crate) enum Kept {
     Ours(Found),
     /// What another pod had pushed before.
     Theirs(Found),
+}
+
+/// Stores one tree, unless the node has it.
+fn store(
+    node: &Node,
+    part: Part,
+    dir: &Path,
+    known: Option<Sha256>,
+    deps: Option<Sha256>,
+) -> Result<Held, Trouble> {
+    if let Some(known) = known
+        && taken(part, dir, None, deps)?.digest()? == known
+        && let Some(held) = node.hold(known)?
+    {
+        return Ok(held);
+    }
+    node.store(|to: &Path| taken(part, dir, Some(to), deps))
 }
 
 /// Takes a tree, into the node's cache or where it is; in the place of its dependencies, a link leads to theirs.

@@ -582,6 +582,11 @@ mod tests {
             ("--url=https://example.com/f.zip", "FUNC_URL is set: it is for functions of the type url"),
             ("--max-download=1GB", "INJECTOR_MAX_DOWNLOAD is \"1GB\": a number of bytes"),
             ("--max-ratio=-1", "INJECTOR_MAX_RATIO is \"-1\": a whole number"),
+            ("--cache-mode=link", "INJECTOR_CACHE_MODE is \"link\": it may be copy or mount"),
+            ("--cache-mode=mount", "INJECTOR_CACHE_MODE is set: there is no cache to mount"),
+            ("--cache-registry=host:5000", "INJECTOR_CACHE_REGISTRY: "),
+            ("--cache-max-size=1GB", "INJECTOR_CACHE_MAX_SIZE is \"1GB\": a number of bytes"),
+            ("--resolve-max-age=1d", "INJECTOR_RESOLVE_MAX_AGE is \"1d\": a whole number"),
             ("--max-window=1Gi", "INJECTOR_MAX_WINDOW is \"1Gi\": more than 128 MiB"),
             ("--runtime=3.12", "FUNC_RUNTIME: \"3.12\" names no runtime"),
         ] {

@@ -99,28 +99,26 @@ impl Job<'_> {
         let Some(mut found) = self.cache.find(Layer::Build, &self.keys.build) else { return Ok(None) };
         let what = format!("the function as it was built, {}", size(&found));
         let begun = self.workshop.reporter.step("cache", &what);
-        let placed = self.published(&mut found)?;
+        let mounted = self.linked(&mut found)?;
+        let placed = if mounted.is_some() { Some(()) } else { self.copied(&mut found)? };
         go_on(Stage::Provision)?;
-        let Some(mounted) = placed else {
+        if placed.is_none() {
             self.workshop.rooms.reset()?;
             begun.failed(clock.lap("restore"));
             return Ok(None);
-        };
+        }
         begun.done(clock.lap("restore"));
         // The next edit needs them.
         self.cache.used(Layer::Deps, &self.keys.deps);
         Ok(Some(Ready { packages: found.record.packages, cached: Cached::Build, mounted }))
     }
 
-    /// Puts a whole entry into the staging room: links, where the function's container mounts the cache, else a copy.
-    fn published(&self, found: &mut Found) -> Result<Option<Option<(Mounted, fs::Usage)>>, Failure> {
-        if let Some(mounted) = self.linked(found)? {
-            return Ok(Some(Some(mounted)));
-        }
+    /// Copies a whole entry into the staging room.
+    fn copied(&self, found: &mut Found) -> Result<Option<()>, Failure> {
         let rooms = self.workshop.rooms;
         rooms.empty(Dir::Tree)?;
         let (tree, deps) = (rooms.dir(Dir::Tree), rooms.dir(Dir::Deps));
-        Ok(self.cache.place(found, &[(Part::Tree, &tree), (Part::Deps, &deps)]).map(|()| None))
+        Ok(self.cache.place(found, &[(Part::Tree, &tree), (Part::Deps, &deps)]))
     }
 
     /// Carries out the plan, as far as no cache has done so.
@@ -189,7 +187,9 @@ impl Job<'_> {
                 Ok(Resolved { packages, at: host::now(), from: None, turn })
             }
             Err(failure) => {
-                turn.into_iter().for_each(|turn| end(turn, &failure));
+                if let Some(turn) = turn {
+                    end(turn, &failure);
+                }
                 Err(failure)
             }
         }

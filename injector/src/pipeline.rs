@@ -166,7 +166,7 @@ pub(crate) fn plan(
     let plan = prepared.plan(&mut probed)?;
     prepared.surroundings.pass(env, &plan.refers);
     let keys = prepared.keys(&plan, &probed.toolchain, request)?;
-    let node = request.cache.dir.as_deref().map(Node::look);
+    let node = request.cache.dir.as_deref().map(|dir| Ok(Node::look(dir)));
     let cluster = cluster(request, env, reporter)?;
     let cache = Cache::new(&request.cache, node, cluster, prepared.resolution(), reporter);
     match format {

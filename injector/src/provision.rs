@@ -428,8 +428,8 @@ impl TempDir {
         fs::create_private_dir(&path).ok().filter(|()| fs::is_own_dir(&path))?;
         let Ok(Locked::Held(lock)) = claim(&path) else { return None };
         // What a killed run left may be anything.
-        let left = fs::names(&path).ok()?.into_iter().filter(|name| name != LOCK);
-        left.map(|name| fs::remove(&path.join(name))).collect::<io::Result<()>>().ok()?;
+        let mut left = fs::names(&path).ok()?.into_iter().filter(|name| name != LOCK);
+        left.try_for_each(|name| fs::remove(&path.join(name))).ok()?;
         Some(TempDir { path, _lock: Some(lock) })
     }
 }

@@ -25,6 +25,8 @@ pub(crate) const PACKAGES: [(&str, usize, usize); 5] =
     [("none", 0, 0), ("small", 3, 400), ("many", 120, 3000), ("large", 7, 600_000), (CRATE, 40, 2000)];
 /// What a function in Rust asks for: cargo leaves more than a tree of dependencies, and goes by files' times.
 const CRATE: &str = "crate";
+/// What directories of worlds are called, before the process' number.
+const NAME: &str = "injector-faults-";
 /// The disks.
 pub(crate) const DISKS: [&str; 3] = ["volumes", "cache", "tmp"];
 
@@ -64,7 +66,7 @@ const MANIFEST: &str = "lib.path = \"hello.rs\"\n[package]\nname = \"hello\"\nve
 pub(crate) struct World {
     home: PathBuf,
     binary: PathBuf,
-    mounted: Vec<PathBuf>,
+    mounted: usize,
     runs: AtomicUsize,
     /// What is published of a function in an edition where there is no cache.
     right: BTreeMap<(usize, usize), Tree>,
@@ -112,8 +114,9 @@ impl World {
     /// Furnishes one, and builds every function without a cache.
     pub(crate) fn new(binary: &Path) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
+        clear_left_overs();
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let home = std::env::temp_dir().join(format!("injector-faults-{}-{count}", getpid()));
+        let home = std::env::temp_dir().join(format!("{NAME}{}-{count}", getpid()));
         let binary = binary.canonicalize().expect("the injector is there");
         for dir in ["bin", "run"].iter().chain(&DISKS) {
             fs::create_dir_all(home.join(dir)).expect("a directory");
@@ -121,7 +124,7 @@ impl World {
         let mut world = World {
             home,
             binary,
-            mounted: Vec::new(),
+            mounted: 0,
             runs: AtomicUsize::new(0),
             right: BTreeMap::new(),
             typical: Duration::ZERO,
@@ -147,15 +150,13 @@ impl World {
             let at = self.home.join(disk);
             let mut mount = Command::new("mount");
             mount.args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(&at).stderr(Stdio::null());
-            if mount.status().is_ok_and(|status| status.success()) {
-                self.mounted.push(at);
-            }
+            self.mounted += usize::from(mount.status().is_ok_and(|status| status.success()));
         }
     }
 
     /// Whether disks can be full.
     pub(crate) fn has_disks(&self) -> bool {
-        self.mounted.len() == DISKS.len()
+        self.mounted == DISKS.len()
     }
 
     fn furnish(&self) {
@@ -335,11 +336,26 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.sweep();
-        for at in &self.mounted {
-            let _ = Command::new("umount").arg("-l").arg(at).status();
-        }
-        let _ = fs::remove_dir_all(&self.home);
+        remove(&self.home);
     }
+}
+
+/// Removes what a run has left that was killed.
+fn clear_left_overs() {
+    for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(NAME)?.split('-').next());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            remove(&entry.path());
+        }
+    }
+}
+
+fn remove(home: &Path) {
+    for disk in DISKS {
+        let _ = Command::new("umount").arg("-l").arg(home.join(disk)).stderr(Stdio::null()).status();
+    }
+    let _ = fs::remove_dir_all(home);
 }
 
 impl Running {

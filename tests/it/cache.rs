@@ -1,7 +1,7 @@
 //! The node's cache: built once, and every other pod gets the same.
 
 use std::fs;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustix::process::Signal;
 
@@ -142,7 +142,7 @@ fn what_was_resolved_without_a_lock_ages_and_can_be_asked_for_anew() {
                 let mut value: serde_json::Value =
                     serde_json::from_slice(&fs::read(&record).expect("readable")).expect("JSON");
                 let now = SystemTime::UNIX_EPOCH.elapsed().expect("a date");
-                value["resolved"] = (now - Duration::from_secs(seconds)).as_secs().into();
+                value["resolved"] = (now.as_secs() - seconds).into();
                 fs::write(&record, value.to_string()).expect("written");
             }
         }

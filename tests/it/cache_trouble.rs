@@ -123,14 +123,14 @@ fn a_cache_that_goes_away_in_the_middle_of_a_build() {
 
 #[test]
 fn a_tree_that_is_broken_is_made_anew() {
+    type Find = Box<dyn Fn(&Node) -> PathBuf>;
+    type Break = Box<dyn Fn(&Path)>;
     let file = |name: &'static str| move |node: &Node| node.cached(name).remove(0);
     let first = |what: &Path| {
         let mut bytes = fs::read(what).expect("readable");
         bytes[0] ^= 1;
         fs::write(what, bytes).expect("written");
     };
-    type Find = Box<dyn Fn(&Node) -> PathBuf>;
-    type Break = Box<dyn Fn(&Path)>;
     let cases: Vec<(Find, Break, &str)> = vec![
         (Box::new(file("files/demo/data.bin")), Box::new(first), "demo/data.bin"),
         (Box::new(file("files/source/hello.py")), Box::new(first), "source/hello.py"),

@@ -20,7 +20,7 @@ use crate::sys::{fs, host, parallel};
 /// How long a look-up may take.
 const LOOK_UP: Duration = Duration::from_secs(15);
 /// How long a tree may take.
-const FETCH: Duration = Duration::from_secs(300);
+const FETCH: Duration = Duration::from_mins(5);
 
 /// How long after a tag was set somebody who looked before that may set it: one answer, and one request.
 const SETTLED: Duration = Duration::from_secs(1);

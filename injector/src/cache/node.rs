@@ -144,8 +144,8 @@ impl Node {
     }
 
     /// Opens a cache to look at it: nothing is made, and nothing in it counts as used.
-    pub(crate) fn look(dir: &Path) -> Result<Self, NodeError> {
-        Ok(Node { dir: dir.to_owned(), root: dir.join(VERSION), access: Access::ReadOnly })
+    pub(crate) fn look(dir: &Path) -> Self {
+        Node { dir: dir.to_owned(), root: dir.join(VERSION), access: Access::ReadOnly }
     }
 
     /// What we may do with it.

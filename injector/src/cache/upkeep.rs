@@ -58,7 +58,7 @@ pub(crate) struct Broken {
 /// Says what a cache holds.
 pub(crate) fn list(dir: &Path) -> Result<Contents, UpkeepError> {
     there(dir)?;
-    Ok(Contents::of(&Node::look(dir)?))
+    Ok(Contents::of(&Node::look(dir)))
 }
 
 /// Takes away what is too much, or too old.

@@ -63,6 +63,12 @@ pub(super) fn caching(args: CacheArgs) -> Result<Caching, RequestError> {
     let is_mounted = choice("INJECTOR_CACHE_MODE", args.cache_mode, [("copy", false), ("mount", true)])?;
     let mode = match (is_mounted, mounted) {
         (false, _) => Mode::Copy,
+        (true, Some(mounted)) if dir.is_some() && !mounted.is_absolute() => {
+            let reason =
+                "an absolute path is expected, as the function's container sees the cache".to_owned();
+            let value = mounted.display().to_string();
+            return Err(RequestError::Value { name: "INJECTOR_CACHE_MOUNT", value, reason });
+        }
         (true, Some(mounted)) if dir.is_some() => Mode::Mount(mounted),
         (true, _) => {
             let reason = "there is no cache to mount: set INJECTOR_CACHE_DIR, too";

@@ -131,8 +131,8 @@ fn set_times(path: &Path, moment: Timespec) -> io::Result<()> {
 }
 
 fn add_mode(path: &Path, more: u32) -> io::Result<()> {
-    let mode = fs::metadata(path)?.permissions().mode() & 0o7777;
-    fs::set_permissions(path, std::fs::Permissions::from_mode(mode | more))
+    let own = fs::metadata(path)?.permissions().mode() & 0o7777;
+    fs::set_permissions(path, std::fs::Permissions::from_mode(own | more))
 }
 
 /// Opens a file to lock it, and to write, where that is allowed: some network file systems ask for it.
