@@ -9,11 +9,16 @@ use std::thread;
 
 use anyhow::Context as _;
 
-use super::{Room, row, timed};
+use super::own::{fake, furnish, peak};
+use super::report::Report;
+use super::results::{Found, Goal, Unit};
+use super::room::clear;
+use super::series::{found, timed, words};
+use super::site::{Pod, Site};
 
 /// How much arrives, in bytes.
 const SIZE: u64 = 1 << 30;
-const GOAL: &str = "24 MiB";
+const GOAL: Goal = Goal::AtMost(24.0);
 
 /// What makes the archives from the directory `large`, each with the largest window that is allowed unasked.
 const ARCHIVERS: [(&str, &str, &[&str]); 6] = [
@@ -26,49 +31,52 @@ const ARCHIVERS: [(&str, &str, &[&str]); 6] = [
 ];
 
 /// Prints the rows.
-pub(super) fn rows(binary: &Path, room: &Room, only: Option<&str>) -> anyhow::Result<()> {
-    if only.is_some_and(|only| only != "memory") {
-        return Ok(());
-    }
-    super::interpreted::furnish(room)?;
-    let large = room.0.join("large");
+pub(super) fn rows(site: &Site, report: &mut Report) -> anyhow::Result<()> {
+    let home = furnish(site, fake())?;
+    let large = home.join("large");
     fs::create_dir_all(&large)?;
     fs::write(large.join("hello.py"), "def handler(event, context):\n    return 'hello'\n")?;
     // Zeros, which are quickly compressed: a decompressor's window is filled all the same.
     File::create(large.join("data.bin"))?.set_len(SIZE)?;
     for (name, tool, args) in ARCHIVERS {
-        timed(Command::new(tool).args(args).current_dir(&room.0)).with_context(|| tool.to_owned())?;
-        let archive = room.0.join(name);
-        let mut build = Command::new(binary);
-        build.env_clear().arg("build").arg(&archive);
-        measured(&format!("peak memory for a {name} of 1 GiB"), &mut build, room)?;
+        let archive = home.join(name);
+        let made = timed(Command::new(tool).args(args).current_dir(&home));
+        let peak = made.context(tool).and_then(|_| measured(&home, site.pod(&archive)));
+        row(report, &format!("peak memory for a {name} of 1 GiB"), peak);
         if name != "large.tar" {
-            fs::remove_file(archive)?;
+            clear(&archive);
+            let _ = fs::remove_file(archive);
         }
     }
-    let mut build = Command::new(binary);
-    build.env_clear().arg("build").env("FUNC_CONTENT_TYPE", "url").env("FUNC_URL", serve_blanks()?);
-    measured("peak memory for a download of 1 GiB", &mut build, room)
+    let pod = site.pod(&home.join("src"));
+    let pod = pod.with("FUNC_CONTENT_TYPE", "url").with("FUNC_URL", serve_blanks()?);
+    row(report, "peak memory for a download of 1 GiB", measured(&home, pod));
+    clear(&home);
+    Ok(())
 }
 
-/// Builds, and prints the peak.
-fn measured(what: &str, build: &mut Command, room: &Room) -> anyhow::Result<()> {
-    let volume = room.0.join("large-volume");
-    build.arg("--volume").arg(&volume);
+fn row(report: &mut Report, what: &str, peak: anyhow::Result<f64>) {
+    let found = match peak {
+        Ok(peak) => found(vec![peak]),
+        Err(reason) => Found::Failed(words(&reason)),
+    };
+    report.row("", what, Unit::Mebibytes, found, Some(GOAL));
+}
+
+/// Builds, and says the peak in MiB.
+fn measured(home: &Path, mut pod: Pod) -> anyhow::Result<f64> {
     for (name, value) in [
         ("FUNC_HANDLER", "hello.handler"),
         ("INJECTOR_MAX_RATIO", "10000000"),
         ("INJECTOR_MAX_UNPACKED", "2Gi"),
         ("INJECTOR_MAX_DOWNLOAD", "2Gi"),
     ] {
-        build.env(name, value);
+        pod = pod.with(name, value);
     }
-    let path = format!("{}:/usr/bin:/bin", room.0.join("bin").display());
-    let (_, story) = timed(build.env("PATH", path).env("TMPDIR", &room.0))?;
-    fs::remove_dir_all(volume)?;
-    let peak = super::interpreted::peak_kib(&story)?;
-    row(what, &format!("{:.1} MiB", peak / 1024.0), GOAL);
-    Ok(())
+    let built = pod.with("PATH", format!("{}:/usr/bin:/bin", home.join("bin").display())).build()?;
+    let peak = peak(&built.story);
+    built.clear();
+    peak
 }
 
 /// Serves one file of blanks, once, and says where.

@@ -42,10 +42,7 @@ enum Verb {
         dir: PathBuf,
     },
     /// Measures what the injector costs beside what one would run otherwise
-    Bench {
-        /// The language whose rows are measured, or `memory`; all, if none is named
-        language: Option<String>,
-    },
+    Bench(bench::Options),
     /// Runs the fuzz targets of `tests/fuzz/` with libFuzzer, and says what they covered and found
     Fuzz {
         /// The target that is run; all, if none is named
@@ -86,7 +83,7 @@ enum Verb {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().verb {
         Verb::Try { dir } => try_example::run(&dir),
-        Verb::Bench { language } => bench::run(&try_example::release_binary()?, language.as_deref()),
+        Verb::Bench(options) => bench::run(try_example::release_binary, &options),
         Verb::Fuzz { target, seconds, input } => fuzz::run(target.as_deref(), seconds, input.as_deref()),
         Verb::Faults { restores, seed, only, quick, binary } => {
             let stalls = if quick { Stalls::None } else { Stalls::Some };

@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail, ensure};
 
 /// The version of uv that tests drive.
-const UV: &str = "0.13.9";
+pub(crate) const UV: &str = "0.13.9";
 /// The version of pnpm that tests drive: the last that every supported Node.js from 18 on can run.
-const PNPM: &str = "10.34.8";
+pub(crate) const PNPM: &str = "10.34.8";
 /// The version of kubernetes-validate that judges manifests.
 const KUBERNETES_VALIDATE: &str = "1.37.0";
 /// The versions of Node.js that tests drive beside the machine's own.
@@ -62,7 +62,7 @@ fn available<T>(name: &str, tool: &str, found: anyhow::Result<T>) -> anyhow::Res
 }
 
 /// The directory that holds the program of a package from Python's index.
-fn pip(package: &str, version: &str, flags: &[&str]) -> anyhow::Result<PathBuf> {
+pub(crate) fn pip(package: &str, version: &str, flags: &[&str]) -> anyhow::Result<PathBuf> {
     // `--target` needs no virtual environment, which Debian's Python cannot make without a further package.
     installed(package, version, package, |home| {
         let mut command = Command::new("python3");
@@ -77,7 +77,7 @@ fn pip(package: &str, version: &str, flags: &[&str]) -> anyhow::Result<PathBuf> 
 }
 
 /// The directory that holds a program of a package from npm's registry.
-fn npm(package: &str, version: &str, program: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn npm(package: &str, version: &str, program: &str) -> anyhow::Result<PathBuf> {
     installed(package, version, program, |home| {
         let mut command = Command::new("npm");
         command
