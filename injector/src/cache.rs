@@ -40,6 +40,8 @@ pub(crate) struct Cache<'a> {
     resolution: Resolution,
     /// Whether something was said of the caches: once is enough.
     warned: Cell<bool>,
+    /// Whether the registry has an entry that nobody can use.
+    spoilt: Cell<bool>,
 }
 
 /// Whether a lock file says what is resolved.
@@ -88,8 +90,8 @@ impl<'a> Cache<'a> {
         resolution: Resolution,
         reporter: &'a Reporter,
     ) -> Self {
-        let warned = Cell::new(false);
-        let mut cache = Cache { caching, node: None, cluster, reporter, resolution, warned };
+        let (warned, spoilt) = (Cell::new(false), Cell::new(false));
+        let mut cache = Cache { caching, node: None, cluster, reporter, resolution, warned, spoilt };
         cache.node = node.and_then(|node| cache.or_warn("the node's cache cannot be used", node));
         cache
     }
@@ -123,7 +125,8 @@ impl<'a> Cache<'a> {
 
     fn far(&self, layer: Layer, keyed: &Keyed) -> Option<Found> {
         let cluster = self.cluster.as_ref()?;
-        let (record, image) = self.or_warn("the registry is of no use", cluster.find(layer, keyed))??;
+        let found = cluster.find(layer, keyed).inspect_err(|trouble| self.spoilt_by(trouble));
+        let (record, image) = self.or_warn("the registry is of no use", found)??;
         if self.is_old(&record) {
             return None;
         }
@@ -170,9 +173,10 @@ impl<'a> Cache<'a> {
     fn place_part(&self, found: &mut Found, part: Part, to: Option<&Path>) -> Option<()> {
         let placed = match found.trees.get(&part)? {
             Tree::Near(held) => to.map_or(Ok(()), |to| copy(part, held, to)),
-            Tree::Far(packed) => self.fetched(part, packed, to).map(|held| {
-                found.trees.extend(held.map(|held| (part, Tree::Near(held))));
-            }),
+            Tree::Far(packed) => {
+                let fetched = self.fetched(part, packed, to).inspect_err(|trouble| self.spoilt_by(trouble));
+                fetched.map(|held| found.trees.extend(held.map(|held| (part, Tree::Near(held)))))
+            }
         };
         placed
             .inspect_err(|trouble| {
@@ -185,6 +189,11 @@ impl<'a> Cache<'a> {
                 self.warn(&format!("the cache is of no use: {trouble}"));
             })
             .ok()
+    }
+
+    /// Remembers that the registry has an entry that nobody can use: whoever pushes puts another one in its place.
+    fn spoilt_by(&self, trouble: &Trouble) {
+        self.spoilt.set(self.spoilt.get() || matches!(trouble, Trouble::Broken(_)));
     }
 
     /// Brings a tree from the registry to the node's cache and to where it is wanted, at once; without the node's cache,
@@ -371,7 +380,8 @@ impl<'a> Cache<'a> {
         until: Instant,
     ) -> Option<Pushed> {
         let cluster = self.cluster.as_ref().filter(|_| record.progress == Progress::Whole)?;
-        let how = if self.caching.refresh == Refresh::Yes { Tagged::Anew } else { Tagged::First };
+        let anew = self.caching.refresh == Refresh::Yes || self.spoilt.get();
+        let how = if anew { Tagged::Anew } else { Tagged::First };
         self.or_warn("nothing was pushed", cluster.push(record, parts, how, scratch, until))
     }
 
@@ -383,7 +393,7 @@ impl<'a> Cache<'a> {
     /// Says what is wrong with a cache, once.
     fn warn(&self, text: &str) {
         if signal::received().is_none() && !self.warned.replace(true) {
-            self.reporter.warn(&format!("{text}; the function is built without it"));
+            self.reporter.warn(&format!("{text}; the build goes on without that"));
         }
     }
 }

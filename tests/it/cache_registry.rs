@@ -1,6 +1,7 @@
 //! The cluster's cache: two nodes and one registry, which we have not written.
 
 use std::fs;
+use std::path::PathBuf;
 
 use crate::support::distribution::{Distribution, Door, PASSWORD, Transport};
 use crate::support::pod::{Ended, until};
@@ -141,6 +142,25 @@ fn what_is_damaged_in_the_registry_is_never_used() {
         assert_eq!(node.published("one"), node.published(name));
     }
     assert_eq!(node.installed(), 3);
+}
+
+#[test]
+fn what_the_registry_has_lost_is_pushed_again() {
+    let Some((node, registry)) = cluster(Transport::Plain, Door::Open) else { return };
+    build(&node, "one", "node-1", true).expect(0, &["ready"]);
+    // Of all that is compressed, as its own collector takes it; the tags stay.
+    let is_compressed = |file: &PathBuf| fs::read(file).expect("readable").starts_with(b"\x28\xb5\x2f\xfd");
+    for file in registry.blobs().into_iter().filter(is_compressed) {
+        fs::remove_dir_all(file.parent().expect("its directory")).expect("removed");
+    }
+    let second = build(&node, "two", "node-2", true);
+    second.expect(0, &["ready"]);
+    assert_eq!(second.stderr.matches("warning").count(), 1, "{}", second.stderr);
+    let third = build(&node, "three", "node-3", false);
+    third.expect(0, &["(cached)"]);
+    without_warning(&third);
+    assert_eq!(node.published("one"), node.published("three"));
+    assert_eq!(node.installed(), 2);
 }
 
 #[test]

@@ -250,7 +250,7 @@ fn read(registry: &Registry, blob: Blob, until: Instant) -> Result<Vec<u8>, Regi
 impl From<RegistryError> for Trouble {
     fn from(error: RegistryError) -> Self {
         let said = error.to_string();
-        if error.is_wrong() { Trouble::Broken(said) } else { Trouble::Failed(said) }
+        if error.is_wrong() || error.is_absent() { Trouble::Broken(said) } else { Trouble::Failed(said) }
     }
 }
 

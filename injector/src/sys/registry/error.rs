@@ -89,6 +89,11 @@ pub(crate) enum RegistryError {
 }
 
 impl RegistryError {
+    /// Whether it has not what it should.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, RegistryError::Status { code: 404, .. })
+    }
+
     /// Whether it has something else than it should.
     pub(crate) fn is_wrong(&self) -> bool {
         matches!(self, RegistryError::Wrong { .. })
