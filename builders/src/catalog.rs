@@ -63,6 +63,9 @@ pub struct ToolSpec {
     /// Whether its version is the runtime's.
     #[serde(default)]
     pub versioned: bool,
+    /// Files that say which release it is, as seen from its program's directory.
+    #[serde(default)]
+    pub leans_on: Vec<String>,
 }
 
 /// What of the environment and the configuration files a language's tools may see.

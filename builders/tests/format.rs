@@ -44,7 +44,12 @@ fn full() -> Runtime {
         locks: Vec::new(),
         near_misses: BTreeMap::new(),
         ignore: Vec::new(),
-        tools: vec![ToolSpec { name: String::new(), programs: Vec::new(), versioned: false }],
+        tools: vec![ToolSpec {
+            name: String::new(),
+            programs: Vec::new(),
+            versioned: false,
+            leans_on: Vec::new(),
+        }],
         environment: Environment {
             pass: Vec::new(),
             files: Vec::new(),

@@ -14,7 +14,7 @@ use builders::{Builder, Inputs, builder};
 
 use crate::arrival::{Arrived, arrive};
 use crate::cache::cluster::Cluster;
-use crate::cache::node::Node;
+use crate::cache::node::{Node, NodeError};
 use crate::cache::{Cache, Resolution};
 use crate::cli::{Build, Environment, Format, Replay};
 use crate::docker::Docker;
@@ -217,7 +217,10 @@ fn run(
     let mut rooms = rooms?;
     let Prepared { surroundings, detected, .. } = &mut prepared;
     surroundings.furnish(&rooms.scratch, &detected.runtime, request.ca_file.as_deref())?;
-    let node = request.cache.dir.as_deref().map(Node::open);
+    let node = request.cache.dir.as_deref().map(|dir| {
+        let node = Node::open(dir)?;
+        if rooms.is_shared(dir) { Err(NodeError::InVolume(dir.to_owned())) } else { Ok(node) }
+    });
     let cluster = cluster(request, env, reporter)?;
     let mut remembered = keep.as_ref().map(Keep::remembered).unwrap_or_default();
     let probed = match (&node, &keep) {

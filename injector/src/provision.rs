@@ -248,6 +248,11 @@ impl Rooms {
         planted.try_for_each(|name| fs::remove(&self.staging.join(name))).map_err(wrong)
     }
 
+    /// Whether a directory is a part of the volume that the function's container mounts.
+    pub(crate) fn is_shared(&self, dir: &Path) -> bool {
+        fs::canonical(dir).is_ok_and(|dir| dir.starts_with(&self.volume))
+    }
+
     /// Lets what is kept be in a directory of its own, outside the volume.
     pub(crate) fn keep_in(&mut self, dir: TempDir) -> Result<(), ProvisionError> {
         let kept = dir.path.join("kept");

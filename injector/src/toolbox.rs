@@ -89,6 +89,14 @@ impl Known {
         Known { leans_on: leans_on.lines().map(stamped).collect(), identity }
     }
 
+    /// Adds the files that tell one release from another.
+    fn lean(&mut self, program: &Path, files: &[String]) {
+        let home = fs::canonical(program).ok().and_then(|program| program.parent().map(Path::to_owned));
+        for path in home.iter().flat_map(|home| files.iter().map(|file| home.join(file))) {
+            self.leans_on.insert(path.display().to_string(), fs::stamp(&path).ok());
+        }
+    }
+
     /// Whether the tool would say the same.
     fn holds(&self) -> bool {
         self.leans_on.iter().all(|(path, stamp)| fs::stamp(Path::new(path)).ok() == *stamp)
@@ -130,7 +138,8 @@ pub(crate) fn probe(
             if let Some(known) = key.and_then(|key| memory.recall(key)).filter(Known::holds) {
                 return Ok(known.identity);
             }
-            let known = asked(builder, &spec.name, program, &surroundings.env)?;
+            let mut known = asked(builder, &spec.name, program, &surroundings.env)?;
+            known.lean(program, &spec.leans_on);
             if let Some(key) = key.filter(|_| !spec.versioned || !known.leans_on.is_empty()) {
                 memory.remember(key, &known);
             }

@@ -1,11 +1,14 @@
 //! The node's cache: built once, and every other pod gets the same.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::time::SystemTime;
 
 use rustix::process::Signal;
 
-use crate::support::pod::until;
+use crate::support::machine;
+use crate::support::pod::{Pod, until};
 use crate::support::shared::Node;
 
 #[test]
@@ -184,4 +187,39 @@ fn entries_hold_no_paths_of_their_maker() {
         // What tools said of themselves is for this node alone.
         assert!(!leaked || shown.contains("/tool/"), "{shown} names {home}");
     }
+}
+
+#[test]
+fn an_interpreter_that_is_the_same_is_not_started_to_be_asked_again() {
+    let Some(pod) = Pod::python() else { return };
+    // Version managers' shims are scripts, which may lead to another interpreter each time.
+    let python =
+        machine::python().expect("the pod has one").bin.join("python3").canonicalize().expect("there");
+    symlink(python, pod.dir("bin/python3")).expect("a link");
+    let cache = pod.dir("cache").display().to_string();
+    let node = Node { pod: pod.with("INJECTOR_CACHE_DIR", cache) };
+    node.build("one").expect(0, &["ready"]);
+    let [noted] = &node.every_file().into_iter().filter(|file| is_tool(file)).collect::<Vec<_>>()[..] else {
+        panic!("{:?}", node.every_file());
+    };
+    let mut said: serde_json::Value =
+        serde_json::from_slice(&fs::read(noted).expect("readable")).expect("JSON");
+    let version = said["identity"]["version"].as_str().expect("a version").to_owned();
+    let other = format!("{version}.99");
+    said["identity"]["version"] = other.clone().into();
+    fs::write(noted, said.to_string()).expect("written");
+    let second = node.build("two");
+    second.expect(0, &["ready"]);
+    assert!(second.stderr.contains(&format!("python {version} -> {other}")), "{}", second.stderr);
+    // With another C library, it would say something else.
+    let libc = said["leans_on"].as_object_mut().expect("files").values_mut().next().expect("a file");
+    *libc = "another stamp".into();
+    fs::write(noted, said.to_string()).expect("written");
+    node.build("three").expect(0, &["(cached)"]);
+    assert!(fs::read_to_string(noted).expect("text").contains(&format!("\"{version}\"")));
+}
+
+/// Whether this is what a tool said of itself.
+fn is_tool(file: &Path) -> bool {
+    file.parent().is_some_and(|dir| dir.ends_with("tool"))
 }

@@ -122,6 +122,20 @@ fn a_cache_that_goes_away_in_the_middle_of_a_build() {
 }
 
 #[test]
+fn a_cache_that_the_function_could_write_to_is_not_used() {
+    let Some(mut node) = Node::python() else { return };
+    let inside = node.volume("one").join("cache").display().to_string();
+    node.pod.set("INJECTOR_CACHE_DIR", inside);
+    for _ in 0..2 {
+        let ended = node.build("one");
+        ended.expect(0, &["ready"]);
+        assert_eq!(ended.stderr.matches("warning").count(), 1, "{}", ended.stderr);
+        assert!(ended.stderr.contains("lies in the volume"), "{}", ended.stderr);
+    }
+    assert_eq!(node.installed(), 2);
+}
+
+#[test]
 fn a_tree_that_is_broken_is_made_anew() {
     type Find = Box<dyn Fn(&Node) -> PathBuf>;
     type Break = Box<dyn Fn(&Path)>;

@@ -65,6 +65,9 @@ pub(crate) enum NodeError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The function's container mounts it with the volume, and could write there what other pods execute.
+    #[error("the cache {} lies in the volume that the function's container mounts", .0.display())]
+    InVolume(PathBuf),
     /// We may only read it.
     #[error("the cache {} can only be read", .0.display())]
     ReadOnly(PathBuf),

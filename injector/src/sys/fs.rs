@@ -300,11 +300,13 @@ pub(crate) fn postdate(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A file's path past all links, its size and when it was changed: another stamp, another file.
+/// A file's path past all links, its size, and when it and its entry were changed: another stamp, another file. The times
+/// of files in images may all be the same; those of their entries are of the node's making.
 pub(crate) fn stamp(path: &Path) -> io::Result<String> {
     let path = canonical(path)?;
     let file = fs::metadata(&path)?;
-    Ok(format!("{} {} {}.{}", path.display(), file.len(), file.mtime(), file.mtime_nsec()))
+    let (changed, entered) = ((file.mtime(), file.mtime_nsec()), (file.ctime(), file.ctime_nsec()));
+    Ok(format!("{} {} {changed:?} {entered:?}", path.display(), file.len()))
 }
 
 /// Whether there is a file, links followed.
