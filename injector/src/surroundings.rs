@@ -174,11 +174,12 @@ impl Surroundings {
         let leads_out = |name: &str| {
             is_proxy(name) || [ROOTS, "SSL_CERT_DIR"].contains(&name) || roots.iter().any(|root| root == name)
         };
-        // Every build has its own.
-        let is_scratch = |name: &str| ["HOME", "TMPDIR"].contains(&name);
+        // Every build has its own; and what is found on PATH says what it is.
+        let is_elsewhere = |name: &str| ["HOME", "PATH", "TMPDIR"].contains(&name);
         let redactor = Redactor::new(self.secrets.iter().cloned());
         let mut inputs = Inputs::default();
-        for (name, value) in self.inherited().iter().filter(|(name, _)| !leads_out(name) && !is_scratch(name))
+        for (name, value) in
+            self.inherited().iter().filter(|(name, _)| !leads_out(name) && !is_elsewhere(name))
         {
             inputs.add(Kind::Setting, name, keys::short(redactor.text(value).as_bytes()));
         }

@@ -22,8 +22,11 @@ const LOOK_UP: Duration = Duration::from_secs(15);
 /// How long a tree may take.
 const FETCH: Duration = Duration::from_mins(5);
 
-/// How long after a tag was set somebody who looked before that may set it: one answer, and one request.
-const SETTLED: Duration = Duration::from_secs(1);
+/// How long after a tag was set somebody who looked before that may set it: a registry that took `time` for ours may take
+/// longer for theirs.
+fn settled(time: Duration) -> Duration {
+    (3 * time).clamp(Duration::from_secs(1), Duration::from_secs(10))
+}
 
 /// A repository of a registry in which entries are kept, by tags that name layer and key.
 pub(crate) struct Cluster {
@@ -140,8 +143,9 @@ impl Cluster {
         registry.push_manifest(Name::Digest(digest), MEDIA_TYPE, &bytes, until)?;
         // No registry sets a tag only where there is none: whoever came first meanwhile shall stay.
         if is_free()? {
+            let begun = host::within(Duration::ZERO);
             registry.push_manifest(Name::Tag(&tag), MEDIA_TYPE, &bytes, until)?;
-            host::pause(SETTLED);
+            host::pause(settled(begun.elapsed()));
         }
         match registry.manifest(Name::Tag(&tag), until)? {
             Some((_, named)) if named == digest => Ok(Pushed::Ours),
