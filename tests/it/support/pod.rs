@@ -333,7 +333,7 @@ impl Ended {
 pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
     let begin = Instant::now();
     while !condition() {
-        assert!(begin.elapsed() < Duration::from_secs(30), "still not: {what}");
+        assert!(begin.elapsed() < Duration::from_mins(1), "still not: {what}");
         sleep(Duration::from_millis(5));
     }
 }
