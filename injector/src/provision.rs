@@ -394,8 +394,9 @@ pub(crate) struct TempDir {
     _lock: Option<Lock>,
 }
 
-/// How often a directory is made anew that another run took for one that was left.
-const ATTEMPTS: usize = 5;
+/// How often a directory is made anew that another run took for one that was left. Each looks around once, so this is
+/// how many may start in the same moment.
+const ATTEMPTS: usize = 64;
 
 impl TempDir {
     /// Makes one in `parent`, and removes those that killed runs left there: a pod's `/tmp` outlives
@@ -405,9 +406,11 @@ impl TempDir {
         fs::create_dirs(parent).map_err(wrong)?;
         // A directory that cannot be listed may do all the same.
         for left in fs::own_temp_dirs(parent).unwrap_or_default() {
-            if matches!(claim(&left), Ok(Locked::Held(_))) {
-                // What cannot be removed is in nobody's way.
-                let _ = fs::remove(&left);
+            if let Ok(Locked::Held(_lock)) = claim(&left) {
+                // Under another name first: its maker may be about to lock it, and must not find a part of it. What
+                // cannot be removed is in nobody's way.
+                let _ = fs::unused_temp_dir(parent)
+                    .and_then(|gone| fs::rename(&left, &gone).and_then(|()| fs::remove(&gone)));
             }
         }
         for _ in 0..ATTEMPTS {
@@ -456,4 +459,25 @@ impl Drop for TempDir {
 /// Who we are, for the words of an error about permissions.
 pub(crate) fn user() -> String {
     host::user()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_takes_a_directory_that_is_just_made_for_one_that_was_left() {
+        let parent = tempfile::tempdir().expect("a directory");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..250 {
+                        let made = TempDir::new(parent.path()).expect("a directory");
+                        assert!(made.path.join(LOCK).exists(), "{} was taken", made.path.display());
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::names(parent.path()).expect("a directory"), [""; 0]);
+    }
 }

@@ -161,9 +161,14 @@ pub(crate) fn reason(error: &io::Error) -> String {
 
 /// Makes a fresh private directory below `parent`.
 pub(crate) fn create_temp_dir(parent: &Path) -> io::Result<PathBuf> {
-    let path = temp_dir(parent, &super::host::random_hex()?);
+    let path = unused_temp_dir(parent)?;
     create_private_dir(&path)?;
     Ok(path)
+}
+
+/// A name for a private directory, which nothing has.
+pub(crate) fn unused_temp_dir(parent: &Path) -> io::Result<PathBuf> {
+    Ok(temp_dir(parent, &super::host::random_hex()?))
 }
 
 /// Where the private directory with these 16 digits in its name is.

@@ -316,6 +316,14 @@ impl Running {
     }
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{} said:\n{}{}", self.dir.display(), self.stderr(), self.message());
+        }
+    }
+}
+
 impl Ended {
     /// Asserts how it ended and what its message holds.
     #[track_caller]
