@@ -121,8 +121,8 @@ fn look_after(Upkeep { dir, deed }: &Upkeep, reporter: &Reporter) -> Result<u8, 
             let verified = upkeep::verify(dir)?;
             reporter.print(&words::upkeep::verified(&verified));
             if !verified.broken.is_empty() {
-                let (broken, trees) = (verified.broken.len(), verified.trees);
-                return Err(UpkeepError::Broken { dir: dir.clone(), broken, trees }.into());
+                let (broken, all) = (verified.broken.len(), verified.trees + verified.records);
+                return Err(UpkeepError::Broken { dir: dir.clone(), broken, all }.into());
             }
         }
     }

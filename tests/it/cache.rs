@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::support::machine;
 use crate::support::pod::{Pod, until};
-use crate::support::shared::Node;
+use crate::support::shared::{Node, rewrite};
 
 #[test]
 fn the_first_pod_builds_and_the_second_one_gets_the_same() {
@@ -142,11 +142,8 @@ fn what_was_resolved_without_a_lock_ages_and_can_be_asked_for_anew() {
     let age = |seconds: u64| {
         for layer in ["deps", "build"] {
             for record in node.records(layer) {
-                let mut value: serde_json::Value =
-                    serde_json::from_slice(&fs::read(&record).expect("readable")).expect("JSON");
                 let now = SystemTime::UNIX_EPOCH.elapsed().expect("a date");
-                value["resolved"] = (now.as_secs() - seconds).into();
-                fs::write(&record, value.to_string()).expect("written");
+                rewrite(&record, |value| value["resolved"] = (now.as_secs() - seconds).into());
             }
         }
     };

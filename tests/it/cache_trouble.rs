@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::machine::Mounted;
-use crate::support::pod::{Ended, names, until};
-use crate::support::shared::Node;
+use crate::support::pod::{Ended, names, read, until};
+use crate::support::shared::{Node, rewrite};
 use crate::support::skip::skip;
 
 /// A node, and what is published there without any cache, for a pod named `plain`.
@@ -237,16 +237,18 @@ fn a_record_that_is_broken_is_made_anew() {
         let bytes = fs::read(record).expect("readable");
         fs::write(record, &bytes[..bytes.len() / 2]).expect("written");
     };
-    let of_another: Break = |record| {
-        let text = fs::read_to_string(record).expect("text");
-        let mut value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        value["key"] = format!("sha256:{}", "0".repeat(64)).into();
-        fs::write(record, value.to_string()).expect("written");
+    let of_another: Break =
+        |record| rewrite(record, |value| value["key"] = format!("sha256:{}", "0".repeat(64)).into());
+    let newer: Break = |record| rewrite(record, |value| value["schema"] = 99.into());
+    // Right in form, and not what was written.
+    let one_letter: Break = |record| {
+        let text = read(record);
+        fs::write(record, text.replacen("\"demo\"", "\"dema\"", 1)).expect("written");
+        assert_ne!(read(record), text, "the package's name has a letter to change");
     };
-    let newer: Break = |record| {
-        let text = fs::read_to_string(record).expect("text");
-        let mut value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        value["schema"] = 99.into();
+    let without_digest: Break = |record| {
+        let mut value: serde_json::Value = serde_json::from_str(&read(record)).expect("JSON");
+        value.as_object_mut().expect("fields").remove("digest");
         fs::write(record, value.to_string()).expect("written");
     };
     let Some(node) = node() else { return };
@@ -257,6 +259,8 @@ fn a_record_that_is_broken_is_made_anew() {
         (half, "is of no use: "),
         (of_another, "it is that of another key"),
         (newer, "its schema is 99"),
+        (one_letter, "it has another digest"),
+        (without_digest, "it has another digest"),
     ];
     for (number, (damage, said)) in cases.into_iter().enumerate() {
         damage(&node.records("build").remove(0));

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use crate::support::machine::{Mounted, STRANGER, is_root};
-use crate::support::pod::{Ended, Pod, names};
+use crate::support::pod::{Ended, Pod, names, read};
 use crate::support::shared::Node;
 
 impl Node {
@@ -85,7 +85,7 @@ fn what_was_changed_in_a_cache_is_found_and_taken_away() {
     node.build("one").expect(0, &["ready"]);
     let whole = node.cache(&["verify"]);
     whole.expect(0, &[]);
-    assert!(whole.stdout.ends_with(" trees: all as stored\n"), "{}", whole.stdout);
+    assert!(whole.stdout.ends_with(" trees and 2 records: all as stored\n"), "{}", whole.stdout);
 
     let spoilt = node.cached("data.bin").pop().expect("a file of the package");
     let mut bytes = fs::read(&spoilt).expect("readable");
@@ -103,6 +103,13 @@ fn what_was_changed_in_a_cache_is_found_and_taken_away() {
     node.build("two").expect(0, &["ready"]);
     assert_eq!(node.published("one"), node.published("two"));
     node.build("three").expect(0, &["(cached)"]);
+    // A record whose packages have other names is none.
+    let record = node.records("build").pop().expect("a record");
+    fs::write(&record, read(&record).replace("\"demo\"", "\"dema\"")).expect("written");
+    let found = node.cache(&["verify"]);
+    found.expect(42, &["E42 cache failed: 1 of 5 trees and records"]);
+    assert!(found.stdout.contains(".json: it has another digest; taken away\n"), "{}", found.stdout);
+    assert!(!record.exists());
     // A manifest that says something else is no better.
     for tree in names(&node.pod.dir("cache/v1/tree")) {
         fs::write(node.pod.dir("cache/v1/tree").join(tree).join("manifest.json"), "{\"a\":{}}")

@@ -3,16 +3,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::support::machine::is_root;
 use crate::support::packages::tool;
-use crate::support::pod::{Pod, read};
-
-/// The digest of a text, in hexadecimal.
-pub(crate) fn digest(bytes: impl AsRef<[u8]>) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
-}
+use crate::support::pod::{Pod, digest, read};
 
 /// A pod whose function is `hello.handler`, and nobody says so yet.
 fn unnamed() -> Option<Pod> {

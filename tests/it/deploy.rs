@@ -14,8 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
-use crate::contract::digest;
 use crate::support::machine;
+use crate::support::pod::digest;
 
 /// A text, and where it stands.
 pub(crate) struct Document {

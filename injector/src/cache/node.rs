@@ -44,6 +44,8 @@ const MANIFEST: &str = "manifest.json";
 /// In a tree's directory, the file whose lock says that it is in use, and whose time when that was last promised. In it
 /// stands since which start of the machine the tree is known to be whole.
 pub(crate) const LEASE: &str = "lease";
+/// In a record, the digest of all else in it.
+const DIGEST: &str = "digest";
 /// In a tree's directory, how many bytes it takes on the disk.
 pub(super) const SIZE: &str = "size";
 
@@ -78,6 +80,14 @@ pub(crate) enum NodeError {
         name: String,
         /// Why.
         reason: String,
+    },
+    /// A record is another injector's.
+    #[error("the cache's record {name} is of no use: its schema is {schema}, this injector reads {SCHEMA}")]
+    Schema {
+        /// The file's name.
+        name: String,
+        /// The version of its format.
+        schema: String,
     },
     /// A tree is not what it should be.
     #[error("the cache's tree {} is broken: {reason}", tree.hex())]
@@ -164,12 +174,7 @@ impl Node {
             // The time serves the collector alone.
             self.touch(layer, key);
         }
-        match record {
-            Some(record) if (record.layer, record.key) != (layer, key) => {
-                Err(NodeError::Record { name, reason: "it is that of another key".to_owned() })
-            }
-            record => Ok(record),
-        }
+        Ok(record)
     }
 
     /// Says that the record of a key is used now, without reading it.
@@ -192,9 +197,10 @@ impl Node {
     /// Puts a record in its place, or in that of another.
     pub(crate) fn put(&self, record: &Record) -> Result<(), NodeError> {
         let name = record_name(record.layer, record.key);
-        let bytes = serde_json::to_vec(record)
+        let mut value = serde_json::to_value(record)
             .map_err(|error| NodeError::Record { name: name.clone(), reason: error.to_string() })?;
-        self.put_file(RECORDS, &name, &bytes)
+        value[DIGEST] = digest(&value).into();
+        self.put_file(RECORDS, &name, value.to_string().as_bytes())
     }
 
     /// Holds a tree, so that nobody takes it away; `None` if it is not there, or is just going.
@@ -320,21 +326,36 @@ impl Node {
         mount.join(VERSION).join(TREES).join(tree.hex())
     }
 
-    fn read_record(&self, name: &str) -> Result<Option<Record>, NodeError> {
+    /// The record in a file of this name; `None` if there is none.
+    pub(super) fn read_record(&self, name: &str) -> Result<Option<Record>, NodeError> {
         let bytes =
             fs::read(&self.root.join(RECORDS).join(name)).map_err(|source| self.refuses("read", source))?;
         let Some(bytes) = bytes else { return Ok(None) };
         let wrong = |reason| NodeError::Record { name: name.to_owned(), reason };
-        let value: serde_json::Value =
+        let mut value: serde_json::Value =
             serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
         match value.get("schema").and_then(serde_json::Value::as_u64) {
             Some(schema) if schema == u64::from(SCHEMA) => {}
             schema => {
                 let schema = schema.map_or_else(|| "none".to_owned(), |schema| schema.to_string());
-                return Err(wrong(format!("its schema is {schema}, this injector reads {SCHEMA}")));
+                return Err(NodeError::Schema { name: name.to_owned(), schema });
             }
         }
-        serde_json::from_value(value).map(Some).map_err(|error| wrong(error.to_string()))
+        let claimed = value.as_object_mut().and_then(|fields| fields.remove(DIGEST));
+        if claimed.is_none_or(|claimed| claimed != digest(&value)) {
+            return Err(wrong("it has another digest".to_owned()));
+        }
+        let record: Record = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
+        if record_name(record.layer, record.key) != name {
+            return Err(wrong("it is that of another key".to_owned()));
+        }
+        Ok(Some(record))
+    }
+
+    /// Takes a record away.
+    pub(super) fn forget(&self, name: &str) -> Result<(), NodeError> {
+        self.writable()?;
+        fs::remove(&self.root.join(RECORDS).join(name)).map_err(|source| self.refuses("written", source))
     }
 
     fn put_file(&self, room: &str, name: &str, bytes: &[u8]) -> Result<(), NodeError> {
@@ -442,6 +463,11 @@ pub(super) fn names(dir: &Path) -> impl Iterator<Item = String> + use<> {
 
 fn record_name(layer: Layer, key: Sha256) -> String {
     format!("{layer}-{}.json", key.hex())
+}
+
+/// What a record's digest must be: of its other fields, in the order of their names.
+fn digest(record: &serde_json::Value) -> String {
+    fs::digest_of(record.to_string().as_bytes()).to_string()
 }
 
 fn tool_name(key: Sha256) -> String {

@@ -7,7 +7,7 @@ use builders::function::Sha256;
 
 use super::collect::{self, Bounds, Collected};
 use super::contents::{self, Contents};
-use super::node::{Node, NodeError};
+use super::node::{Node, NodeError, RECORDS, names};
 use crate::sys::fs;
 use crate::sys::tree::{self, TreeError};
 
@@ -24,14 +24,14 @@ pub(crate) enum UpkeepError {
     #[error("another process is tidying up the cache, since more than {} s", .0.as_secs())]
     Busy(Duration),
     /// What it holds is not what was stored.
-    #[error("{broken} of {trees} trees in the cache {} are not as they were stored", dir.display())]
+    #[error("{broken} of {all} trees and records in the cache {} are not as they were stored", dir.display())]
     Broken {
         /// The cache.
         dir: PathBuf,
-        /// How many trees are wrong.
+        /// How many trees and records are wrong.
         broken: usize,
         /// How many there are.
-        trees: usize,
+        all: usize,
     },
 }
 
@@ -40,15 +40,17 @@ pub(crate) enum UpkeepError {
 pub(crate) struct Verified {
     /// How many trees there are.
     pub(crate) trees: usize,
+    /// How many records there are.
+    pub(crate) records: usize,
     /// Those with which something is wrong.
     pub(crate) broken: Vec<Broken>,
 }
 
-/// A tree that is not what it was.
+/// A tree or a record that is not what it was.
 #[derive(Debug)]
 pub(crate) struct Broken {
-    /// Its digest, as it should be.
-    pub(crate) tree: Sha256,
+    /// Which.
+    pub(crate) what: String,
     /// What is wrong.
     pub(crate) reason: String,
     /// Why it is still there, if it is.
@@ -67,10 +69,10 @@ pub(crate) fn collect(dir: &Path, bounds: Bounds) -> Result<Collected, UpkeepErr
     collect::collect(&open(dir)?, bounds, PATIENCE)?.ok_or(UpkeepError::Busy(PATIENCE))
 }
 
-/// Reads all trees of a cache, and takes away those that are not what they were.
+/// Reads all trees and records of a cache, and takes away those that are not what they were.
 pub(crate) fn verify(dir: &Path) -> Result<Verified, UpkeepError> {
     let node = open(dir)?;
-    let mut verified = Verified { trees: 0, broken: Vec::new() };
+    let mut verified = Verified { trees: 0, records: 0, broken: Vec::new() };
     for tree in contents::trees(&node) {
         let found = look(&node, tree);
         verified.trees += usize::from(!matches!(found, Ok(Found::Gone)));
@@ -79,7 +81,19 @@ pub(crate) fn verify(dir: &Path) -> Result<Verified, UpkeepError> {
             Ok(Found::Broken(reason)) => (reason, node.discard(tree).err().map(|error| error.to_string())),
             Err(reason) => (reason, Some("it may be whole".to_owned())),
         };
-        verified.broken.push(Broken { tree, reason, stays });
+        verified.broken.push(Broken { what: format!("tree {}", tree.hex()), reason, stays });
+    }
+    for name in names(&node.root.join(RECORDS)) {
+        let found = node.read_record(&name);
+        verified.records += usize::from(!matches!(found, Ok(None)));
+        let (reason, stays) = match found {
+            // What another injector wrote, that one reads.
+            Ok(_) | Err(NodeError::Schema { .. }) => continue,
+            Err(NodeError::Record { reason, .. }) => (reason, node.forget(&name).err()),
+            Err(error) => ("it cannot be read".to_owned(), Some(error)),
+        };
+        let stays = stays.map(|error| error.to_string());
+        verified.broken.push(Broken { what: format!("record {name}"), reason, stays });
     }
     Ok(verified)
 }

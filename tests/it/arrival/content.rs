@@ -1,16 +1,13 @@
 //! What may be said in `FUNC_CONTENT_TYPE`: carriers, archives, whose dependency file counts, and checksums.
 
-use sha2::{Digest as _, Sha256};
-
 use super::{base64, mount, pod_of, published};
 use crate::support::archive::{Compression, Entry, file, tar, zip};
-use crate::support::pod::{HELLO, Pod, read};
+use crate::support::pod::{self, HELLO, Pod, read};
 use crate::support::site::Site;
 
 /// `sha256:` and the digest.
 fn digest(bytes: &[u8]) -> String {
-    let hex = Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-    format!("sha256:{hex}")
+    format!("sha256:{}", pod::digest(bytes))
 }
 
 /// A pod whose function these bytes are, brought by this carrier in a mounted file of this name; and the server that

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::pod::{Ended, Pod, Running, names, read};
+use super::pod::{Ended, Pod, Running, digest, names, read};
 
 /// An image, a function, and a node's cache.
 pub(crate) struct Node {
@@ -95,6 +95,15 @@ pub(crate) fn listing(root: &Path) -> BTreeMap<String, String> {
         }
     });
     found
+}
+
+/// Changes a record of the cache, and gives it the digest that belongs to what it says then.
+pub(crate) fn rewrite(record: &Path, change: impl FnOnce(&mut serde_json::Value)) {
+    let mut value: serde_json::Value = serde_json::from_str(&read(record)).expect("JSON");
+    change(&mut value);
+    value.as_object_mut().and_then(|fields| fields.remove("digest")).expect("it has a digest");
+    value["digest"] = format!("sha256:{}", digest(value.to_string())).into();
+    fs::write(record, value.to_string()).expect("written");
 }
 
 /// Visits what is below a directory; links are not followed.

@@ -134,7 +134,7 @@ pub(crate) fn collected(collected: &Collected) -> String {
     format!("removed {records} and {trees}, {}; {} left\n", size(*freed), size(*left))
 }
 
-/// What was found when a cache was read: a line for each tree that is broken, and one for all.
+/// What was found when a cache was read: a line for each thing that is broken, and one for all.
 pub(crate) fn verified(verified: &Verified) -> String {
     let mut text = String::new();
     for broken in &verified.broken {
@@ -142,13 +142,15 @@ pub(crate) fn verified(verified: &Verified) -> String {
             None => "taken away".to_owned(),
             Some(reason) => format!("left there: {reason}"),
         };
-        let _ = writeln!(text, "tree {}: {}; {fate}", broken.tree.hex(), broken.reason);
+        let _ = writeln!(text, "{}: {}; {fate}", broken.what, broken.reason);
     }
     let whole = match verified.broken.len() {
         0 => "all".to_owned(),
-        broken => (verified.trees - broken).to_string(),
+        broken => (verified.trees + verified.records - broken).to_string(),
     };
-    let _ = writeln!(text, "{}: {whole} as stored", several(verified.trees as u64, "tree"));
+    let (trees, records) =
+        (several(verified.trees as u64, "tree"), several(verified.records as u64, "record"));
+    let _ = writeln!(text, "{trees} and {records}: {whole} as stored");
     text
 }
 
