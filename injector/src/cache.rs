@@ -78,6 +78,21 @@ pub(crate) struct Made {
     pub(crate) trees: BTreeMap<Part, (PathBuf, Option<Sha256>)>,
 }
 
+/// A tree that was made here.
+pub(crate) struct Stored {
+    /// What it holds.
+    pub(crate) manifest: Manifest,
+    /// Where its files are.
+    pub(crate) files: PathBuf,
+    /// What keeps it on the node, if that has it.
+    held: Option<Held>,
+}
+
+/// The trees of an entry that was made here.
+pub(crate) type Parts<'a> = BTreeMap<Part, &'a Stored>;
+
+/// What is said where an entry could not be kept.
+const UNCACHED: &str = "what was built cannot be cached";
 /// Where the dependencies stand in a published tree.
 const DEPS: &str = "deps";
 
@@ -308,77 +323,63 @@ impl<'a> Cache<'a> {
         layers: &[(Layer, &Keyed, &[Package])],
         scratch: &Path,
     ) -> Option<Kept> {
-        let mut node = self.node.as_ref().filter(|node| node.access() == Access::Full);
-        let mut trees: BTreeMap<Part, (Manifest, PathBuf)> = BTreeMap::new();
-        let mut held = BTreeMap::new();
-        for (part, (dir, known)) in &made.trees {
-            let deps = trees.get(&Part::Deps).map(|(manifest, _)| manifest.digest()).transpose();
-            let deps = self.or_warn("what was built cannot be cached", deps)?;
-            let stored = node.and_then(|node| {
-                let stored = store(node, *part, dir, *known, deps);
-                let stored = stored.and_then(|held| Ok((held.manifest()?, held)));
-                self.or_warn("what was built cannot be cached", stored)
-            });
-            let source = if let Some((manifest, stored)) = stored {
-                let source = (manifest, stored.files.clone());
-                held.insert(*part, stored);
-                source
-            } else {
-                // The registry may still take it.
-                node = None;
-                self.cluster.as_ref().filter(|_| self.caching.push.is_some())?;
-                let manifest = taken(*part, dir, None, deps);
-                (self.or_warn("what was built cannot be cached", manifest)?, dir.clone())
-            };
-            trees.insert(*part, source);
-        }
+        let stored = self.stored(made)?;
+        let node = self.node.as_ref().filter(|_| stored.values().all(|tree| tree.held.is_some()));
         let mut until = self.caching.push.map(host::within);
         let mut kept = None;
         for (layer, keyed, packages) in layers {
-            let wanted: &[Part] = match layer {
-                Layer::Deps => &[Part::Deps, Part::Kept],
-                Layer::Build => &[Part::Deps, Part::Tree],
-            };
-            let parts: BTreeMap<Part, (Manifest, PathBuf)> =
-                wanted.iter().filter_map(|part| Some((*part, trees.get(part)?.clone()))).collect();
-            let record = self
-                .or_warn("what was built cannot be cached", record(made, *layer, keyed, packages, &parts))?;
+            let parts: Parts =
+                layer.parts().iter().filter_map(|part| Some((*part, stored.get(part)?))).collect();
+            let record = record(made, *layer, keyed, packages, &parts);
+            let record = self.or_warn(UNCACHED, record)?;
             if let Some(node) = node {
-                self.or_warn("what was built cannot be cached", node.put(&record))?;
+                self.or_warn(UNCACHED, node.put(&record))?;
             }
-            kept = match until.and_then(|until| self.pushed(&record, &parts, scratch, until)) {
-                Some(Pushed::Theirs) => self.far(*layer, keyed).map(Kept::Theirs),
-                Some(Pushed::Ours) => None,
-                // What did not take the one does not take the other.
-                None => {
-                    until = None;
-                    None
-                }
-            };
-            if kept.is_none() && node.is_some() {
-                let near = wanted
-                    .iter()
-                    .filter_map(|part| Some((*part, Tree::Near(self.held(held.get(part)?.tree)?))));
-                kept = Some(Kept::Ours(Found { trees: near.collect(), record }));
-            }
+            let pushed = until.and_then(|until| self.pushed(&record, &parts, scratch, until));
+            // What did not take the one does not take the other.
+            until = until.filter(|_| pushed.is_some());
+            let theirs = if pushed == Some(Pushed::Theirs) { self.far(*layer, keyed) } else { None };
+            kept = theirs.map(Kept::Theirs).or_else(|| {
+                let near = |tree: &Stored| Some(Tree::Near(self.held(tree.held.as_ref()?.tree)?));
+                let trees = parts.iter().filter_map(|(part, tree)| Some((*part, near(tree)?))).collect();
+                node.is_some().then_some(Kept::Ours(Found { record, trees }))
+            });
         }
         if let Some(node) = node {
-            self.or_warn(
-                "the cache cannot be tidied up",
-                collect::collect_if_due(node, self.caching.max_size),
-            );
+            let collected = collect::collect_if_due(node, self.caching.max_size);
+            self.or_warn("the cache cannot be tidied up", collected);
         }
         kept
     }
 
+    /// Stores what was made on the node. What that cannot take stays where it is, if the registry may still take it.
+    fn stored(&self, made: &Made) -> Option<BTreeMap<Part, Stored>> {
+        let mut node = self.node.as_ref().filter(|node| node.access() == Access::Full);
+        let mut all: BTreeMap<Part, Stored> = BTreeMap::new();
+        for (part, (dir, known)) in &made.trees {
+            let deps = all.get(&Part::Deps).map(|deps| deps.manifest.digest()).transpose();
+            let deps = self.or_warn(UNCACHED, deps)?;
+            let stored = node.and_then(|node| {
+                let held = store(node, *part, dir, *known, deps);
+                let stored = held.and_then(|held| Ok((held.manifest()?, held)));
+                let (manifest, held) = self.or_warn(UNCACHED, stored)?;
+                Some(Stored { manifest, files: held.files.clone(), held: Some(held) })
+            });
+            let stored = if let Some(stored) = stored {
+                stored
+            } else {
+                node = None;
+                self.cluster.as_ref().filter(|_| self.caching.push.is_some())?;
+                let manifest = self.or_warn(UNCACHED, taken(*part, dir, None, deps))?;
+                Stored { manifest, files: dir.clone(), held: None }
+            };
+            all.insert(*part, stored);
+        }
+        Some(all)
+    }
+
     /// Pushes an entry, if there is a registry.
-    fn pushed(
-        &self,
-        record: &Record,
-        parts: &BTreeMap<Part, (Manifest, PathBuf)>,
-        scratch: &Path,
-        until: Instant,
-    ) -> Option<Pushed> {
+    fn pushed(&self, record: &Record, parts: &Parts, scratch: &Path, until: Instant) -> Option<Pushed> {
         let cluster = self.cluster.as_ref().filter(|_| record.progress == Progress::Whole)?;
         let anew = self.caching.refresh == Refresh::Yes || self.spoilt.get();
         let how = if anew { Tagged::Anew } else { Tagged::First };
@@ -522,11 +523,11 @@ fn record(
     layer: Layer,
     keyed: &Keyed,
     packages: &[Package],
-    parts: &BTreeMap<Part, (Manifest, PathBuf)>,
+    parts: &Parts,
 ) -> Result<Record, Trouble> {
     let mut usage = fs::Usage::default();
     let mut trees = BTreeMap::new();
-    for (part, (manifest, _)) in parts {
+    for (part, Stored { manifest, .. }) in parts {
         let tree = manifest.usage();
         usage = fs::Usage { files: usage.files + tree.files, bytes: usage.bytes + tree.bytes };
         trees.insert(*part, manifest.digest()?);

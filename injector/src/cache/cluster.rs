@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use builders::function::Sha256;
 
-use super::Trouble;
 use super::image::{BadImage, Blob, Image, MEDIA_TYPE, Packed};
 use super::record::{Layer, Part, Record, SCHEMA};
+use super::{Parts, Stored, Trouble};
 use crate::keys::Keyed;
 use crate::sys::fetch::Network;
 use crate::sys::registry::{Login, Name, Reference, Registry, RegistryError};
@@ -117,7 +117,7 @@ impl Cluster {
     pub(crate) fn push(
         &self,
         record: &Record,
-        trees: &BTreeMap<Part, (Manifest, PathBuf)>,
+        trees: &Parts,
         tagged: Tagged,
         scratch: &Path,
         until: Instant,
@@ -133,9 +133,9 @@ impl Cluster {
         let registry = self.registry()?;
         let mut image =
             Image { record: self.push_bytes(&serde_json::to_vec(record)?, until)?, trees: BTreeMap::new() };
-        for (part, (manifest, dir)) in trees {
+        for (part, Stored { manifest, files, .. }) in trees {
             let written = self.push_bytes(&manifest.to_compressed()?, until)?;
-            let shards = self.push_shards(manifest, dir, scratch, until)?;
+            let shards = self.push_shards(manifest, files, scratch, until)?;
             image.trees.insert(*part, Packed { tree: manifest.digest()?, manifest: written, shards });
         }
         let bytes = image.to_bytes()?;

@@ -30,6 +30,14 @@ impl Layer {
             Layer::Build => "build",
         }
     }
+
+    /// The trees of which an entry may consist.
+    pub(crate) fn parts(self) -> &'static [Part] {
+        match self {
+            Layer::Deps => &[Part::Deps, Part::Kept],
+            Layer::Build => &[Part::Deps, Part::Tree],
+        }
+    }
 }
 
 impl fmt::Display for Layer {
