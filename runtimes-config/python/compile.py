@@ -1,13 +1,12 @@
 """Writes byte-code beside every Python file below the given folders, equal from run to run.
 
-    python3 -I compile.py --jobs N DIR=PREFIX [DIR=PREFIX ...]
+    python3 -I -S compile.py JOBS DIR=PREFIX [DIR=PREFIX ...]
 
 The code says that its file is `PREFIX/…`, wherever DIR is now, and is never compared with its source
 (an unchecked hash, https://peps.python.org/pep-0552/). Files that do not compile, such as Python 2 left in
 a package, are skipped. Exit status 1, with one line on stderr, if something cannot be read or written.
 """
 
-import argparse
 import importlib.util
 import marshal
 import mmap
@@ -23,23 +22,19 @@ HEADER = importlib.util.MAGIC_NUMBER + struct.pack("<I", 0b01)  # Hash-based, an
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL)  # Of a parser, by hostile nesting.
 
 
-def main():
-    arguments = argparse.ArgumentParser(description="Compiles folders of Python to byte-code.")
-    arguments.add_argument("--jobs", type=int, default=1)
-    arguments.add_argument("folders", nargs="+", metavar="DIR=PREFIX")
-    options = arguments.parse_args()
+def main(jobs, *folders):
     if sys.version_info < (3, 11) and sys.flags.hash_randomization:
         # Before 3.11 a constant set is written in the order of its hashes, and isolated mode ignores the seed.
         again = [sys.executable, "-s", "-S", *sys.argv]
         os.execve(sys.executable, again, {**os.environ, "PYTHONHASHSEED": "0"})
     files = []
     try:
-        for folder in options.folders:
+        for folder in folders:
             root, _, prefix = folder.rpartition("=")
             files += python_files(root, prefix)
     except OSError as error:
         sys.exit(f"compile.py: {error.strerror}: {error.filename}")
-    jobs = 1 if len(files) < FEW else max(1, options.jobs)
+    jobs = 1 if len(files) < FEW else int(jobs)
     sys.exit(max(parallel([files[job::jobs] for job in range(jobs)]), default=0))
 
 
@@ -150,4 +145,4 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     for number in range(256):  # Strings of one such character are shared, and are written with whether some code
         sys.intern(chr(number))  # has made them a name: `ä = 1` in one file would show in the next.
-    main()
+    main(*sys.argv[1:])

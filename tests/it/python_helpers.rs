@@ -211,7 +211,7 @@ fn byte_code(dir: &Path) -> Vec<(String, Vec<u8>)> {
 fn compile(python: &Path, jobs: &str, dir: &Path) -> std::process::Output {
     let folder = format!("{}=/kubeless/function/deps", dir.display());
     let script = asset("compile.py");
-    run(python, ["-I".as_ref(), script.as_os_str(), "--jobs".as_ref(), jobs.as_ref(), folder.as_ref()])
+    run(python, ["-I".as_ref(), "-S".as_ref(), script.as_os_str(), jobs.as_ref(), folder.as_ref()])
 }
 
 #[test]

@@ -24,7 +24,7 @@ compile
     what calls the function
   server request.py: put python/server/request.py at <server>/request.py
     what calls the function
-  compile: in <scratch>: python -I <scratch>/compile.py --jobs <jobs> <source>=source <server>=server
+  compile: in <scratch>: python -I -S <scratch>/compile.py <jobs> <source>=source <server>=server
     byte-code, for a faster first call
 launch
   python3.11|python3|python -I -u <server>/kubeless.py --source <source> --deps <deps> --file hello.py --module hello --function handler
@@ -57,14 +57,14 @@ resolve
     our program behind `conflicts`
   conflicts: in <scratch>: python -I <scratch>/conflicts.py <deps>
     whether the installed packages go together
-  compile-deps: in <scratch>: python -I <scratch>/compile.py --jobs <jobs> <deps>=deps
+  compile-deps: in <scratch>: python -I -S <scratch>/compile.py <jobs> <deps>=deps
     byte-code, kept with the packages
 compile
   server kubeless.py: put python/server/kubeless.py at <server>/kubeless.py
     what calls the function
   server request.py: put python/server/request.py at <server>/request.py
     what calls the function
-  compile: in <scratch>: python -I <scratch>/compile.py --jobs <jobs> <source>=source <server>=server
+  compile: in <scratch>: python -I -S <scratch>/compile.py <jobs> <source>=source <server>=server
     byte-code, for a faster first call
 launch
   python3.11|python3|python -I -u <server>/kubeless.py --source <source> --deps <deps> --file hello.py --module hello --function handler

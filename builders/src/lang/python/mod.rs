@@ -117,7 +117,7 @@ fn compile() -> Vec<Step> {
 
 /// Compiles the Python files of rooms, so that the same files give the same byte-code wherever the volume is.
 fn byte_code(dirs: &[Dir]) -> Action {
-    let mut args: Vec<Arg> = vec!["-I".into(), scratch("compile.py").into(), "--jobs".into(), Arg::jobs()];
+    let mut args: Vec<Arg> = vec!["-I".into(), "-S".into(), scratch("compile.py").into(), Arg::jobs()];
     args.extend(dirs.iter().map(|dir| Arg::from(*dir).then(format!("={}", dir.name()))));
     run("python", args, Capture::Ends)
 }
