@@ -1,19 +1,20 @@
 """Says, as JSON, what is installed in a folder and which requirements of one package another does not meet.
 
-    python3 -I conflicts.py DEPS_DIR
+    python3 -I -S conflicts.py DEPS_DIR
 
 Reads the metadata in that folder alone: what `pip check` sees is the interpreter's own. Output:
 
     {"checked": true, "packages": [{"name", "version"}],
      "conflicts": [{"package", "version", "requires", "found": "1.2" | null}]}
 
-`checked` is false, and `conflicts` empty, without pip and without `packaging`. Exit status: 0 no conflict,
+`checked` is false, and `conflicts` empty, where something is required and neither pip nor `packaging` is there. Exit status: 0 no conflict,
 1 conflicts, 2 this helper failed.
 """
 
 import json
 import os
 import re
+import site
 import sys
 
 
@@ -22,9 +23,11 @@ def main(deps):
     for name, version, requirements in distributions(deps):
         installed[canonical(name)] = name, version, requirements
     packages = [{"name": name, "version": version} for _, (name, version, _) in sorted(installed.items())]
-    requirement = requirement_parser()
+    requires = any(requirements for _, _, requirements in installed.values())
+    requirement = requirement_parser() if requires else None
     conflicts = list(unmet(installed, requirement)) if requirement else []
-    print(json.dumps({"checked": requirement is not None, "packages": packages, "conflicts": conflicts}))
+    checked = requirement is not None or not requires
+    print(json.dumps({"checked": checked, "packages": packages, "conflicts": conflicts}))
     return 1 if conflicts else 0
 
 
@@ -66,7 +69,9 @@ def canonical(name):
 
 
 def requirement_parser():
-    """The class of `packaging` that understands requirements, if pip or the image has it."""
+    """The class of `packaging` that understands requirements, if pip or the image has it: with `-S`, what is installed
+    there is looked for only now, since both takes longer than all else."""
+    site.main()
     try:
         from pip._vendor.packaging.requirements import Requirement
     except ImportError:

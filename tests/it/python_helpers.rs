@@ -316,6 +316,13 @@ const PACKAGES: [(&str, &str); 4] = [
 
 #[test]
 fn packages_that_disagree_are_named() {
+    const BARE: [&str; 4] = [
+        "-I",
+        "-S",
+        "-c",
+        "import runpy, site, sys; site.main = lambda: None; sys.argv = sys.argv[1:]; \
+         runpy.run_path(sys.argv[0], run_name='__main__')",
+    ];
     let packages = json!([
         {"name": "A.b", "version": "1.0"},
         {"name": "c", "version": "2.1"},
@@ -323,17 +330,19 @@ fn packages_that_disagree_are_named() {
         {"name": "old-style", "version": "0.1.2"},
     ]);
     for python in interpreters() {
-        let (answer, status) = conflicts(python, &["-I"], &PACKAGES);
+        let (answer, status) = conflicts(python, &["-I", "-S"], &PACKAGES);
         let found = json!([
             {"package": "A.b", "version": "1.0", "requires": "C<2,>=1", "found": "2.1"},
             {"package": "A.b", "version": "1.0", "requires": "absent", "found": null},
         ]);
         assert_eq!(answer, json!({"checked": true, "packages": packages, "conflicts": found}));
         assert_eq!(status, Some(1));
-        let (answer, status) = conflicts(python, &["-I"], &PACKAGES[1..]);
+        let (answer, status) = conflicts(python, &["-I", "-S"], &PACKAGES[1..]);
         assert_eq!((&answer["conflicts"], status), (&json!([]), Some(0)));
-        // Without site-packages there is nothing that understands requirements.
-        let (answer, status) = conflicts(python, &["-I", "-S"], &PACKAGES);
+        // Without site-packages there is nothing that understands requirements, and none may be there.
+        let (answer, status) = conflicts(python, &BARE, &PACKAGES[1..]);
+        assert_eq!((&answer["checked"], status), (&json!(true), Some(0)));
+        let (answer, status) = conflicts(python, &BARE, &PACKAGES);
         assert_eq!(answer, json!({"checked": false, "packages": packages, "conflicts": []}));
         assert_eq!(status, Some(0));
     }

@@ -55,7 +55,7 @@ resolve
     the packages that requirements.txt asks for (network)
   conflicts-helper: put python/conflicts.py at <scratch>/conflicts.py
     our program behind `conflicts`
-  conflicts: in <scratch>: python -I <scratch>/conflicts.py <deps>
+  conflicts: in <scratch>: python -I -S <scratch>/conflicts.py <deps>
     whether the installed packages go together
   compile-deps: in <scratch>: python -I -S <scratch>/compile.py <jobs> <deps>=deps
     byte-code, kept with the packages

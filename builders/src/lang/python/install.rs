@@ -125,7 +125,7 @@ pub(super) fn install(inputs: &Inputs<'_>, interpreter: &Tool) -> Result<Install
 
 /// What follows an installation: it is checked as a whole, and compiled once for all functions that share it.
 fn afterwards() -> [Step; 3] {
-    let args = vec!["-I".into(), scratch("conflicts.py").into(), Dir::Deps.into()];
+    let args = vec!["-I".into(), "-S".into(), scratch("conflicts.py").into(), Dir::Deps.into()];
     let why = "whether the installed packages go together";
     let compile = byte_code(&[Dir::Deps]);
     [
