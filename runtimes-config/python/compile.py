@@ -19,6 +19,8 @@ import warnings
 
 FEW = 64  # Files that are compiled sooner by one process than by several.
 HEADER = importlib.util.MAGIC_NUMBER + struct.pack("<I", 0b01)  # Hash-based, and not to be checked.
+NAMES = ["co_name", "co_qualname", "co_filename"]
+TUPLES = ["co_names", "co_consts", "co_varnames", "co_freevars", "co_cellvars"]
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL)  # Of a parser, by hostile nesting.
 
 
@@ -117,7 +119,7 @@ def byte_code(source, name):
         code = compile(source, name, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
         return None
-    held = list(parts(code))
+    held = parts(code)
     data = HEADER + importlib.util.source_hash(source) + marshal.dumps(code)
     del held
     return data
@@ -127,18 +129,13 @@ def parts(code):
     """All that a code object is made of. What is written depends on whether an object is referred to once or
     more often, and so on what else this process has loaded: https://github.com/python/cpython/issues/78274.
     While the parts are held, it is always more often."""
-    for name in ("co_name", "co_filename", "co_names", "co_consts", "co_varnames", "co_freevars", "co_cellvars"):
-        yield from values(getattr(code, name))
-    yield from values(getattr(code, "co_qualname", None))
-
-
-def values(value):
-    yield value
-    if isinstance(value, types.CodeType):
-        yield from parts(value)
-    elif isinstance(value, (tuple, frozenset)):
-        for item in value:
-            yield from values(item)
+    found = [code]
+    for part in found:  # Which grows meanwhile.
+        if isinstance(part, types.CodeType):
+            found += [getattr(part, name, None) for name in NAMES + TUPLES]
+        elif isinstance(part, (tuple, frozenset)):
+            found += part
+    return found
 
 
 if __name__ == "__main__":
