@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use rustix::process::Signal;
 
 use crate::support::machine;
-use crate::support::pod::{Pod, until};
+use crate::support::pod::{Pod, read, until};
 use crate::support::shared::{Node, rewrite};
 
 #[test]
@@ -199,21 +199,24 @@ fn an_interpreter_that_is_the_same_is_not_started_to_be_asked_again() {
     let [noted] = &node.every_file().into_iter().filter(|file| is_tool(file)).collect::<Vec<_>>()[..] else {
         panic!("{:?}", node.every_file());
     };
-    let mut said: serde_json::Value =
-        serde_json::from_slice(&fs::read(noted).expect("readable")).expect("JSON");
+    let said: serde_json::Value = serde_json::from_str(&read(noted)).expect("JSON");
     let version = said["identity"]["version"].as_str().expect("a version").to_owned();
     let other = format!("{version}.99");
-    said["identity"]["version"] = other.clone().into();
-    fs::write(noted, said.to_string()).expect("written");
+    rewrite(noted, |said| said["identity"]["version"] = other.clone().into());
     let second = node.build("two");
     second.expect(0, &["ready"]);
     assert!(second.stderr.contains(&format!("python {version} -> {other}")), "{}", second.stderr);
     // With another C library, it would say something else.
-    let libc = said["leans_on"].as_object_mut().expect("files").values_mut().next().expect("a file");
-    *libc = "another stamp".into();
-    fs::write(noted, said.to_string()).expect("written");
+    rewrite(noted, |said| {
+        let libc = said["leans_on"].as_object_mut().expect("files").values_mut().next().expect("a file");
+        *libc = "another stamp".into();
+    });
     node.build("three").expect(0, &["(cached)"]);
-    assert!(fs::read_to_string(noted).expect("text").contains(&format!("\"{version}\"")));
+    assert!(read(noted).contains(&format!("\"{version}\"")));
+    // A version that nobody said, and that no runtime has, would fail the build.
+    fs::write(noted, read(noted).replace(&format!("\"{version}\""), "\"93.1\"")).expect("written");
+    node.build("four").expect(0, &["(cached)"]);
+    assert!(read(noted).contains(&format!("\"{version}\"")));
 }
 
 /// Whether this is what a tool said of itself.

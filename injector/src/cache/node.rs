@@ -44,7 +44,7 @@ const MANIFEST: &str = "manifest.json";
 /// In a tree's directory, the file whose lock says that it is in use, and whose time when that was last promised. In it
 /// stands since which start of the machine the tree is known to be whole.
 pub(crate) const LEASE: &str = "lease";
-/// In a record, the digest of all else in it.
+/// In a record, and in what a tool said, the digest of all else in it.
 const DIGEST: &str = "digest";
 /// In a tree's directory, how many bytes it takes on the disk.
 pub(super) const SIZE: &str = "size";
@@ -197,10 +197,9 @@ impl Node {
     /// Puts a record in its place, or in that of another.
     pub(crate) fn put(&self, record: &Record) -> Result<(), NodeError> {
         let name = record_name(record.layer, record.key);
-        let mut value = serde_json::to_value(record)
+        let value = serde_json::to_value(record)
             .map_err(|error| NodeError::Record { name: name.clone(), reason: error.to_string() })?;
-        value[DIGEST] = digest(&value).into();
-        self.put_file(RECORDS, &name, value.to_string().as_bytes())
+        self.put_file(RECORDS, &name, sealed(value).as_bytes())
     }
 
     /// Holds a tree, so that nobody takes it away; `None` if it is not there, or is just going.
@@ -305,15 +304,15 @@ impl Node {
     /// What a tool said of itself when it was last asked.
     pub(crate) fn tool(&self, key: Sha256) -> Option<Known> {
         let file = self.root.join(TOOLS).join(tool_name(key));
-        let known = serde_json::from_slice(&fs::read(&file).ok()??).ok()?;
+        let known = unsealed(serde_json::from_slice(&fs::read(&file).ok()??).ok()?)?;
         let _ = share::touch(&file);
-        Some(known)
+        serde_json::from_value(known).ok()
     }
 
     /// Keeps that for other builds.
     pub(crate) fn put_tool(&self, key: Sha256, known: &Known) -> Result<(), NodeError> {
-        let bytes = serde_json::to_vec(known).map_err(|error| self.refuses("written", error.into()))?;
-        self.put_file(TOOLS, &tool_name(key), &bytes)
+        let value = serde_json::to_value(known).map_err(|error| self.refuses("written", error.into()))?;
+        self.put_file(TOOLS, &tool_name(key), sealed(value).as_bytes())
     }
 
     /// Where a tree is, if it is there.
@@ -332,7 +331,7 @@ impl Node {
             fs::read(&self.root.join(RECORDS).join(name)).map_err(|source| self.refuses("read", source))?;
         let Some(bytes) = bytes else { return Ok(None) };
         let wrong = |reason| NodeError::Record { name: name.to_owned(), reason };
-        let mut value: serde_json::Value =
+        let value: serde_json::Value =
             serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
         match value.get("schema").and_then(serde_json::Value::as_u64) {
             Some(schema) if schema == u64::from(SCHEMA) => {}
@@ -341,10 +340,7 @@ impl Node {
                 return Err(NodeError::Schema { name: name.to_owned(), schema });
             }
         }
-        let claimed = value.as_object_mut().and_then(|fields| fields.remove(DIGEST));
-        if claimed.is_none_or(|claimed| claimed != digest(&value)) {
-            return Err(wrong("it has another digest".to_owned()));
-        }
+        let value = unsealed(value).ok_or_else(|| wrong("it has another digest".to_owned()))?;
         let record: Record = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
         if record_name(record.layer, record.key) != name {
             return Err(wrong("it is that of another key".to_owned()));
@@ -465,9 +461,16 @@ fn record_name(layer: Layer, key: Sha256) -> String {
     format!("{layer}-{}.json", key.hex())
 }
 
-/// What a record's digest must be: of its other fields, in the order of their names.
-fn digest(record: &serde_json::Value) -> String {
-    fs::digest_of(record.to_string().as_bytes()).to_string()
+/// Some fields as they are written: with the digest of all, in the order of their names.
+fn sealed(mut value: serde_json::Value) -> String {
+    value[DIGEST] = fs::digest_of(value.to_string().as_bytes()).to_string().into();
+    value.to_string()
+}
+
+/// The fields without their digest, if it is theirs.
+fn unsealed(mut value: serde_json::Value) -> Option<serde_json::Value> {
+    let claimed = value.as_object_mut()?.remove(DIGEST)?;
+    (claimed == fs::digest_of(value.to_string().as_bytes()).to_string()).then_some(value)
 }
 
 fn tool_name(key: Sha256) -> String {

@@ -97,7 +97,7 @@ pub(crate) fn listing(root: &Path) -> BTreeMap<String, String> {
     found
 }
 
-/// Changes a record of the cache, and gives it the digest that belongs to what it says then.
+/// Changes a record of the cache, or what a tool said, and gives it the digest that belongs to what it says then.
 pub(crate) fn rewrite(record: &Path, change: impl FnOnce(&mut serde_json::Value)) {
     let mut value: serde_json::Value = serde_json::from_str(&read(record)).expect("JSON");
     change(&mut value);
