@@ -140,7 +140,15 @@ impl Cluster {
         }
         let bytes = image.to_bytes()?;
         let digest = fs::digest_of(&bytes);
-        registry.push_manifest(Name::Digest(digest), MEDIA_TYPE, &bytes, until)?;
+        let push = || registry.push_manifest(Name::Digest(digest), MEDIA_TYPE, &bytes, until);
+        match push() {
+            // While another pod pushes the same blobs, a registry may not find them for a moment.
+            Err(error) if error.is_refusal() => {
+                host::pause(Duration::from_secs(1));
+                push()?;
+            }
+            pushed => pushed?,
+        }
         // No registry sets a tag only where there is none: whoever came first meanwhile shall stay.
         if is_free()? {
             let begun = host::within(Duration::ZERO);

@@ -94,6 +94,11 @@ impl RegistryError {
         matches!(self, RegistryError::Status { code: 404, .. })
     }
 
+    /// Whether the registry refuses what it was given, such as a manifest of which it does not find a blob.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, RegistryError::Status { code: 400, .. })
+    }
+
     /// Whether it has something else than it should.
     pub(crate) fn is_wrong(&self) -> bool {
         matches!(self, RegistryError::Wrong { .. })
